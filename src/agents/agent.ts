@@ -1,0 +1,112 @@
+import type { PathForm, Places } from "./portable-paths.ts";
+
+/** Where the user works. All paths are absolute; `root`, `worktrees` and `cwd` are real (no symlinks). */
+export interface Workplace {
+  /** Root of the work tree that holds `cwd`. */
+  readonly root: string;
+  /** Roots of all work trees of the repository, `root` included. */
+  readonly worktrees: readonly string[];
+  readonly cwd: string;
+  readonly home: string;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** One conversation in the agent's own store. All text in it comes from the conversation: hostile. */
+export interface FoundSession {
+  readonly id: string;
+  /** The directory the agent last worked in, of those that lie in the repository. */
+  readonly cwd: string;
+  /** The work tree that holds `cwd`. */
+  readonly workTree: string;
+  readonly updatedAt: Date;
+  readonly title: string;
+  /** The main file. */
+  readonly path: string;
+}
+
+/** An append-only log of LF-terminated lines, in form `jsonl`. */
+export interface StreamSource {
+  /** `main`, `subagents/agent-x.jsonl`: the same on every machine. */
+  readonly name: string;
+  readonly path: string;
+}
+
+/** A sidecar, kept whole. */
+export interface FileSource {
+  readonly name: string;
+  readonly path: string;
+  /** How paths stand in it; `raw` bytes are never converted. */
+  readonly form: PathForm | "raw";
+  /** Bytes. */
+  readonly size: number;
+}
+
+export interface Inventory {
+  readonly streams: readonly StreamSource[];
+  readonly files: readonly FileSource[];
+  /** What lies among them and is left out because no other machine could take it: symlinks, odd names. */
+  readonly skipped: readonly string[];
+}
+
+/** Where a logical name lives on this machine. */
+export interface Target {
+  readonly path: string;
+  readonly form: PathForm | "raw";
+}
+
+/** A process that has the session open. */
+export interface LiveSession {
+  readonly pid: number;
+  readonly cwd: string;
+  readonly since: Date | null;
+}
+
+export interface Description {
+  readonly title: string;
+  readonly toolVersion: string | null;
+  readonly cwd: string | null;
+  readonly branch: string | null;
+  readonly updatedAt: Date | null;
+}
+
+export type HowFound = "environment" | "live" | "newest";
+
+/** A coding agent that keeps its conversations on this machine. Knows nothing of git, encryption or refs. */
+export interface Agent {
+  /** The word in session ids and on the command line. */
+  readonly name: "claude";
+  /** The program, as manifests name it. */
+  readonly tool: "claude-code";
+  readonly title: string;
+
+  /** The folder all the agent's files lie in. Nothing is written outside it, or through a symlink below it. */
+  store(place: Workplace): string;
+  /** Sessions whose recorded directory lies in one of the repository's work trees, newest first. */
+  find(place: Workplace): Promise<FoundSession[]>;
+  /** The conversation that is going on in this work tree, or was last. */
+  current(place: Workplace): Promise<{ session: FoundSession; how: HowFound } | null>;
+  /** All that belongs to a session. Capture files before streams: the main stream names them. */
+  inventory(session: FoundSession, place: Workplace): Promise<Inventory>;
+  /** The paths that are made portable in a session that runs in `cwd` of `workTree`. */
+  places(session: Pick<FoundSession, "cwd" | "workTree">, place: Workplace): Places;
+  /**
+   * Where a logical name from another device lives here: beside the session's main file when it is known here,
+   * else in the folder for `cwd`. Unknown and unsafe names are an integrity error (`unsafe-name`).
+   */
+  target(name: string, kind: "stream" | "file", session: Destination, place: Workplace): Target;
+  /** The process that has the session open now. */
+  live(sessionId: string, place: Workplace): Promise<LiveSession | null>;
+  /** What a picker shows, from the first and the last 64 KiB of the main stream. Never throws. */
+  describe(head: Uint8Array, tail: Uint8Array): Description;
+  /** The agent's own command, to be run in the session's directory. */
+  resumeCommand(sessionId: string): readonly string[];
+  validId(id: string): boolean;
+}
+
+/** A session that is to be written; a FoundSession is one. */
+export interface Destination {
+  readonly id: string;
+  readonly cwd: string;
+  /** The main file, when this machine has the session already. */
+  readonly path?: string;
+}

@@ -1,0 +1,34 @@
+import type { Agent } from "../agent.ts";
+import { spellings } from "../spellings.ts";
+import { inventory, target } from "./layout.ts";
+import { live } from "./live.ts";
+import { current, find, validId } from "./sessions.ts";
+import { configDir, projectName } from "./store.ts";
+import { glimpse } from "./transcript.ts";
+
+export const claudeCode: Agent = {
+  name: "claude",
+  tool: "claude-code",
+  title: "Claude Code",
+  store: configDir,
+  find,
+  current,
+  inventory,
+  places({ cwd, workTree }, place) {
+    const detours = [place.home, ...(place.env["PWD"] ? [place.env["PWD"]] : [])];
+    return {
+      root: spellings(workTree, detours),
+      home: spellings(place.home),
+      store: spellings(configDir(place), [place.home]),
+      keys: [...new Set([workTree, cwd].map((directory) => projectName(directory, place)))],
+    };
+  },
+  target,
+  live,
+  describe(head, tail) {
+    const { title, version, directories, branch, updatedAt } = glimpse(head, tail);
+    return { title, toolVersion: version, cwd: directories[0] ?? null, branch, updatedAt };
+  },
+  resumeCommand: (sessionId) => ["claude", "--resume", sessionId],
+  validId,
+};

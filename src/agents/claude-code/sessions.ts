@@ -1,0 +1,158 @@
+import { constants } from "node:fs";
+import { lstat, open, readdir } from "node:fs/promises";
+import { basename, join } from "node:path";
+import type { FoundSession, HowFound, Workplace } from "../agent.ts";
+import { isInside } from "../spellings.ts";
+import { liveSessions } from "./live.ts";
+import { mayBelong, projectsDir } from "./store.ts";
+import { type Glimpse, glimpse, windowBytes } from "./transcript.ts";
+
+const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+export const validId = (id: string): boolean => uuid.test(id);
+
+interface Candidate {
+  readonly id: string;
+  readonly path: string;
+  readonly size: number;
+  readonly updatedAt: Date;
+}
+
+/** Sessions of all the repository's work trees, newest first. */
+export async function find(place: Workplace): Promise<FoundSession[]> {
+  const found: FoundSession[] = [];
+  for await (const session of newestFirst(place)) found.push(session);
+  return found;
+}
+
+/**
+ * The conversation the agent itself names (we run in its shell), else one that is open in this work tree, else
+ * the one last written to in this work tree.
+ */
+export async function current(place: Workplace): Promise<{ session: FoundSession; how: HowFound } | null> {
+  const named = place.env["CLAUDE_CODE_SESSION_ID"];
+  if (named !== undefined && validId(named)) {
+    const session = await findById(named, place);
+    if (session) return { session, how: "environment" };
+  }
+  for (const entry of await liveSessions(place)) {
+    if (workTreeOf(entry.cwd, place)?.root !== place.root) continue;
+    const session = await findById(entry.sessionId, place);
+    if (session) return { session, how: "live" };
+  }
+  for await (const session of newestFirst(place)) {
+    if (session.workTree === place.root) return { session, how: "newest" };
+  }
+  return null;
+}
+
+async function* newestFirst(place: Workplace): AsyncGenerator<FoundSession> {
+  const candidates = await list(place, (folder) => mayBelong(folder, place));
+  for (const candidate of candidates) {
+    const seen = await look(candidate.path, place);
+    if (seen?.where) yield found(candidate, seen.glimpse, seen.where);
+  }
+}
+
+/** A session that is known to be this one, in whatever folder; outside the repository it counts as at its root. */
+async function findById(id: string, place: Workplace): Promise<FoundSession | null> {
+  const [candidate] = await list(place, () => true, id);
+  if (candidate === undefined) return null;
+  const seen = await look(candidate.path, place);
+  return seen && found(candidate, seen.glimpse, seen.where ?? { root: place.root, cwd: place.root });
+}
+
+const found = (candidate: Candidate, glimpse: Glimpse, where: Where): FoundSession => ({
+  id: candidate.id,
+  cwd: where.cwd,
+  workTree: where.root,
+  updatedAt: candidate.updatedAt,
+  title: glimpse.title,
+  path: candidate.path,
+});
+
+/** Main files in the folders asked for, newest first. Symlinks are not followed. */
+async function list(
+  place: Workplace,
+  wanted: (folder: string) => boolean,
+  id: string | null = null,
+): Promise<Candidate[]> {
+  const projects = projectsDir(place);
+  const isDirectory = (await lstat(projects).catch(() => null))?.isDirectory();
+  const folders = isDirectory ? await readdir(projects, { withFileTypes: true }) : [];
+  const candidates: Candidate[] = [];
+  for (const folder of folders) {
+    if (!folder.isDirectory() || !wanted(folder.name)) continue;
+    const directory = join(projects, folder.name);
+    const names = id === null ? await readdir(directory).catch(() => []) : [`${id}.jsonl`];
+    for (const name of names) {
+      if (!name.endsWith(".jsonl") || !validId(basename(name, ".jsonl"))) continue;
+      const path = join(directory, name);
+      const stat = await lstat(path).catch(() => null);
+      if (!stat?.isFile()) continue;
+      candidates.push({ id: basename(name, ".jsonl"), path, size: stat.size, updatedAt: stat.mtime });
+    }
+  }
+  return candidates.sort((a, b) => b.updatedAt.getTime() - a.updatedAt.getTime());
+}
+
+interface Where {
+  readonly root: string;
+  readonly cwd: string;
+}
+
+/** Folder names are lossy: what counts is the recorded directory. One long last line can hide it: look wider once. */
+async function look(
+  path: string,
+  place: Workplace,
+): Promise<{ glimpse: Glimpse; where: Where | null } | null> {
+  let seen: Glimpse | null = null;
+  for (const bytes of [windowBytes, windowBytes * 16]) {
+    const ends = await readEnds(path, bytes).catch(() => null);
+    if (ends === null) return null;
+    seen = glimpse(ends.head, ends.tail);
+    if (seen.directories.length > 0 || ends.complete) break;
+  }
+  if (seen === null) return null;
+  const where = seen.directories.map((cwd) => workTreeOf(cwd, place)).find((w) => w !== null);
+  return { glimpse: seen, where: where ?? null };
+}
+
+async function readEnds(
+  path: string,
+  bytes: number,
+): Promise<{ head: Buffer; tail: Buffer; complete: boolean }> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    const { size } = await file.stat();
+    const window = async (position: number): Promise<Buffer> => {
+      const { buffer, bytesRead } = await file.read(
+        Buffer.alloc(Math.min(bytes, size)),
+        0,
+        undefined,
+        position,
+      );
+      return buffer.subarray(0, bytesRead);
+    };
+    const head = await window(0);
+    return size <= bytes
+      ? { head, tail: Buffer.alloc(0), complete: true }
+      : { head, tail: await window(size - bytes), complete: false };
+  } finally {
+    await file.close();
+  }
+}
+
+/** The work tree a recorded directory lies in: the innermost, for they may be nested. */
+function workTreeOf(recorded: string, { worktrees }: Workplace): Where | null {
+  const cwd = recorded.normalize("NFC");
+  const roots = worktrees.filter((root) => {
+    const base = root.normalize("NFC");
+    return isInside(cwd, base) || cwd.startsWith(`${base}\\`);
+  });
+  const root = roots.sort((a, b) => b.length - a.length)[0];
+  if (root === undefined) return null;
+  // A conversation that was begun on Windows: its root is this one, what follows has backslashes.
+  const below = cwd.slice(root.normalize("NFC").length);
+  return { root, cwd: root + (below.startsWith("\\") ? below.replaceAll("\\", "/") : below) };
+}

@@ -1,0 +1,242 @@
+import { randomBytes } from "node:crypto";
+import { constants, type Stats } from "node:fs";
+import { copyFile, type FileHandle, link, lstat, mkdir, open, rename, rm, utimes } from "node:fs/promises";
+import { basename, dirname, join, relative, sep } from "node:path";
+import { ConvosyncError, Exit, integrityError } from "../errors.ts";
+
+const chunkBytes = 1 << 20;
+/** A longer line cannot be stored (format.md section 4). */
+const longestLine = 32 << 20;
+
+/** Which bytes a path named when it was looked at. A file that is replaced, cut or appended to has another one. */
+export interface FileIdentity {
+  readonly dev: number;
+  readonly ino: number;
+  /** Bytes. */
+  readonly size: number;
+  readonly mtimeMs: number;
+}
+
+/** The identity of a regular file, null when there is none. Anything else there is an integrity error. */
+export async function identify(path: string): Promise<FileIdentity | null> {
+  const stat = await lstat(path).catch(absent);
+  if (stat === null) return null;
+  if (!stat.isFile()) throw integrityError("not-a-file", `not a regular file: ${path}`);
+  return identityOf(stat);
+}
+
+export function sameFile(a: FileIdentity | null, b: FileIdentity | null): boolean {
+  if (a === null || b === null) return a === b;
+  return a.dev === b.dev && a.ino === b.ino && a.size === b.size && a.mtimeMs === b.mtimeMs;
+}
+
+/** How far a file was read, and what it was after that. */
+export interface LinesEnd {
+  /** Offset behind the last line feed that was read; a torn last line begins here. */
+  readonly end: number;
+  /** The file as it was after the last read, from the same open file. */
+  readonly identity: FileIdentity;
+  /** The path still names this file, and it has all the bytes that were read. */
+  readonly intact: boolean;
+}
+
+/**
+ * Reads a file that may be written to at the same time: chunks of whole LF-terminated lines from the offset
+ * `from` (0 or behind a line feed), about 1 MiB each, more only for a longer line. What follows the last line
+ * feed waits for the next time. The generator returns how far it came.
+ */
+export async function* readWholeLines(path: string, from = 0): AsyncGenerator<Buffer, LinesEnd, undefined> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    let end = from;
+    let torn: Buffer[] = [];
+    let tornBytes = 0;
+    for (;;) {
+      const { buffer, bytesRead } = await file.read(
+        Buffer.allocUnsafe(chunkBytes),
+        0,
+        chunkBytes,
+        end + tornBytes,
+      );
+      if (bytesRead === 0) break;
+      const read = buffer.subarray(0, bytesRead);
+      const whole = read.lastIndexOf(0x0a) + 1;
+      if (whole > 0) {
+        const lines = Buffer.concat([...torn, read.subarray(0, whole)]);
+        end += lines.length;
+        torn = [];
+        tornBytes = 0;
+        yield lines;
+      }
+      torn.push(read.subarray(whole));
+      tornBytes += bytesRead - whole;
+      if (tornBytes > longestLine) throw lineTooLong(path);
+    }
+    const now = identityOf(await file.stat());
+    const named = await lstat(path).catch(absent);
+    const intact = named !== null && named.dev === now.dev && named.ino === now.ino && now.size >= end;
+    return { end, identity: now, intact };
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * A file that is being restored: written beside its place under another name, put in place by `commit` in one
+ * step. Until then, and after `abort`, what was there is untouched.
+ */
+export class RestoreFile {
+  readonly path: string;
+  readonly #temporary: string;
+  readonly #file: FileHandle;
+  #bytes = 0;
+
+  private constructor(path: string, temporary: string, file: FileHandle) {
+    this.path = path;
+    this.#temporary = temporary;
+    this.#file = file;
+  }
+
+  /**
+   * `root` is the agent's store: it may itself be a symlink, below it every folder on the way must be a real one
+   * (`store-symlink`). Missing folders are made, 0700.
+   */
+  static async create(path: string, root: string): Promise<RestoreFile> {
+    await makeFolders(dirname(path), root);
+    const temporary = join(
+      dirname(path),
+      `.${basename(path).slice(0, 100)}.${randomBytes(6).toString("hex")}.tmp`,
+    );
+    const flags = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | constants.O_RDWR;
+    return new RestoreFile(path, temporary, await open(temporary, flags, 0o600));
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    await this.#file.writeFile(bytes);
+    this.#bytes += bytes.length;
+  }
+
+  /**
+   * Puts the file in place; its times are now, because agents sweep old files. `expect` is what the caller saw
+   * there (`identify`); anything else there now is `local-changed`, exit 4, and nothing happens. A local version
+   * whose bytes do not all begin the new one is kept in `backupDir`; so are bytes that were appended to it in
+   * the meantime. Returns where, or null.
+   */
+  async commit({ backupDir, expect }: CommitOptions): Promise<string | null> {
+    let backup: string | null = null;
+    try {
+      await this.#file.sync();
+      if (!sameFile(await identify(this.path), expect)) throw localChanged(this.path);
+      if (expect !== null) backup = await keep(this.path, backupDir);
+      const now = new Date();
+      await utimes(this.#temporary, now, now);
+      if (!sameFile(await identify(this.path), expect)) throw localChanged(this.path);
+      await rename(this.#temporary, this.path);
+      await syncFolder(dirname(this.path));
+    } catch (error) {
+      await this.abort();
+      if (backup !== null) await rm(backup, { force: true });
+      throw error;
+    }
+    const contained = backup !== null && (await this.#beginsWith(backup));
+    await this.#file.close();
+    if (backup === null || !contained) return backup;
+    await rm(backup);
+    return null;
+  }
+
+  async abort(): Promise<void> {
+    await this.#file.close();
+    await rm(this.#temporary, { force: true });
+  }
+
+  async #beginsWith(path: string): Promise<boolean> {
+    const old = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    try {
+      if ((await old.stat()).size > this.#bytes) return false;
+      for (let at = 0; ; ) {
+        const { buffer, bytesRead } = await old.read(Buffer.allocUnsafe(chunkBytes), 0, chunkBytes, at);
+        if (bytesRead === 0) return true;
+        const ours = await this.#file.read(Buffer.allocUnsafe(bytesRead), 0, bytesRead, at);
+        if (!ours.buffer.subarray(0, ours.bytesRead).equals(buffer.subarray(0, bytesRead))) return false;
+        at += bytesRead;
+      }
+    } finally {
+      await old.close();
+    }
+  }
+}
+
+export interface CommitOptions {
+  /** Made when needed, 0700. */
+  readonly backupDir: string;
+  readonly expect: FileIdentity | null;
+}
+
+/**
+ * A second name for a file, in `backupDir`. A hard link, so that a process which still has the file open, and
+ * appends to it after it was replaced, writes into the backup; where links cannot be made, a copy.
+ */
+async function keep(path: string, backupDir: string): Promise<string> {
+  await mkdir(backupDir, { recursive: true, mode: 0o700 });
+  const backup = join(
+    backupDir,
+    `${basename(path)}.${new Date().toISOString().replace(/[:.]/g, "-")}.${randomBytes(3).toString("hex")}`,
+  );
+  try {
+    await link(path, backup);
+  } catch {
+    await copyFile(path, backup, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    const copy = await open(backup, "r+");
+    await copy.sync().finally(() => copy.close());
+  }
+  await syncFolder(backupDir);
+  return backup;
+}
+
+async function makeFolders(folder: string, root: string): Promise<void> {
+  await mkdir(root, { recursive: true, mode: 0o700 });
+  const below = relative(root, folder);
+  if (below === "..") throw outside(folder);
+  let path = root;
+  for (const name of below === "" ? [] : below.split(sep)) {
+    if (name === "..") throw outside(folder);
+    path = join(path, name);
+    await mkdir(path, { mode: 0o700 }).catch(present);
+    if (!(await lstat(path)).isDirectory()) {
+      throw integrityError("store-symlink", `not a real folder: ${path}`, [
+        "the agent's files are never written through a symlink; replace it by a folder",
+      ]);
+    }
+  }
+}
+
+/** Makes a rename durable. Windows cannot open a folder, and has no need to. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, constants.O_RDONLY).catch(() => null);
+  if (folder === null) return;
+  await folder.sync().catch(() => {});
+  await folder.close();
+}
+
+const identityOf = ({ dev, ino, size, mtimeMs }: Stats): FileIdentity => ({ dev, ino, size, mtimeMs });
+
+function absent(error: NodeJS.ErrnoException): null {
+  if (error.code === "ENOENT" || error.code === "ENOTDIR") return null;
+  throw error;
+}
+
+function present(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EEXIST") throw error;
+}
+
+const outside = (path: string): ConvosyncError =>
+  integrityError("outside-store", `outside the agent's store: ${path}`);
+
+const lineTooLong = (path: string): ConvosyncError =>
+  new ConvosyncError("line-too-long", Exit.failed, `a line of more than 32 MiB in ${path}`);
+
+const localChanged = (path: string): ConvosyncError =>
+  new ConvosyncError("local-changed", Exit.stopped, `changed while it was being restored: ${path}`, [
+    "close the agent that has this conversation open, then run the command again",
+  ]);

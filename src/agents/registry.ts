@@ -1,0 +1,16 @@
+import type { Agent } from "./agent.ts";
+
+export type AgentName = Agent["name"];
+
+/** Loaded when they are needed: a command pays only for the agents it looks at. */
+const loaders: Record<AgentName, () => Promise<Agent>> = {
+  claude: async () => (await import("./claude-code/agent.ts")).claudeCode,
+};
+
+export const agentNames = Object.keys(loaders) as readonly AgentName[];
+
+export const isAgentName = (name: string): name is AgentName => Object.hasOwn(loaders, name);
+
+export const loadAgent = (name: AgentName): Promise<Agent> => loaders[name]();
+
+export const loadAgents = (): Promise<Agent[]> => Promise.all(agentNames.map(loadAgent));

@@ -1,0 +1,44 @@
+import { realpathSync } from "node:fs";
+import { homedir } from "node:os";
+import { relative, resolve, sep } from "node:path";
+
+/** The home directory as agents find it: HOME, on Windows USERPROFILE, else what the system says. */
+export function homeOf(env: NodeJS.ProcessEnv): string {
+  return (process.platform === "win32" ? env["USERPROFILE"] : env["HOME"]) || homedir();
+}
+
+/** Whether `path` is `directory` or lies below it. Both absolute and normalised; no disk access. */
+export function isInside(path: string, directory: string): boolean {
+  if (path === directory) return true;
+  return path.startsWith(directory.endsWith(sep) ? directory : directory + sep);
+}
+
+/** A path without symlinks; the path itself where it does not exist. */
+export function realPath(path: string): string {
+  try {
+    return realpathSync.native(path);
+  } catch {
+    return resolve(path);
+  }
+}
+
+/**
+ * All names this machine has for a directory, the real path first: its NFC form (agents normalise, macOS disks
+ * do not), the path as given, and the path below each of `detours` that leads to the same place: the shell's
+ * `$PWD`, a symlinked home.
+ */
+export function spellings(path: string, detours: readonly string[] = []): string[] {
+  const real = realPath(path);
+  const found = [real, real.normalize("NFC"), resolve(path)];
+  for (const detour of detours) {
+    const target = realPath(detour);
+    if (!isInside(real, target) && !isInside(target, real)) continue;
+    const way = resolve(detour, relative(target, real));
+    if (realPath(way) === real) found.push(way);
+  }
+  if (real.startsWith("/private/")) {
+    const short = real.slice("/private".length);
+    if (realPath(short) === real) found.push(short);
+  }
+  return [...new Set(found)];
+}

@@ -1,0 +1,100 @@
+import { constants } from "node:fs";
+import { open, readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { ConvosyncError, Exit } from "../errors.ts";
+import type { Invocation } from "../program.ts";
+import { type DeviceType, init } from "../sessions/init.ts";
+import { withRepository } from "../sessions/repository.ts";
+import { queuedError } from "../sessions/publish.ts";
+import { confirm, secret } from "../ui/prompts.ts";
+import { safeText } from "../ui/safe-text.ts";
+
+interface Options {
+  join?: boolean;
+  newVault?: boolean;
+  recoveryFile?: string;
+  deviceName?: string;
+  deviceType?: DeviceType;
+  public?: boolean;
+  yes?: boolean;
+}
+
+export default async function initCommand({ world, terminal }: Invocation, _args: readonly string[], options: Options): Promise<number> {
+  const file = options.recoveryFile === undefined ? null : resolve(world.cwd, options.recoveryFile);
+  let written: string | null = null;
+  const result = await withRepository(world, (context) =>
+    init(
+      context,
+      {
+        ...(options.join && { join: true }),
+        ...(options.newVault && { newVault: true }),
+        ...(options.public && { public: true }),
+        ...(options.deviceName !== undefined && { deviceName: options.deviceName }),
+        ...(options.deviceType !== undefined && { deviceType: options.deviceType }),
+      },
+      {
+        keepRecoveryCode: async (code) => {
+          if (file) {
+            await writeSecret(file, `${code}\n`);
+            written = file;
+            return;
+          }
+          const question = {
+            message: "Have you kept the recovery code where you will find it without this machine?",
+            flag: "--recovery-file <path>, a file to write the recovery code to",
+          };
+          if (terminal.interactive) {
+            terminal.note(`\nRecovery code, shown this once:\n\n    ${terminal.style("bold", code)}\n`);
+            terminal.note("It opens every conversation when all your devices are lost, and joins the next device.\n");
+          }
+          if (!(await confirm(terminal, question))) {
+            throw new ConvosyncError("cancelled", Exit.cancelled, "cancelled; nothing was set up");
+          }
+        },
+        recoveryCode: async () => {
+          if (file) return (await readFile(file, "utf8")).trim();
+          return secret(terminal, {
+            message: "Recovery code of the vault:",
+            flag: "--recovery-file <path>, a file that holds the recovery code",
+          });
+        },
+      },
+    ),
+  );
+  const { device, publish } = result;
+  if (result.created) terminal.step("Made a vault; its keys never leave your devices unencrypted");
+  if (result.joined) terminal.step("Joined the vault");
+  if (result.already) terminal.step("This repository was set up already");
+  else terminal.step(`This device is '${safeText(device.name)}' (${device.type})`);
+  if (written) terminal.step(`Wrote the recovery code to ${written}; keep it somewhere safe, away from this machine`);
+  if (publish?.status === "pushed") terminal.step(`Pushed the keyring to ${result.remote?.name}`);
+  if (!result.already) terminal.note(`\nSave your first session with: git convosync save "<message>"`);
+  terminal.document({
+    device,
+    vault: result.vault,
+    repo: result.repo,
+    replica: result.replica,
+    created: result.created,
+    joined: result.joined,
+    recoveryFile: written,
+  });
+  if (publish?.status === "queued" && result.remote) {
+    const waiting = queuedError(publish, result.remote);
+    if (!terminal.json) terminal.fail(waiting);
+    return waiting.exit;
+  }
+  return Exit.done;
+}
+
+/** Writes a secret into a file that did not exist and that only its owner can read. */
+async function writeSecret(path: string, text: string): Promise<void> {
+  const handle = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error;
+      throw new ConvosyncError("file-exists", Exit.usage, `${path} exists already`, ["name a new file for the recovery code"]);
+    },
+  );
+  await handle.writeFile(text);
+  await handle.sync();
+  await handle.close();
+}

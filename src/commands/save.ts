@@ -1,0 +1,117 @@
+import { Exit } from "../errors.ts";
+import type { Invocation } from "../program.ts";
+import { queuedError } from "../sessions/publish.ts";
+import { withRepository } from "../sessions/repository.ts";
+import { type SaveEvent, save } from "../sessions/save.ts";
+import { safeText } from "../ui/safe-text.ts";
+import type { Terminal } from "../ui/terminal.ts";
+import { byteSize, plural } from "../ui/time.ts";
+
+interface Options {
+  message?: string;
+  session?: string;
+  agent?: string;
+  allSessions?: boolean;
+  code?: boolean;
+  push?: boolean;
+  rawPaths?: boolean;
+  dryRun?: boolean;
+  force?: boolean;
+}
+
+export default async function saveCommand({ world, terminal }: Invocation, args: readonly string[], options: Options): Promise<number> {
+  const message = options.message ?? args[0];
+  terminal.note("ConvoSync: saving session…");
+  const result = await withRepository(world, (context) =>
+    save(
+      context,
+      {
+        ...(message !== undefined && { message }),
+        ...(options.session !== undefined && { session: options.session }),
+        ...(options.agent !== undefined && { agent: options.agent }),
+        allSessions: options.allSessions === true,
+        noCode: options.code === false,
+        noPush: options.push === false,
+        rawPaths: options.rawPaths === true,
+        dryRun: options.dryRun === true,
+        force: options.force === true,
+      },
+      (event) => tell(terminal, event, options.dryRun === true),
+    ),
+  );
+  const { publish, remote, sessions } = result;
+  const [first] = sessions;
+  const changed = sessions.some((one) => one.changed);
+  const unchanged = publish.status === "unchanged" && !changed && !result.committed;
+  if (publish.status === "pushed") {
+    const where = publish.branch ? `${remote?.name}/${result.branch} and the conversation together` : `the conversation to ${remote?.name}`;
+    terminal.step(`Pushed ${where}`);
+  }
+  if (publish.status === "dry-run") {
+    for (const one of sessions) terminal.print(`would save ${one.session}  ${safeText(one.title, 60)}`);
+  } else if (unchanged) terminal.step("Nothing new since the last save");
+  else if (first) {
+    terminal.note(`\nSession: ${terminal.style("bold", first.session)}`);
+    if (publish.status === "pushed") terminal.note("Ready to resume on any device.");
+    terminal.note(`Resume with: git convosync resume ${first.session.slice(0, 8)}`);
+  }
+  const waiting = publish.status === "queued" && remote ? queuedError(publish, remote) : null;
+  terminal.document({
+    session: first?.session ?? null,
+    agent: first?.agent ?? null,
+    snapshot: first?.snapshot ?? null,
+    commit: result.commit,
+    branch: result.branch,
+    messages: first?.messages ?? 0,
+    newMessages: first?.newMessages ?? 0,
+    pushed: publish.status === "pushed" || publish.status === "unchanged",
+    queued: publish.status === "queued" || publish.status === "not-pushed",
+    remote: remote?.name ?? null,
+    sealedBytes: first?.sealedBytes ?? 0,
+    sessions: sessions.map(({ session, agent, snapshot, messages, newMessages, sealedBytes }) => ({
+      session,
+      agent,
+      snapshot,
+      messages,
+      newMessages,
+      sealedBytes,
+    })),
+  });
+  if (waiting) {
+    if (!terminal.json) terminal.fail(waiting);
+    return waiting.exit;
+  }
+  if (publish.status === "not-pushed") {
+    terminal.note(remote ? "Kept here; send it with: git convosync sync" : "Kept here: this repository has no remote yet");
+    if (!remote) terminal.hint("add one, then send it: git remote add origin <url> && git convosync sync");
+    return options.push === false ? Exit.done : Exit.queued;
+  }
+  return Exit.done;
+}
+
+function tell(terminal: Terminal, event: SaveEvent, dryRun: boolean): void {
+  switch (event.step) {
+    case "changes":
+      terminal.step(
+        `${dryRun ? "Would commit" : "Detected"} ${plural(event.modified, "changed file")}, ${plural(event.created, "new file")}`,
+      );
+      return;
+    case "excluded":
+      terminal.warn(`left out, as it looks like a secret: ${event.paths.slice(0, 5).map((path) => safeText(path)).join(", ")}`);
+      terminal.hint("commit it yourself if it is none; such names are never added by save");
+      return;
+    case "committed":
+      terminal.step(`Committed: "${safeText(event.message.split("\n")[0] ?? "")}" (${event.commit.slice(0, 7)})`);
+      return;
+    case "generation":
+      terminal.detail("the agent had rewritten its file; the earlier version is kept");
+      return;
+    case "captured": {
+      const fresh = event.fresh === event.messages ? "" : `, ${event.fresh.toLocaleString("en")} new`;
+      terminal.step(`Sealed the conversation (${plural(event.messages, "message")}${fresh}; ${byteSize(event.sealedBytes)} encrypted)`);
+      return;
+    }
+    case "pushing":
+      return;
+  }
+}

@@ -1,0 +1,19 @@
+import { Exit } from "../errors.ts";
+import type { Invocation } from "../program.ts";
+import { queuedError } from "../sessions/publish.ts";
+import { withRepository } from "../sessions/repository.ts";
+import { sync } from "../sessions/sync.ts";
+import { plural } from "../ui/time.ts";
+
+export default async function syncCommand({ world, terminal }: Invocation, _args: readonly string[], options: { code?: boolean }): Promise<number> {
+  const result = await withRepository(world, (context) => sync(context, { noCode: options.code === false }));
+  const { pushed, fetched, queued, publish, remote } = result;
+  if (pushed.length > 0) terminal.step(`Sent to ${remote.name}: ${pushed.join(", ")}`);
+  if (fetched.length > 0) terminal.step(`Fetched ${plural(fetched.length, "session")} from other devices`);
+  if (pushed.length + fetched.length + queued.length === 0) terminal.step("Everything is up to date");
+  terminal.document({ pushed, fetched, queued });
+  if (publish.status !== "queued") return Exit.done;
+  const waiting = queuedError(publish, remote);
+  if (!terminal.json) terminal.fail(waiting);
+  return waiting.exit;
+}

@@ -1,0 +1,247 @@
+import { fromUtf8, sha256, toBase64url } from "../crypto/encoding.ts";
+import { type Keyring, memberKey, openFrom } from "../crypto/keyring.ts";
+import { lineHash, verifyLine } from "../crypto/signed-line.ts";
+import { integrityError } from "../errors.ts";
+import {
+  type FileRecord,
+  filePath,
+  limits,
+  type Manifest,
+  parseManifest,
+  type Segment,
+  type StreamRecord,
+  segmentPath,
+} from "../packing/manifest.ts";
+import { StreamHash } from "../packing/stream-hash.ts";
+import type { ObjectDatabase, Oid } from "../refs/object-database.ts";
+import {
+  allEntries,
+  type Entry,
+  type Head,
+  headPath,
+  type Mark,
+  type Page,
+  pagePath,
+  parseHead,
+  parsePage,
+} from "./head.ts";
+
+/**
+ * Reading what the remote and the other devices say, in the order of format.md 6: each step is allowed to
+ * trust only what the steps before it have proved. Whatever is wrong is exit 6, and nothing is written.
+ */
+
+/** Turns a payload into bytes and back; bound to this platform's (de)compressor by the caller. */
+export interface Codec {
+  pack(body: Uint8Array): Uint8Array;
+  /** Exactly `length` bytes, or an integrity error. */
+  unpack(payload: Uint8Array, length: number): Uint8Array;
+  unpackWithin(payload: Uint8Array, limit: number): Uint8Array;
+}
+
+/** A vault in one repository, opened. */
+export interface Vault {
+  readonly keyring: Keyring;
+  /** Id of the repository (16 bytes, base64url). */
+  readonly repo: string;
+  readonly db: ObjectDatabase;
+  readonly codec: Codec;
+}
+
+/** A head that has been opened and whose signature holds; not yet compared with what is remembered. */
+export interface ReplicaHead {
+  readonly replica: string;
+  readonly commit: Oid;
+  readonly head: Head;
+  /** Hash of the signed line. */
+  readonly hash: string;
+  readonly pages: readonly Page[];
+  readonly entries: readonly Entry[];
+}
+
+/** How far each replica had come when this device last accepted its head, and which device writes it. */
+export type Marks = Readonly<Record<string, { readonly seq: number; readonly hash: string; readonly device: string }>>;
+
+/** Sealed files are a little larger than what they hold: header, nonces, padding. */
+const sealedLimit = (bytes: number): number => bytes + (bytes >> 3) + (64 << 10);
+
+export async function hashOf(bytes: Uint8Array): Promise<string> {
+  return toBase64url(await sha256(bytes));
+}
+
+/** Opens and authenticates the head that `replica`'s ref points to. Exit 6. */
+export async function readHead(vault: Vault, replica: string, commit: Oid): Promise<ReplicaHead> {
+  const files = await vault.db.files(commit);
+  const sealed = await readFile(vault, files, headPath, sealedLimit(limits.headBytes));
+  const line = fromUtf8(vault.codec.unpackWithin(await openFrom(vault.keyring, sealed), limits.headBytes)).replace(/\n$/, "");
+  const { json, device } = await verifyLine("head", line, (id) => memberKey(vault.keyring, id));
+  const head = parseHead(json);
+  if (head.device !== device) throw integrityError("wrong-signer", "a head is signed by another device than it names");
+  if (head.replica !== replica) throw integrityError("wrong-replica", "a head stands under another replica's name");
+  if (head.vault !== vault.keyring.vault) throw integrityError("wrong-vault", "a head belongs to another vault");
+  if (head.repo !== vault.repo) throw integrityError("wrong-repository", "a head belongs to another repository");
+  const pages: Page[] = [];
+  for (const { n, m, count, epoch } of head.pages) {
+    const page = await readFile(vault, files, pagePath(n), sealedLimit(limits.headBytes));
+    if ((await hashOf(page)) !== m) throw integrityError("wrong-page", "a page of the index is not the one its head names");
+    const body = vault.codec.unpackWithin(await openFrom(vault.keyring, page, epoch), limits.headBytes);
+    pages.push(parsePage(fromUtf8(body), { n, count }));
+  }
+  return { replica, commit, head, hash: await lineHash(line), pages, entries: allEntries(head, pages) };
+}
+
+/**
+ * Decides whether a set of heads, one per replica, may be believed, given what this device remembers and the
+ * heads it accepted before. Returns the marks to remember. Exit 6: rollback, equivocation, a session dropped
+ * without a tombstone, a stale view, a keyring older than the head, a signer that was revoked.
+ *
+ * `partial` is for heads that did not just come from the remote: then a replica may be missing.
+ */
+export function acceptHeads(
+  keyring: Keyring,
+  heads: readonly ReplicaHead[],
+  marks: Marks,
+  accepted: ReadonlyMap<string, ReplicaHead>,
+  options: { partial?: boolean } = {},
+): Marks {
+  const byReplica = new Map(heads.map((one) => [one.replica, one]));
+  const next: Record<string, { seq: number; hash: string; device: string }> = { ...marks };
+  const tombstones = new Set(heads.flatMap((one) => one.head.gone.map(([session]) => session)));
+  for (const one of heads) {
+    const { head, replica, hash } = one;
+    checkSigner(keyring, one);
+    const mark = marks[replica];
+    if (mark && mark.device !== head.device) {
+      throw integrityError("wrong-replica", "another device writes under the name of a known replica");
+    }
+    if (mark && head.seq < mark.seq) throw rollback(keyring, head);
+    if (mark && head.seq === mark.seq && hash !== mark.hash) {
+      throw integrityError("equivocation", `${nameOf(keyring, head.device)} signed two different states with one number`, [
+        "a device that was restored from a backup does this; run 'git convosync doctor' on it",
+      ]);
+    }
+    const before = accepted.get(replica);
+    const listed = new Set(one.entries.map((entry) => entry.s));
+    const dropped = before?.entries.find((entry) => !listed.has(entry.s) && !tombstones.has(entry.s));
+    if (dropped) throw integrityError("session-dropped", `session ${dropped.s} vanished without having been deleted`);
+    next[replica] = { seq: head.seq, hash, device: head.device };
+  }
+  if (options.partial) return next;
+  for (const [replica, mark] of Object.entries(marks)) {
+    if (!byReplica.has(replica)) throw missingReplica(keyring, mark.device);
+  }
+  for (const { head } of heads) {
+    for (const [replica, [seq, hash]] of Object.entries(head.seen)) checkSeen(keyring, byReplica.get(replica), head, seq, hash);
+  }
+  return next;
+}
+
+function checkSigner(keyring: Keyring, { head, hash: own }: ReplicaHead): void {
+  const [seq, hash] = head.kr;
+  if (seq > keyring.seq) {
+    throw integrityError("stale-keyring", "a head was written under a newer keyring than the remote shows", [
+      "try again in a moment: git convosync sync",
+    ]);
+  }
+  if (keyring.hashes[seq] !== hash) throw integrityError("keyring-fork", "a head was written under another keyring");
+  const member = keyring.members.get(head.device);
+  if (!member?.removedAt) return;
+  const cut = member.cut?.[head.repo]?.[head.replica];
+  if (!cut || head.seq > cut[0] || (head.seq === cut[0] && own !== cut[1])) {
+    throw integrityError("revoked-signer", `a head was signed by ${nameOf(keyring, head.device)} after it was revoked`);
+  }
+}
+
+function checkSeen(keyring: Keyring, served: ReplicaHead | undefined, by: Head, seq: number, hash: string): void {
+  if (!served) throw missingReplica(keyring, undefined);
+  if (served.head.seq < seq) throw rollback(keyring, served.head);
+  if (served.head.seq === seq && served.hash !== hash) {
+    throw integrityError("equivocation", `${nameOf(keyring, by.device)} has seen another state than the remote shows here`);
+  }
+}
+
+function rollback(keyring: Keyring, head: Head): Error {
+  return integrityError("rollback", `the remote shows an older state of ${nameOf(keyring, head.device)} than is known`, [
+    "somebody may have reset or restored the remote; compare with: git convosync verify",
+  ]);
+}
+
+function missingReplica(keyring: Keyring, device: string | undefined): Error {
+  const whose = device ? `what ${nameOf(keyring, device)} saved` : "a replica that another device has seen";
+  return integrityError("replica-missing", `the remote no longer shows ${whose}`, [
+    "if the remote was reset, put it back from a clone that has it: git convosync sync --retry",
+  ]);
+}
+
+export function nameOf(keyring: Keyring, device: string): string {
+  return keyring.members.get(device)?.name ?? `device ${device.slice(0, 8)}`;
+}
+
+/** A replica's version of a session with the objects of its tree. */
+export interface StoredSession {
+  readonly replica: string;
+  readonly commit: Oid;
+  readonly manifest: Manifest;
+  readonly files: ReadonlyMap<string, Oid>;
+}
+
+/** Opens the manifest an index entry is bound to. Exit 6; `manifest-mismatch` when the ref shows another one. */
+export async function readSession(vault: Vault, replica: string, entry: Entry, commit: Oid): Promise<StoredSession> {
+  const files = await vault.db.files(commit);
+  const sealed = await readFile(vault, files, "manifest.age", sealedLimit(limits.manifestBytes));
+  if ((await hashOf(sealed)) !== entry.m) {
+    throw integrityError("manifest-mismatch", `session ${entry.s} is not the one its index names`);
+  }
+  const body = vault.codec.unpackWithin(await openFrom(vault.keyring, sealed), limits.manifestBytes);
+  const manifest = parseManifest(fromUtf8(body));
+  if (
+    manifest.vault !== vault.keyring.vault ||
+    manifest.repo !== vault.repo ||
+    manifest.replica !== replica ||
+    `${manifest.agent}:${manifest.session}` !== entry.s
+  ) {
+    throw integrityError("wrong-manifest", `session ${entry.s} carries the manifest of another`);
+  }
+  return { replica, commit, manifest, files };
+}
+
+/** The raw bytes of one segment, proved at every layer. Exit 6. */
+export async function readSegment(vault: Vault, session: StoredSession, part: Segment): Promise<Uint8Array> {
+  const sealed = await readFile(vault, session.files, segmentPath(part.i), sealedLimit(part.enc));
+  if ((await hashOf(sealed)) !== part.ct) throw integrityError("wrong-segment", "a segment is not the one its manifest names");
+  return vault.codec.unpack(await openFrom(vault.keyring, sealed, part.epoch), part.enc);
+}
+
+/** Streams a log from its first byte, segment by segment; the whole is proved when the last one has come. Exit 6. */
+export async function* readStream(vault: Vault, session: StoredSession, stream: StreamRecord): AsyncGenerator<Uint8Array> {
+  const whole = StreamHash.start();
+  for (const part of stream.segments) {
+    const bytes = await readSegment(vault, session, part);
+    if ((await hashOf(bytes)) !== part.sha) throw integrityError("wrong-segment", "a segment does not hold what its manifest says");
+    whole.update(bytes);
+    yield bytes;
+  }
+  if (toBase64url(whole.digest()) !== stream.sha) {
+    throw integrityError("wrong-stream", `stream '${stream.name}' does not hold what its manifest says`);
+  }
+}
+
+/** A sidecar file, whole. Exit 6. */
+export async function readSidecar(vault: Vault, session: StoredSession, record: FileRecord): Promise<Uint8Array> {
+  const sealed = await readFile(vault, session.files, filePath(record.ct), sealedLimit(record.bytes));
+  if ((await hashOf(sealed)) !== record.ct) throw integrityError("wrong-file", "a file is not the one its manifest names");
+  const bytes = vault.codec.unpack(await openFrom(vault.keyring, sealed, record.epoch), record.bytes);
+  if ((await hashOf(bytes)) !== record.sha) throw integrityError("wrong-file", "a file does not hold what its manifest says");
+  return bytes;
+}
+
+async function readFile(vault: Vault, files: ReadonlyMap<string, Oid>, path: string, limit: number): Promise<Uint8Array> {
+  const oid = files.get(path);
+  if (!oid) throw integrityError("object-missing", `'${path}' is missing from what the remote shows`);
+  return vault.db.read(oid, limit);
+}
+
+/** The mark of a head, as others record it in `seen`. */
+export function markOf(one: ReplicaHead): Mark {
+  return [one.head.seq, one.hash];
+}

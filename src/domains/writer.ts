@@ -1,0 +1,119 @@
+import { utf8 } from "../crypto/encoding.ts";
+import { sealFor } from "../crypto/keyring.ts";
+import { type Signer, signLine } from "../crypto/signed-line.ts";
+import type { Manifest } from "../packing/manifest.ts";
+import { type Entry, type Head, headPath, hotSessions, type Mark, type Page, pagePath, pageSize, tombstoneDays } from "./head.ts";
+import { hashOf, markOf, type ReplicaHead, type Vault } from "./reader.ts";
+
+/** What changes in the index of this replica. */
+export interface HeadChange {
+  /** New or changed entries. */
+  readonly put?: readonly Entry[];
+  /** Sessions to bury, as `<agent>:<id>`. */
+  readonly bury?: readonly string[];
+  /** Tombstones to take back. */
+  readonly unbury?: readonly string[];
+}
+
+export interface HeadContext {
+  readonly replica: string;
+  readonly device: string;
+  /** The head this one follows; null for the first. */
+  readonly previous: ReplicaHead | null;
+  /** Heads of the other replicas as accepted now. */
+  readonly others: readonly ReplicaHead[];
+  readonly now: Date;
+}
+
+/** The next head of a replica: its JSON value and the pages that have to be written anew. Pure. */
+export function nextHead(vault: Vault, context: HeadContext, change: HeadChange): { head: Head; pages: Page[] } {
+  const { previous, now } = context;
+  const ts = now.toISOString();
+  const buried = new Set(change.bury ?? []);
+  const put = new Map((change.put ?? []).map((entry) => [entry.s, entry]));
+  const kept = (previous?.head.sessions ?? []).filter((entry) => !put.has(entry.s));
+  const hot = [...put.values(), ...kept].filter((entry) => !buried.has(entry.s)).sort(byActivity);
+  const oldest = new Date(now.getTime() - tombstoneDays * 86_400_000).toISOString();
+  const unbury = new Set(change.unbury ?? []);
+  const gone = (previous?.head.gone ?? []).filter(([s, at]) => at >= oldest && !buried.has(s) && !unbury.has(s));
+  const { sessions, pages, index } = spill(hot, previous);
+  const head: Head = {
+    v: 1,
+    type: "head",
+    vault: vault.keyring.vault,
+    repo: vault.repo,
+    replica: context.replica,
+    device: context.device,
+    seq: (previous?.head.seq ?? 0) + 1,
+    prev: previous?.hash ?? null,
+    ts,
+    epoch: vault.keyring.epoch,
+    kr: [vault.keyring.seq, vault.keyring.hash],
+    seen: Object.fromEntries(
+      [...context.others].sort((a, b) => (a.replica < b.replica ? -1 : 1)).map((one): [string, Mark] => [one.replica, markOf(one)]),
+    ),
+    sessions,
+    gone: [...gone, ...[...buried].map((s): [string, string] => [s, ts])],
+    pages: index,
+    domains: previous?.head.domains ?? {},
+  };
+  return { head, pages };
+}
+
+const byActivity = (a: Entry, b: Entry): number => (a.u < b.u ? 1 : a.u > b.u ? -1 : a.s < b.s ? -1 : 1);
+
+/**
+ * Keeps at most `hotSessions` entries in the head. Half of them move at a time into the newest page until it
+ * is full, so that most saves write no page at all.
+ */
+function spill(hot: Entry[], previous: ReplicaHead | null): { sessions: Entry[]; pages: Page[]; index: Head["pages"] } {
+  const index = [...(previous?.head.pages ?? [])];
+  if (hot.length <= hotSessions) return { sessions: hot, pages: [], index };
+  const sessions = hot.slice(0, hotSessions / 2);
+  const moving = hot.slice(hotSessions / 2);
+  const pages: Page[] = [];
+  const last = index.at(-1);
+  let open: Entry[] = [];
+  let n = index.length === 0 ? 0 : Math.max(...index.map((page) => page.n)) + 1;
+  if (last && last.count < pageSize) {
+    index.pop();
+    n = last.n;
+    const moved = new Set(moving.map((entry) => entry.s));
+    open = (previous?.pages.find((page) => page.n === last.n)?.sessions ?? []).filter((entry) => !moved.has(entry.s));
+  }
+  const all = [...open, ...moving];
+  for (let at = 0; at < all.length; at += pageSize) {
+    pages.push({ v: 1, type: "page", n: n++, sessions: all.slice(at, at + pageSize) });
+  }
+  return { sessions, pages, index };
+}
+
+/** Seals a head and its new pages: the files to put into the head's tree, and the head's line as signed. */
+export async function sealHead(
+  vault: Vault,
+  signer: Signer,
+  { head, pages }: { head: Head; pages: readonly Page[] },
+): Promise<{ head: Head; line: string; files: Map<string, Uint8Array> }> {
+  const files = new Map<string, Uint8Array>();
+  const index = [...head.pages];
+  for (const page of pages) {
+    const { file, epoch } = await sealRecord(vault, page);
+    files.set(pagePath(page.n), file);
+    index.push({ n: page.n, m: await hashOf(file), count: page.sessions.length, epoch });
+  }
+  const signed: Head = { ...head, pages: index };
+  const line = await signLine("head", JSON.stringify(signed), signer);
+  const { file } = await sealFor(vault.keyring, vault.codec.pack(utf8(`${line}\n`)));
+  files.set(headPath, file);
+  return { head: signed, line, files };
+}
+
+/** Seals a manifest; `m` is what the head's entry binds. */
+export async function sealManifest(vault: Vault, manifest: Manifest): Promise<{ file: Uint8Array; m: string }> {
+  const { file } = await sealRecord(vault, manifest);
+  return { file, m: await hashOf(file) };
+}
+
+async function sealRecord(vault: Vault, record: Manifest | Page): Promise<{ file: Uint8Array; epoch: number }> {
+  return sealFor(vault.keyring, vault.codec.pack(utf8(JSON.stringify(record))));
+}

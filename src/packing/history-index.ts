@@ -1,0 +1,138 @@
+import { integrityError } from "../errors.ts";
+
+/** Bytes of the stream that one hash stands for. */
+export const blockLength = 32;
+
+/** Hashes kept at most; beyond, every second one is dropped and half as many are taken from then on. */
+const mostHashes = 1 << 18;
+const magic = 0x43_53_48_31; // "CSH1"
+const savedHeader = 16;
+
+/**
+ * A sampled index of a growing stream: the hash of the 32 bytes at every `stride`-th offset. It is at most 1 MiB
+ * however long the stream is, grows with the new bytes alone, and is kept beside the cursor between saves so
+ * that a delta against 100 MB does not read 100 MB. It is only a hint: whatever it says is compared with the
+ * bytes themselves, so a wrong index costs compression and never correctness.
+ */
+export class HistoryIndex {
+  #stride: number;
+  /** Bytes of the stream taken in. */
+  #length: number;
+  /** One hash for each whole block at offsets 0, stride, 2 × stride, …; `#count` of them are in use. */
+  #hashes: Int32Array;
+  #count: number;
+  /** What there is of the block that the stream's end cuts. */
+  #pending: Uint8Array;
+
+  private constructor(stride: number, length: number, hashes: Int32Array, pending: Uint8Array) {
+    this.#stride = stride;
+    this.#length = length;
+    this.#hashes = hashes;
+    this.#count = hashes.length;
+    this.#pending = pending;
+  }
+
+  /** The index of an empty stream. */
+  static start(): HistoryIndex {
+    return new HistoryIndex(blockLength, 0, new Int32Array(0), new Uint8Array(0));
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  get stride(): number {
+    return this.#stride;
+  }
+
+  /** The hashes, in the order of their offsets: the i-th is of the block at i × stride. */
+  get hashes(): Int32Array {
+    return this.#hashes.subarray(0, this.#count);
+  }
+
+  /** Takes in the bytes that follow what was taken in before. */
+  extend(bytes: Uint8Array): this {
+    const fresh = new Uint8Array(this.#pending.length + bytes.length);
+    fresh.set(this.#pending);
+    fresh.set(bytes, this.#pending.length);
+    const from = this.#length - this.#pending.length;
+    this.#length += bytes.length;
+    let next = this.#count * this.#stride;
+    for (; next + blockLength <= this.#length; next = this.#count * this.#stride) {
+      this.#push(blockHash(fresh, next - from));
+    }
+    this.#pending = fresh.slice(next - from);
+    return this;
+  }
+
+  #push(hash: number): void {
+    if (this.#count === mostHashes) this.#thin();
+    if (this.#count === this.#hashes.length) {
+      const larger = new Int32Array(Math.min(mostHashes, Math.max(1024, this.#count * 2)));
+      larger.set(this.#hashes);
+      this.#hashes = larger;
+    }
+    this.#hashes[this.#count++] = hash;
+  }
+
+  /** Keeps every second hash. */
+  #thin(): void {
+    this.#count = Math.ceil(this.#count / 2);
+    for (let i = 0; i < this.#count; i++) this.#hashes[i] = this.#hashes[2 * i]!;
+    this.#stride *= 2;
+  }
+
+  save(): Uint8Array {
+    const saved = new Uint8Array(savedHeader + 4 * this.#count + this.#pending.length);
+    const view = new DataView(saved.buffer);
+    view.setUint32(0, magic);
+    view.setUint32(4, this.#stride);
+    view.setUint32(8, Math.floor(this.#length / 2 ** 32));
+    view.setUint32(12, this.#length >>> 0);
+    for (let i = 0; i < this.#count; i++) view.setInt32(savedHeader + 4 * i, this.#hashes[i]!);
+    saved.set(this.#pending, savedHeader + 4 * this.#count);
+    return saved;
+  }
+
+  /** The index that {@link save} wrote; throws "bad-history-index" for anything else. */
+  static load(saved: Uint8Array): HistoryIndex {
+    const view = new DataView(saved.buffer, saved.byteOffset, saved.length);
+    if (saved.length < savedHeader || view.getUint32(0) !== magic) throw damaged();
+    const stride = view.getUint32(4);
+    const length = view.getUint32(8) * 2 ** 32 + view.getUint32(12);
+    const count = length < blockLength ? 0 : Math.floor((length - blockLength) / stride) + 1;
+    const pending = Math.max(0, length - count * stride);
+    const thin = stride === blockLength || count > mostHashes / 2;
+    if (stride < blockLength || (stride & (stride - 1)) !== 0 || !thin || count > mostHashes) throw damaged();
+    if (!Number.isSafeInteger(length) || saved.length !== savedHeader + 4 * count + pending) throw damaged();
+    const hashes = new Int32Array(count);
+    for (let i = 0; i < count; i++) hashes[i] = view.getInt32(savedHeader + 4 * i);
+    return new HistoryIndex(stride, length, hashes, saved.slice(savedHeader + 4 * count));
+  }
+}
+
+/** Multiplier of the rolling hash (any odd number whose powers spread well), and its power that leaves it. */
+const factor = 0x2f0b4c47;
+const leaving = power(factor, blockLength - 1);
+
+/** The hash of the block at `at`: a polynomial in `factor` modulo 2^32 (Karp and Rabin). */
+export function blockHash(bytes: Uint8Array, at: number): number {
+  let hash = 0;
+  for (let i = at; i < at + blockLength; i++) hash = (Math.imul(hash, factor) + bytes[i]!) | 0;
+  return hash;
+}
+
+/** The hash of the block one byte further: `gone` leaves it and `come` enters. */
+export function rollHash(hash: number, gone: number, come: number): number {
+  return (Math.imul(hash - Math.imul(gone, leaving), factor) + come) | 0;
+}
+
+function power(base: number, exponent: number): number {
+  let product = 1;
+  for (let i = 0; i < exponent; i++) product = Math.imul(product, base);
+  return product;
+}
+
+function damaged() {
+  return integrityError("bad-history-index", "the remembered index of a stream is damaged");
+}

@@ -1,0 +1,157 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { ConvosyncError, Exit } from "../errors.ts";
+import { failure, firstComplaint, type Git, type Repository } from "../git/git.ts";
+import {
+  assertOid,
+  checkedFiles,
+  message,
+  type NewCommit,
+  type ObjectDatabase,
+  type Oid,
+  type RefUpdate,
+  roundUpToHour,
+  signature,
+} from "./object-database.ts";
+import { ObjectReader } from "./object-reader.ts";
+import { parseCommit, parseTree, walkTree } from "./tree.ts";
+
+/**
+ * Objects are named as they are (no replacement refs) and only local: in a partial clone git must not fetch behind
+ * our back. GIT_NO_LAZY_FETCH says so since git 2.45 (2.39.4 in its series); that no protocol is allowed says it to
+ * every git.
+ */
+const LOCAL = { GIT_NO_REPLACE_OBJECTS: "1", GIT_NO_LAZY_FETCH: "1", GIT_ALLOW_PROTOCOL: "none" };
+
+/**
+ * For writing: on disk before a ref says so (git syncs neither loose objects nor refs by default, and an empty ref
+ * left by a crash breaks the user's own fetch and gc); no hooks of the user; no reflog, which would keep deleted
+ * conversations; no attempt to deflate ciphertext; patience with a lock another process holds for a moment.
+ */
+const WRITE = [
+  ...["-c", "core.fsync=loose-object,reference"],
+  ...["-c", "core.hooksPath=/dev/null"],
+  ...["-c", "core.logAllRefUpdates=true"],
+  ...["-c", "core.compression=0"],
+  ...["-c", "core.filesRefLockTimeout=2000"],
+  ...["-c", "core.packedRefsTimeout=2000"],
+];
+
+const TREE_LIMIT = 4 * 1024 * 1024;
+const COMMIT_LIMIT = 64 * 1024;
+
+/** The user's repository, through git itself. */
+export function openGitDatabase(git: Git, repository: Repository): ObjectDatabase {
+  const objects = new ObjectReader(git, LOCAL);
+  const oidBytes = repository.objectFormat === "sha256" ? 32 : 20;
+
+  async function header(commit: Oid) {
+    return parseCommit(commit, await objects.read(commit, "commit", COMMIT_LIMIT));
+  }
+
+  async function commits(list: readonly NewCommit[]): Promise<Oid[]> {
+    if (list.length === 0) return [];
+    const args = [...WRITE, "fast-import", "--quiet", "--done", "--depth=0"];
+    const result = await git.runLong(args, { input: importScript(list), env: LOCAL, okCodes: "any" });
+    if (result.code !== 0) {
+      const report = /fast_import_crash_\d+/.exec(result.stderr)?.[0];
+      if (report !== undefined) await rm(join(repository.gitDir, report), { force: true });
+      throw failure(args, result);
+    }
+    return result.stdout.toString().trimEnd().split("\n");
+  }
+
+  return {
+    async refs(prefix) {
+      const format = "--format=%(objectname) %(refname)";
+      const lines = (await git.text(["for-each-ref", format, prefix], { env: LOCAL })).split("\n");
+      return new Map(
+        lines.filter(Boolean).map((line) => [line.slice(oidBytes * 2 + 1), line.slice(0, oidBytes * 2)]),
+      );
+    },
+    async files(commit) {
+      const entriesOf = async (tree: Oid) =>
+        parseTree(await objects.read(tree, "tree", TREE_LIMIT), oidBytes);
+      return walkTree((await header(commit)).tree, entriesOf);
+    },
+    read: (blob, limit) => objects.read(blob, "blob", limit),
+    parents: async (commit) => (await header(commit)).parents,
+    commit: async (commit) => (await commits([commit]))[0]!,
+    commits,
+    async update(updates) {
+      if (updates.length === 0) return;
+      const args = [...WRITE, "update-ref", "--no-deref", "-z", "--stdin"];
+      const result = await git.run(args, {
+        input: transaction(updates, oidBytes),
+        env: LOCAL,
+        okCodes: "any",
+      });
+      if (result.code !== 0) throw refusal(args, result);
+    },
+    close: () => objects.close(),
+  };
+}
+
+/**
+ * The commits as a `git fast-import` stream. A commit there needs a branch; `reset` makes the branch forget it
+ * again, so no ref is ever written, only objects.
+ */
+async function* importScript(list: readonly NewCommit[]): AsyncGenerator<Uint8Array> {
+  const branch = "refs/convosync-scratch/import";
+  for (const { parents, files, when } of list) {
+    const person = `${signature.name} <${signature.email}> ${roundUpToHour(when).getTime() / 1000} +0000`;
+    parents.forEach(assertOid);
+    const [first, ...others] = parents;
+    yield Buffer.from(
+      [
+        `commit ${branch}`,
+        "mark :1",
+        `author ${person}`,
+        `committer ${person}`,
+        `data ${message.length}`,
+        message,
+      ].join("\n") +
+        (first === undefined ? "" : `from ${first}\n`) +
+        others.map((parent) => `merge ${parent}\n`).join("") +
+        "deleteall\n",
+    );
+    for await (const { path, content } of checkedFiles(files)) {
+      if (typeof content === "string") yield Buffer.from(`M 100644 ${content} ${path}\n`);
+      else {
+        yield Buffer.from(`M 100644 inline ${path}\ndata ${content.length}\n`);
+        yield content;
+        yield Buffer.from("\n");
+      }
+    }
+    yield Buffer.from(`reset ${branch}\n\nget-mark :1\n`);
+  }
+  yield Buffer.from("done\n");
+}
+
+/** `update-ref --stdin -z` input; it counts only when it arrives up to `commit`. */
+function transaction(updates: readonly RefUpdate[], oidBytes: number): string {
+  const none = "0".repeat(oidBytes * 2);
+  const moves = updates.map(({ ref, from, to }) =>
+    to === null && from === null
+      ? `verify ${ref}\0${none}\0`
+      : to === null
+        ? `delete ${ref}\0${from}\0`
+        : `update ${ref}\0${to}\0${from ?? none}\0`,
+  );
+  return `start\0${moves.join("")}prepare\0commit\0`;
+}
+
+function refusal(args: readonly string[], result: Parameters<typeof failure>[1]): ConvosyncError {
+  const moved =
+    /cannot lock ref '(.+?)': (?:is at|reference already exists|unable to resolve|reference is missing)/;
+  const ref = moved.exec(result.stderr)?.[1];
+  if (ref === undefined) return failure(args, result);
+  const why = firstComplaint(result.stderr);
+  return new ConvosyncError(
+    "ref-moved",
+    Exit.failed,
+    `${ref} was changed by another process`,
+    ["try again"],
+    why,
+  );
+}

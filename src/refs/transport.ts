@@ -1,0 +1,294 @@
+// Refs to and from a remote, by `git push` and `git fetch`.
+
+import { ConvosyncError, Exit } from "../errors.ts";
+import { failure, firstComplaint, type Git, type GitResult, scrubUrl } from "../git/git.ts";
+import { isOid, type Oid } from "./object-database.ts";
+
+interface NetworkOptions {
+  /** A configured name or a URL. */
+  readonly remote: string;
+  /** Bound on the whole exchange; then the remote counts as unreachable. */
+  readonly timeoutMs?: number;
+  /** git and ssh may ask for passwords on the terminal; default false. */
+  readonly prompt?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface RemoteUpdate {
+  /** Full name on the remote. */
+  readonly ref: string;
+  /** null deletes it. */
+  readonly oid: Oid | null;
+  /**
+   * What the remote must have for the update to happen, which may then go anywhere (a re-root): null when it must
+   * not have the ref. Undefined: any value the update is a descendant of.
+   */
+  readonly lease: Oid | null | undefined;
+}
+
+export interface PushRequest extends NetworkOptions {
+  readonly updates: readonly RemoteUpdate[];
+  /** The user's code, pushed along without force. */
+  readonly branch?: { readonly commit: Oid | "HEAD"; readonly to: string };
+  /** Run the user's pre-push hook: for pushes that carry code. */
+  readonly verifyHooks: boolean;
+}
+
+export type RejectReason =
+  /** Not at its lease (or hidden from us, which looks the same when the lease names a commit). */
+  | "stale-lease"
+  /** The remote branch has commits that this clone does not even know. */
+  | "fetch-first"
+  | "not-fast-forward"
+  /** By a hook or a rule, there or here (pre-push). */
+  | "declined"
+  /** The server keeps this namespace to itself. */
+  | "hidden"
+  /** Another push was faster or holds a lock: worth a retry. */
+  | "locked"
+  /** Nothing wrong with this ref: another one of the push was refused. */
+  | "atomic"
+  | "other";
+
+export interface RefOutcome {
+  readonly ok: boolean;
+  /** Only when not ok. */
+  readonly reason?: RejectReason;
+  /** git's or the server's words, credentials taken out; text from outside. */
+  readonly text: string;
+}
+
+export type PushResult =
+  | { readonly status: "pushed" }
+  | { readonly status: "rejected"; readonly refs: ReadonlyMap<string, RefOutcome> }
+  | { readonly status: "unreachable"; readonly text: string }
+  | { readonly status: "not-atomic-capable" };
+
+/**
+ * Pushes the branch and all updates in one atomic push: all of it, or nothing. One exception, found with git 2.39: a
+ * server that hides our namespace (`receive.hideRefs`) drops our refs before it counts, and takes the branch; then
+ * `refs` says so. A push that is repeated after an
+ * answer was lost is harmless: a ref that already is where it should be counts as pushed.
+ */
+export function push(git: Git, request: PushRequest): Promise<PushResult> {
+  return pushOnce(git, request, ["--atomic"]);
+}
+
+/**
+ * For a remote without atomic pushes: the code first, and our refs only when it arrived, in the order given, so that
+ * no conversation names a commit that nobody can fetch. Each answer stands for its part; the second is null when
+ * it was not tried.
+ */
+export async function pushInOrder(
+  git: Git,
+  request: PushRequest,
+): Promise<{ code: PushResult; refs: PushResult | null }> {
+  const { branch, ...rest } = request;
+  const code: PushResult =
+    branch === undefined ? { status: "pushed" } : await pushOnce(git, { ...request, updates: [] }, []);
+  if (code.status !== "pushed") return { code, refs: null };
+  return { code, refs: await pushOnce(git, { ...rest, verifyHooks: false }, []) };
+}
+
+async function pushOnce(git: Git, request: PushRequest, options: readonly string[]): Promise<PushResult> {
+  const { remote, updates, branch, verifyHooks } = request;
+  const leases = updates.flatMap(({ ref, lease }) =>
+    lease === undefined ? [] : [`--force-with-lease=${ref}:${lease ?? ""}`],
+  );
+  const refspecs = updates.map(({ ref, oid }) => `${oid ?? ""}:${ref}`);
+  if (branch !== undefined) refspecs.unshift(`${branch.commit}:${branch.to}`);
+  if (refspecs.length === 0) return { status: "pushed" };
+  const args = [
+    ...overrides(remote, "mirror=false"),
+    ...["push", "--porcelain", ...options, "--no-follow-tags", "--recurse-submodules=no"],
+    ...(verifyHooks ? [] : ["--no-verify"]),
+    ...leases,
+    ...["--", remote, ...refspecs],
+  ];
+  const result = await network(git, args, request);
+  if (typeof result === "string") return { status: "unreachable", text: result };
+  const wanted = [...(branch === undefined ? [] : [branch.to]), ...updates.map(({ ref }) => ref)];
+  return judge(args, result, wanted, verifyHooks);
+}
+
+/**
+ * What a push did. Only the lines about refs count: `Done` and the exit status are missing or wrong in some
+ * rejections over http, and a ref without a line was not pushed.
+ */
+function judge(
+  args: readonly string[],
+  result: GitResult,
+  wanted: readonly string[],
+  verify: boolean,
+): PushResult {
+  const { code, stderr } = result;
+  const outcomes = parsePorcelain(result.stdout.toString());
+  if (outcomes.size === 0) {
+    if (/does not support --atomic push/.test(stderr)) return { status: "not-atomic-capable" };
+    if (/^error: src refspec|^fatal: (?:bad|invalid|ambiguous) |^usage: /m.test(stderr))
+      throw failure(args, result);
+    const silent = !/^(?:fatal:|error: (?!failed to push))/m.test(stderr);
+    if (verify && code === 1 && silent) {
+      const refusal: RefOutcome = { ok: false, reason: "declined", text: "declined by the pre-push hook" };
+      return { status: "rejected", refs: new Map(wanted.map((ref) => [ref, refusal])) };
+    }
+    return { status: "unreachable", text: complaint(stderr, code) };
+  }
+  const missing: RefOutcome = { ok: false, reason: "other", text: "the remote did not say" };
+  const refs = new Map(wanted.map((ref) => [ref, outcomes.get(ref) ?? missing]));
+  if ([...refs.values()].some(({ ok }) => !ok)) return { status: "rejected", refs };
+  // One of several push URLs took everything and another did not answer.
+  if (code !== 0) return { status: "unreachable", text: complaint(stderr, code) };
+  return { status: "pushed" };
+}
+
+/**
+ * Reads `git push --porcelain`: `<flag> TAB <from>:<to> TAB <summary>[ (<reason>)]` for each ref, under a `To <url>`
+ * for each push URL. A ref is ok when it is ok at every URL.
+ */
+export function parsePorcelain(stdout: string): Map<string, RefOutcome> {
+  const refs = new Map<string, RefOutcome>();
+  for (const line of stdout.split("\n")) {
+    const parts = /^([ +*=!-])\t[^\t]*?:(refs\/[^\t:]+)\t(.*)$/.exec(line);
+    if (parts === null) continue;
+    const [, flag, ref = "", summary = ""] = parts;
+    if (refs.get(ref)?.ok === false) continue;
+    const text = scrubUrl(summary);
+    refs.set(ref, flag === "!" ? { ok: false, reason: reasonOf(text), text } : { ok: true, text });
+  }
+  return refs;
+}
+
+function reasonOf(summary: string): RejectReason {
+  const why = /\((.*)\)\s*$/.exec(summary)?.[1] ?? summary;
+  if (/^atomic push fail/.test(why)) return "atomic";
+  if (/stale info|incorrect old value|reference already exists|is at \S+ but expected/.test(why))
+    return "stale-lease";
+  if (/fetch first/.test(why)) return "fetch-first";
+  if (/non-fast-forward/.test(why)) return "not-fast-forward";
+  if (/hidden ref/.test(why)) return "hidden";
+  if (/lock|failed to update ref|atomic transaction failed/.test(why)) return "locked";
+  if (
+    /declined|denied|den(?:y|ies)|protected|prohibited|not allowed|refus|forbidden|funny refname/.test(why)
+  ) {
+    return "declined";
+  }
+  return "other";
+}
+
+export interface FetchRequest extends NetworkOptions {
+  /** `+<remote ref or pattern>:<local>` or `^<pattern>`; patterns may match nothing, exact names must exist. */
+  readonly refspecs: readonly string[];
+}
+
+export type FetchResult =
+  | { readonly status: "ok" }
+  | { readonly status: "missing"; readonly ref: string }
+  | { readonly status: "unreachable"; readonly text: string };
+
+/**
+ * Fetches exactly what the refspecs name: none of the remote's configured ones, no tags, no pruning, FETCH_HEAD and
+ * everything else of the user's left alone, whole objects also into a partial clone.
+ */
+export async function fetch(git: Git, request: FetchRequest): Promise<FetchResult> {
+  const { remote, refspecs } = request;
+  const args = [
+    ...overrides(remote, "followRemoteHEAD=never"),
+    ...["-c", "protocol.version=2"],
+    ...["-c", "core.fsync=loose-object,reference"],
+    ...["-c", "core.hooksPath=/dev/null"],
+    ...["-c", "core.logAllRefUpdates=true"],
+    ...[
+      "fetch",
+      "--quiet",
+      "--no-tags",
+      "--no-write-fetch-head",
+      "--no-recurse-submodules",
+      "--no-auto-maintenance",
+    ],
+    ...["--no-prune", "--no-filter", "--no-show-forced-updates", "--refmap="],
+    ...["--", remote, ...refspecs],
+  ];
+  const result = await network(git, args, request);
+  if (typeof result === "string") return { status: "unreachable", text: result };
+  if (result.code === 0) return { status: "ok" };
+  const ref = /couldn't find remote ref (\S+)/.exec(result.stderr)?.[1];
+  if (ref !== undefined) return { status: "missing", ref };
+  if (blamesRemote(result.stderr))
+    return { status: "unreachable", text: complaint(result.stderr, result.code) };
+  throw failure(args, result);
+}
+
+export type RemoteRefs =
+  | { readonly status: "ok"; readonly refs: ReadonlyMap<string, Oid> }
+  | { readonly status: "unreachable"; readonly text: string };
+
+/**
+ * The remote's refs whose full name starts with `prefix`, which ends in a slash, or the one of that name. git
+ * downloads the names of *all* the remote's refs for this (about 80 bytes each), since `ls-remote` asks the server
+ * for a prefix only for branches and tags: to poll, fetch instead.
+ */
+export async function remoteRefs(
+  git: Git,
+  request: NetworkOptions & { prefix: string },
+): Promise<RemoteRefs> {
+  const { remote, prefix } = request;
+  const pattern = prefix.endsWith("/") ? `${prefix}*` : prefix;
+  const args = ["-c", "protocol.version=2", "ls-remote", "--refs", "--quiet", "--", remote, pattern];
+  const result = await network(git, args, request);
+  if (typeof result === "string") return { status: "unreachable", text: result };
+  if (result.code !== 0) return { status: "unreachable", text: complaint(result.stderr, result.code) };
+  const lines = result.stdout.toString().split("\n");
+  const refs = lines.map((line): [string, Oid] => [
+    line.slice(line.indexOf("\t") + 1),
+    line.split("\t", 1)[0] ?? "",
+  ]);
+  const ours = (ref: string) => ref === prefix || (prefix.endsWith("/") && ref.startsWith(prefix));
+  return { status: "ok", refs: new Map(refs.filter(([ref, oid]) => ours(ref) && isOid(oid))) };
+}
+
+/** The failure of a command that needed the remote. */
+export function unreachable(remote: string, text: string): ConvosyncError {
+  const name = scrubUrl(remote);
+  const hints = [`check that this works: git ls-remote ${name}`];
+  return new ConvosyncError("remote-unreachable", Exit.remote, `cannot reach ${name}: ${text}`, hints);
+}
+
+/** A git command that talks to a remote; a text when there was no answer in time. */
+async function network(
+  git: Git,
+  args: readonly string[],
+  options: NetworkOptions,
+): Promise<GitResult | string> {
+  const { remote, timeoutMs, prompt, signal } = options;
+  if (remote.startsWith("-")) throw new RangeError(`not a remote: ${remote}`);
+  try {
+    return await git.runLong(args, {
+      okCodes: "any",
+      ...(timeoutMs !== undefined && { timeoutMs }),
+      ...(prompt !== undefined && { prompt }),
+      ...(signal !== undefined && { signal }),
+    });
+  } catch (error) {
+    if (!(error instanceof ConvosyncError) || error.code !== "git-timeout") throw error;
+    return `no answer within ${(timeoutMs ?? 0) / 1000} s`;
+  }
+}
+
+/** For a remote with a name: its settings that would turn our command into another one. */
+function overrides(remote: string, setting: string): string[] {
+  return /^[\w.-]+$/.test(remote) ? ["-c", `remote.${remote}.${setting}`] : [];
+}
+
+function blamesRemote(stderr: string): boolean {
+  return /^fatal: (?!bad |invalid |refusing |cannot lock|could not set)|^ssh: |RPC failed|hung up|^remote: /m.test(
+    stderr,
+  );
+}
+
+function complaint(stderr: string, code: number): string {
+  const specific = stderr
+    .split("\n")
+    .find((line) => /^(?:ssh: |.*Permission denied|remote: |ERROR: |error: RPC)/.test(line));
+  return scrubUrl(specific?.trim() ?? firstComplaint(stderr) ?? `git gave up with exit status ${code}`);
+}

@@ -1,0 +1,67 @@
+import { createHash } from "node:crypto";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+import * as v from "valibot";
+import { readCache, writeAtomic } from "./files.ts";
+import type { Context } from "./repository.ts";
+
+/**
+ * Where the last capture or restore of a session ended, per stream: how much of the agent's file is already
+ * stored, and the state of the stream's hash there. Only a cache: without it the file is compared with what is
+ * stored, and the answer is the same.
+ */
+const streamCursor = v.object({
+  ino: v.number(),
+  /** Bytes of the agent's file that are stored. */
+  offset: v.number(),
+  /** Hash of the last bytes before `offset`, by which a rewritten file is noticed. */
+  tail: v.string(),
+  gen: v.number(),
+  /** The stored stream at that point. */
+  bytes: v.number(),
+  lines: v.number(),
+  sha: v.string(),
+  state: v.string(),
+});
+const fileCursor = v.object({ ino: v.number(), size: v.number(), mtimeMs: v.number(), sha: v.string() });
+const cursorSchema = v.object({
+  v: v.literal(1),
+  streams: v.record(v.string(), streamCursor),
+  files: v.record(v.string(), fileCursor),
+});
+
+export type StreamCursor = v.InferOutput<typeof streamCursor>;
+export type FileCursor = v.InferOutput<typeof fileCursor>;
+export type Cursor = v.InferOutput<typeof cursorSchema>;
+
+const cursorPath = (context: Context, key: string): string =>
+  join(context.cloneDir, "cursors", `${key.replace(":", "-")}.json`);
+
+export async function readCursor(context: Context, key: string): Promise<Cursor> {
+  return (await readCache(cursorPath(context, key), cursorSchema)) ?? { v: 1, streams: {}, files: {} };
+}
+
+export async function writeCursor(context: Context, key: string, cursor: Cursor): Promise<void> {
+  await writeAtomic(cursorPath(context, key), JSON.stringify(cursor));
+}
+
+const tailBytes = 4096;
+
+/** Identity of a file and hash of its last bytes before `offset`; null when it is shorter than that or gone. */
+export async function examineTail(path: string, offset: number): Promise<{ ino: number; size: number; tail: string } | null> {
+  const handle = await open(path, "r").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return null;
+    throw error;
+  });
+  if (!handle) return null;
+  try {
+    const { ino, size } = await handle.stat();
+    if (size < offset) return null;
+    const length = Math.min(tailBytes, offset);
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, offset - length);
+    if (bytesRead < length) return null;
+    return { ino, size, tail: createHash("sha256").update(buffer).digest("base64url") };
+  } finally {
+    await handle.close();
+  }
+}

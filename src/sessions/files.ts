@@ -1,0 +1,119 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, open, readFile, rename, rm, stat, unlink } from "node:fs/promises";
+import { hostname } from "node:os";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type * as v from "valibot";
+import { safeParse } from "valibot";
+import { ConvosyncError, Exit } from "../errors.ts";
+
+/** Replaces a file as a whole: a reader sees the old bytes or the new ones, also after a crash. */
+export async function writeAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const temporary = join(dirname(path), `.${randomBytes(8).toString("hex")}.tmp`);
+  const handle = await open(temporary, "wx", mode);
+  try {
+    await handle.writeFile(data);
+    await handle.sync();
+    await handle.close();
+    await rename(temporary, path);
+  } catch (error) {
+    await handle.close().catch(() => undefined);
+    await unlink(temporary).catch(() => undefined);
+    throw error;
+  }
+}
+
+export async function readIfPresent(path: string): Promise<Buffer | null> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === "ENOENT" || code === "ENOTDIR") return null;
+    throw error;
+  }
+}
+
+/** A cache of ours as its schema describes it, or null when it is absent or not what we wrote: caches heal. */
+export async function readCache<S extends v.GenericSchema>(path: string, schema: S): Promise<v.InferOutput<S> | null> {
+  const bytes = await readIfPresent(path);
+  if (!bytes) return null;
+  try {
+    const parsed = safeParse(schema, JSON.parse(bytes.toString("utf8")));
+    return parsed.success ? parsed.output : null;
+  } catch {
+    return null;
+  }
+}
+
+/** A lock this old is broken even when its holder's process id is in use: by now it is another program's. */
+const staleAfterMs = 6 * 3_600_000;
+/** Writing the holder's name into a new lock takes a moment; so does breaking an old one. */
+const momentMs = 3_000;
+
+/**
+ * Runs `work` while holding the lock file `path`. Waits up to `patienceMs` for another holder; a lock whose
+ * process is gone (same host) or that is too old is taken over.
+ */
+export async function withLock<T>(path: string, patienceMs: number, work: () => Promise<T>): Promise<T> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const mine = `${process.pid}@${hostname()}@${randomBytes(4).toString("hex")}`;
+  const until = Date.now() + patienceMs;
+  while (!(await acquire(path, mine))) {
+    if (await abandoned(path)) await breakLock(path);
+    else if (Date.now() > until) {
+      throw new ConvosyncError("locked", Exit.failed, "another convosync is at work in this repository", [
+        "wait for it to finish and try again",
+        `if none is running, remove ${path}`,
+      ]);
+    } else await sleep(20 + Math.random() * 60);
+  }
+  try {
+    return await work();
+  } finally {
+    if ((await readIfPresent(path))?.toString("utf8") === mine) await rm(path, { force: true });
+  }
+}
+
+/** Removes an abandoned lock under a lock of its own, so that two who wait never remove each other's new one. */
+async function breakLock(path: string): Promise<void> {
+  const breaking = `${path}.breaking`;
+  if (!(await acquire(breaking, "")) && !(await olderThan(breaking, momentMs))) return;
+  try {
+    if (await abandoned(path)) await rm(path, { force: true });
+  } finally {
+    await rm(breaking, { force: true });
+  }
+}
+
+async function olderThan(path: string, ms: number): Promise<boolean> {
+  return stat(path).then(
+    (info) => Date.now() - info.mtimeMs > ms,
+    () => false,
+  );
+}
+
+async function acquire(path: string, mine: string): Promise<boolean> {
+  try {
+    const handle = await open(path, "wx", 0o600);
+    await handle.writeFile(mine);
+    await handle.close();
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+async function abandoned(path: string): Promise<boolean> {
+  if (await olderThan(path, staleAfterMs)) return true;
+  const holder = (await readIfPresent(path))?.toString("utf8").split("@") ?? [];
+  if (holder.length < 2) return olderThan(path, momentMs);
+  if (holder[1] !== hostname()) return false;
+  try {
+    process.kill(Number(holder[0]), 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ESRCH";
+  }
+}

@@ -1,0 +1,57 @@
+import { lineHash } from "../crypto/signed-line.ts";
+import { headPath, type Head } from "../domains/head.ts";
+import { type HeadChange, nextHead, sealHead } from "../domains/writer.ts";
+import { formatRef } from "../refs/names.ts";
+import type { NewCommit, NewFile, Oid, RefUpdate } from "../refs/object-database.ts";
+import type { Heads } from "./heads.ts";
+import type { Context } from "./repository.ts";
+import type { OpenVault } from "./vault.ts";
+
+/** After this many versions of the index its history is cut: only the newest matters. */
+const headVersions = 64;
+
+export interface IndexChange {
+  readonly heads: Heads;
+  readonly replica: string;
+  readonly when: Date;
+  /** Asked for once all `commits` have been written. */
+  readonly change: () => HeadChange;
+  /** Commits that the new index names, with the refs to move to them. */
+  readonly commits?: readonly NewCommit[];
+  readonly refs?: readonly { readonly ref: string; readonly from: Oid | null }[];
+  /** Other refs to move in the same step. */
+  readonly updates?: readonly RefUpdate[];
+}
+
+/**
+ * Writes the next head of this replica together with what it names: one process writes all objects, one
+ * transaction moves all refs. Returns the new head.
+ */
+export async function writeIndex(context: Context, vault: OpenVault, index: IndexChange): Promise<Head> {
+  const { heads, replica, when, commits = [], refs = [], updates = [] } = index;
+  const ref = formatRef({ kind: "head", vault: vault.ref, replica });
+  const previous = heads.own?.replica === replica ? heads.own : null;
+  let written: { head: Head; line: string } | undefined;
+  const kept = previous ? await context.db.files(previous.commit) : new Map<string, Oid>();
+  const files = async function* (): AsyncGenerator<NewFile> {
+    const next = nextHead(vault, { replica, device: vault.device.id, previous, others: heads.others, now: when }, index.change());
+    const sealed = await sealHead(vault, vault.signer, next);
+    written = sealed;
+    for (const [path, content] of sealed.files) yield { path, content };
+    for (const [path, oid] of kept) {
+      if (path !== headPath && !sealed.files.has(path)) yield { path, content: oid };
+    }
+  };
+  const cut = previous !== null && previous.head.seq % headVersions === 0;
+  const parents = previous && !cut ? [previous.commit] : [];
+  const oids = await context.db.commits([...commits, { parents, files: files(), when }]);
+  await context.db.update([
+    ...refs.map(({ ref: session, from }, at): RefUpdate => ({ ref: session, from, to: oids[at]! })),
+    { ref, from: previous?.commit ?? null, to: oids.at(-1)! },
+    ...updates,
+  ]);
+  const { head, line } = written!;
+  const mark = { seq: head.seq, hash: await lineHash(line), device: vault.device.id };
+  await context.keys.rememberHeads(vault.repo, vault.keyring.vault, { [replica]: mark });
+  return head;
+}

@@ -1,0 +1,304 @@
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { createDevice, type Device, deviceSigner } from "../crypto/device.ts";
+import { addDevice, createKeyring, type Keyring, type KeyringFiles, loadKeyring, openRecovery } from "../crypto/keyring.ts";
+import { newId, vaultRef } from "../crypto/names.ts";
+import { newRecoveryCode } from "../crypto/recovery-code.ts";
+import { ConvosyncError, Exit } from "../errors.ts";
+import { formatRef, outgoingRef, parseRef } from "../refs/names.ts";
+import type { Oid } from "../refs/object-database.ts";
+import { fetch, push } from "../refs/transport.ts";
+import { normaliseRemote, rootCommits } from "../worktree/remotes.ts";
+import { nativeCodec } from "./codec.ts";
+import { withLock } from "./files.ts";
+import { publish, type PublishResult } from "./publish.ts";
+import { updateQueue } from "./queue.ts";
+import { type ChosenRemote, currentBranch, dropIncoming, findRemote, noRemote, unreachable } from "./remote.ts";
+import type { Context } from "./repository.ts";
+import { keyringTree, openRepoRecord, openVaultAt, type OpenVault, ownReplica, readKeyringTree, sealRepoRecord } from "./vault.ts";
+
+export type DeviceType = Device["type"];
+
+export interface InitOptions {
+  readonly join?: boolean;
+  readonly newVault?: boolean;
+  readonly public?: boolean;
+  readonly deviceName?: string;
+  readonly deviceType?: DeviceType;
+}
+
+/** What `init` asks for on the way. */
+export interface InitDialogue {
+  /** A new vault's recovery code: must be in safe hands when this returns, for it is never shown again. */
+  keepRecoveryCode(code: string): Promise<void>;
+  /** The recovery code of the vault to join. */
+  recoveryCode(): Promise<string>;
+}
+
+export interface InitResult {
+  readonly device: { readonly id: string; readonly name: string; readonly type: string };
+  readonly vault: string;
+  readonly repo: string;
+  readonly replica: string;
+  /** A new vault was made. */
+  readonly created: boolean;
+  /** This device was added to a vault that existed. */
+  readonly joined: boolean;
+  /** Everything had been set up before. */
+  readonly already: boolean;
+  readonly remote: ChosenRemote | null;
+  readonly publish: PublishResult | null;
+}
+
+const refsTimeoutMs = 60_000;
+
+/**
+ * Sets this repository up: joins the vault whose keyring is there already, or makes one. A device has one vault
+ * for all its repositories unless told otherwise.
+ */
+export async function init(context: Context, options: InitOptions, dialogue: InitDialogue): Promise<InitResult> {
+  return withLock(join(context.cloneDir, "lock"), 60_000, () => initLocked(context, options, dialogue));
+}
+
+async function initLocked(context: Context, options: InitOptions, dialogue: InitDialogue): Promise<InitResult> {
+  const remote = await findRemote(context, await currentBranch(context));
+  if (remote && !options.public) await refusePublic(context, remote);
+  const device = await context.keys.device();
+  const keyrings = await findKeyrings(context, remote, options.join === true);
+  try {
+    return await decide(context, options, dialogue, device, keyrings, remote);
+  } finally {
+    await dropIncoming(context, "refs/convosync-incoming/");
+  }
+}
+
+async function decide(
+  context: Context,
+  options: InitOptions,
+  dialogue: InitDialogue,
+  device: Device | null,
+  keyrings: ReadonlyMap<string, FoundKeyring>,
+  remote: ChosenRemote | null,
+): Promise<InitResult> {
+  for (const { vault } of options.newVault ? [] : (device?.vaults ?? [])) {
+    const found = keyrings.get(await vaultRef(vault));
+    if (found) return adopt(context, device!, vault, found, remote, { joined: false });
+  }
+  if (options.join) return joinVault(context, options, dialogue, device, keyrings, remote);
+  if (keyrings.size > 0 && !options.newVault) {
+    throw new ConvosyncError("vault-exists", Exit.stopped, "this repository has a vault that this device has not joined", [
+      "join it with its recovery code: git convosync init --join",
+      "if it is somebody else's, make your own beside it: git convosync init --new-vault",
+    ]);
+  }
+  const known = device?.vaults[0];
+  if (device && known && !options.newVault) {
+    const files = await context.keys.keyringCopy(await vaultRef(known.vault));
+    if (files) {
+      const mark = (await context.keys.state()).vaults[known.vault]?.kr;
+      const keyring = await loadKeyring(files, device, { genesis: known.genesis, ...(mark && { mark }) }, nativeCodec);
+      return setUp(context, device, keyring, files, remote, { created: false });
+    }
+  }
+  const code = newRecoveryCode();
+  await dialogue.keepRecoveryCode(code);
+  const base = device ?? (await makeDevice(context, options));
+  const made = await createKeyring({ device: base, recoveryCode: code, ts: context.world.now().toISOString(), codec: nativeCodec });
+  await context.keys.saveDevice(made.device);
+  return setUp(context, made.device, made.keyring, made.files, remote, { created: true });
+}
+
+interface FoundKeyring {
+  readonly commit: Oid;
+  /** Still in quarantine: it came from the remote. */
+  readonly incoming: boolean;
+}
+
+/** Keyrings of all vaults, here and on the remote, by vault ref; what the remote shows is not believed yet. */
+async function findKeyrings(context: Context, remote: ChosenRemote | null, needed: boolean): Promise<Map<string, FoundKeyring>> {
+  const found = new Map<string, FoundKeyring>();
+  for (const [ref, commit] of await context.db.refs("refs/convosync/")) {
+    const name = parseRef(ref);
+    if (name?.kind === "keyring") found.set(name.vault, { commit, incoming: false });
+  }
+  if (!remote) {
+    if (needed) throw noRemote();
+    return found;
+  }
+  await dropIncoming(context, "refs/convosync-incoming/");
+  const result = await fetch(context.git, {
+    remote: remote.name,
+    refspecs: ["+refs/convosync/*/keyring:refs/convosync-incoming/*/keyring"],
+    timeoutMs: refsTimeoutMs,
+    prompt: true,
+  });
+  if (result.status !== "ok") {
+    if (needed) throw unreachable(remote, result.status === "unreachable" ? result.text : "");
+    return found;
+  }
+  for (const [ref, commit] of await context.db.refs("refs/convosync-incoming/")) {
+    const name = parseRef(outgoingRef(ref));
+    if (name?.kind === "keyring" && !found.has(name.vault)) found.set(name.vault, { commit, incoming: true });
+  }
+  return found;
+}
+
+async function makeDevice(context: Context, options: InitOptions): Promise<Device> {
+  const name = options.deviceName ?? (hostname().replace(/\.(local|lan|home)$/i, "") || "my device");
+  const type = options.deviceType ?? "laptop";
+  return createDevice({ name, type, created: context.world.now().toISOString() });
+}
+
+/** The device is a member already: take the repository's keyring as it is. */
+async function adopt(
+  context: Context,
+  device: Device,
+  vault: string,
+  found: FoundKeyring,
+  remote: ChosenRemote | null,
+  { joined }: { joined: boolean },
+): Promise<InitResult> {
+  const ref = formatRef({ kind: "keyring", vault: await vaultRef(vault) });
+  const opened = await openVaultAt(context, device, vault, found.commit);
+  if (found.incoming) {
+    await context.db.update([{ ref, to: found.commit, from: null }]);
+    if (remote) await updateQueue(context, remote.key, (queue) => void (queue.confirmed[ref] = found.commit));
+  }
+  await remember(context, opened.keyring, (await readKeyringTree(context, found.commit)).files);
+  return finish(context, opened, remote, { created: false, joined, already: !found.incoming && !joined });
+}
+
+/** Gives the repository its id and its copy of the keyring. */
+async function setUp(
+  context: Context,
+  device: Device,
+  keyring: Keyring,
+  files: KeyringFiles,
+  remote: ChosenRemote | null,
+  { created }: { created: boolean },
+): Promise<InitResult> {
+  const signer = await deviceSigner(device);
+  const now = context.world.now();
+  const repoFile = await sealRepoRecord(keyring, signer, {
+    v: 1,
+    type: "repo",
+    vault: keyring.vault,
+    repo: newId(),
+    ts: now.toISOString(),
+    origins: remote ? [normaliseRemote(remote.url)] : [],
+    roots: context.repo.shallow ? [] : await rootCommits(context.git),
+  });
+  const commit = await context.db.commit({ parents: [], files: keyringTree(keyring, files, repoFile), when: now });
+  await context.db.update([{ ref: formatRef({ kind: "keyring", vault: keyring.vaultRef }), to: commit, from: null }]);
+  await remember(context, keyring, files);
+  return finish(context, await openVaultAt(context, device, keyring.vault, commit), remote, { created, joined: false, already: false });
+}
+
+async function remember(context: Context, keyring: Keyring, files: KeyringFiles): Promise<void> {
+  await context.keys.rememberKeyring(keyring.vault, keyring.genesis, [keyring.seq, keyring.hash]);
+  await context.keys.saveKeyringCopy(keyring.vaultRef, files);
+}
+
+async function finish(
+  context: Context,
+  vault: OpenVault,
+  remote: ChosenRemote | null,
+  how: { created: boolean; joined: boolean; already: boolean },
+): Promise<InitResult> {
+  const replica = await ownReplica(context, vault);
+  const { id, name, type } = vault.device;
+  return {
+    device: { id, name, type },
+    vault: vault.keyring.vault,
+    repo: vault.repo,
+    replica,
+    ...how,
+    remote,
+    publish: remote ? await publish(context, vault, replica, remote, null) : null,
+  };
+}
+
+/** Another device may enrol at the same moment; the one whose push loses looks again. */
+const joinAttempts = 5;
+
+async function joinVault(
+  context: Context,
+  options: InitOptions,
+  dialogue: InitDialogue,
+  device: Device | null,
+  keyrings: ReadonlyMap<string, FoundKeyring>,
+  remote: ChosenRemote | null,
+): Promise<InitResult> {
+  if (!remote) throw noRemote();
+  if (keyrings.size === 0) {
+    throw new ConvosyncError("no-vault", Exit.failed, `'${remote.name}' has no vault to join`, [
+      "set it up on the machine that has the conversations: git convosync init",
+    ]);
+  }
+  const code = await dialogue.recoveryCode();
+  const { ref, opened } = await tryCode(context, keyrings, code);
+  const fresh = device ?? (await makeDevice(context, options));
+  let commit = keyrings.get(ref)!.commit;
+  let recovery = opened;
+  for (let attempt = 1; ; attempt++) {
+    const { repoFile } = await readKeyringTree(context, commit);
+    await openRepoRecord(recovery.keyring, repoFile);
+    const now = context.world.now();
+    const added = await addDevice(recovery.keyring, recovery.recoveryDevice, fresh, now.toISOString(), nativeCodec);
+    const next = await context.db.commit({ parents: [commit], files: keyringTree(added.keyring, added.files, repoFile), when: now });
+    const name = formatRef({ kind: "keyring", vault: ref });
+    const result = await push(context.git, {
+      remote: remote.name,
+      updates: [{ ref: name, oid: next, lease: commit }],
+      verifyHooks: false,
+      prompt: true,
+      timeoutMs: refsTimeoutMs,
+    });
+    if (result.status === "pushed") {
+      await context.keys.saveDevice(added.device);
+      await context.db.update([{ ref: name, to: next, from: null }]);
+      await updateQueue(context, remote.key, (queue) => void (queue.confirmed[name] = next));
+      return adopt(context, added.device, added.keyring.vault, { commit: next, incoming: false }, remote, { joined: true });
+    }
+    if (result.status === "unreachable") throw unreachable(remote, result.text);
+    if (attempt === joinAttempts) {
+      throw new ConvosyncError("join-refused", Exit.remote, `'${remote.name}' did not take the enrolment of this device`, [
+        "you need permission to push to it; then try again",
+      ]);
+    }
+    const again = await findKeyrings(context, remote, true);
+    commit = again.get(ref)?.commit ?? commit;
+    recovery = await openRecovery((await readKeyringTree(context, commit)).files, code, nativeCodec);
+  }
+}
+
+/** Opens the vault that the code belongs to; there is more than one when several people share a repository. */
+async function tryCode(context: Context, keyrings: ReadonlyMap<string, FoundKeyring>, code: string) {
+  let failure: unknown;
+  for (const [ref, { commit }] of keyrings) {
+    try {
+      const { files } = await readKeyringTree(context, commit);
+      const opened = await openRecovery(files, code, nativeCodec);
+      if (opened.keyring.vaultRef !== ref) throw new ConvosyncError("wrong-vault", Exit.integrity, "a keyring stands under another vault's name");
+      return { ref, opened };
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+/** Ciphertext in a public repository is everyone's for ever: ask before, by trying to read it without credentials. */
+async function refusePublic(context: Context, remote: ChosenRemote): Promise<void> {
+  if (!/^https?:\/\//.test(remote.url)) return;
+  const anonymous = remote.url.replace(/^(https?:\/\/)[^/@]*@/, "$1");
+  const { code } = await context.git.run(
+    ["-c", "credential.helper=", "-c", "core.askPass=", "-c", "http.extraHeader=", "ls-remote", "--exit-code", anonymous, "HEAD"],
+    { okCodes: [0, 1, 2, 128], timeoutMs: 10_000, env: { GIT_ASKPASS: "", SSH_ASKPASS: "" } },
+  );
+  if (code !== 0) return;
+  throw new ConvosyncError("public-repository", Exit.stopped, "anyone can read this repository", [
+    "what is pushed stays public for ever, if only as ciphertext; if you accept that: git convosync init --public",
+  ]);
+}
+

@@ -1,0 +1,199 @@
+import { execFile } from "node:child_process";
+import { constants } from "node:fs";
+import { mkdir, open, stat } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import * as v from "valibot";
+import { type Device, formatDevice, parseDevice } from "../crypto/device.ts";
+import type { KeyringFiles } from "../crypto/keyring.ts";
+import type { Mark } from "../domains/head.ts";
+import type { Marks } from "../domains/reader.ts";
+import { ConvosyncError, Exit } from "../errors.ts";
+import { readIfPresent, withLock, writeAtomic } from "./files.ts";
+
+/**
+ * What this device keeps outside any repository (security.md): its keys, what it remembers of every vault and
+ * replica, and a copy of each vault's keyring for the next repository. Directory 0700, files 0600.
+ *
+ * `device.txt` may come from the environment instead: CONVOSYNC_IDENTITY (its contents),
+ * CONVOSYNC_IDENTITY_FILE (its path), CONVOSYNC_IDENTITY_CMD (a command that prints it).
+ */
+
+const mark = v.pipe(v.tuple([v.number(), v.string()]), v.readonly());
+const stateSchema = v.object({
+  v: v.literal(1),
+  vaults: v.record(v.string(), v.object({ genesis: v.string(), kr: mark })),
+  repos: v.record(
+    v.string(),
+    v.object({
+      vault: v.string(),
+      heads: v.record(v.string(), v.object({ seq: v.number(), hash: v.string(), device: v.string() })),
+      clones: v.array(
+        v.object({ replica: v.string(), dir: v.string(), dev: v.number(), ino: v.number(), born: v.number() }),
+      ),
+    }),
+  ),
+});
+
+export type DeviceState = v.InferOutput<typeof stateSchema>;
+export type RepoState = DeviceState["repos"][string];
+export type CloneIdentity = { readonly dir: string; readonly dev: number; readonly ino: number; readonly born: number };
+
+const emptyState = (): DeviceState => ({ v: 1, vaults: {}, repos: {} });
+
+export class KeyStore {
+  readonly dir: string;
+  readonly #env: NodeJS.ProcessEnv;
+
+  constructor(env: NodeJS.ProcessEnv) {
+    this.#env = env;
+    this.dir = configDir(env);
+  }
+
+  get devicePath(): string {
+    return join(this.dir, "device.txt");
+  }
+
+  /** This device's keys, or null when it has none yet. Refuses a key file that others can read. */
+  async device(): Promise<Device | null> {
+    const given = await this.#fromEnvironment();
+    if (given !== null) return parseDevice(given);
+    const text = await readPrivate(this.#env["CONVOSYNC_IDENTITY_FILE"] ?? this.devicePath);
+    if (text === null && this.#env["CONVOSYNC_IDENTITY_FILE"]) {
+      throw new ConvosyncError("no-key", Exit.noKey, "the file that CONVOSYNC_IDENTITY_FILE names does not exist");
+    }
+    return text === null ? null : parseDevice(text);
+  }
+
+  /** Keeps the device's keys: a new device never overwrites another one's file. */
+  async saveDevice(device: Device): Promise<void> {
+    const before = await this.device();
+    if (before && before.id !== device.id) {
+      throw new ConvosyncError("device-exists", Exit.failed, `this device has keys already, in ${this.devicePath}`);
+    }
+    await writeAtomic(this.devicePath, formatDevice(device));
+  }
+
+  async state(): Promise<DeviceState> {
+    const bytes = await readIfPresent(this.#statePath);
+    if (!bytes) return emptyState();
+    try {
+      return v.parse(stateSchema, JSON.parse(bytes.toString("utf8")));
+    } catch (cause) {
+      // Starting afresh would silently forget what protects against rollback.
+      throw new ConvosyncError(
+        "damaged-state",
+        Exit.failed,
+        `${this.#statePath} is damaged`,
+        ["restore it from a backup", "or remove it: what it remembers against rollbacks is learnt anew"],
+        cause,
+      );
+    }
+  }
+
+  /** Changes the state under a lock. Marks only ever rise: of two processes the one that saw more wins. */
+  async update(change: (state: DeviceState) => void): Promise<void> {
+    await mkdir(this.dir, { recursive: true, mode: 0o700 });
+    await withLock(join(this.dir, "state.lock"), 10_000, async () => {
+      const state = await this.state();
+      change(state);
+      await writeAtomic(this.#statePath, `${JSON.stringify(state, null, 1)}\n`);
+    });
+  }
+
+  async rememberHeads(repo: string, vault: string, marks: Marks): Promise<void> {
+    const known = (await this.state()).repos[repo]?.heads ?? {};
+    if (Object.entries(marks).every(([replica, one]) => known[replica]?.hash === one.hash)) return;
+    await this.update((state) => {
+      const heads = repoState(state, repo, vault).heads;
+      for (const [replica, one] of Object.entries(marks)) {
+        if ((heads[replica]?.seq ?? -1) <= one.seq) heads[replica] = { ...one };
+      }
+    });
+  }
+
+  async rememberKeyring(vault: string, genesis: string, kr: Mark): Promise<void> {
+    const known = (await this.state()).vaults[vault];
+    if (known?.kr[1] === kr[1]) return;
+    await this.update((state) => {
+      const before = state.vaults[vault];
+      if (!before || before.kr[0] <= kr[0]) state.vaults[vault] = { genesis, kr };
+    });
+  }
+
+  /** The copy of a vault's keyring that the next repository starts from. */
+  async keyringCopy(ref: string): Promise<KeyringFiles | null> {
+    const [genesis, vault, log, recovery] = await Promise.all(
+      keyringNames.map((name) => readIfPresent(join(this.dir, "vault", ref, name))),
+    );
+    return genesis && vault && log && recovery ? { genesis, vault, log, recovery } : null;
+  }
+
+  async saveKeyringCopy(ref: string, files: KeyringFiles): Promise<void> {
+    const parts = [files.genesis, files.vault, files.log, files.recovery];
+    for (const [index, name] of keyringNames.entries()) {
+      const path = join(this.dir, "vault", ref, name);
+      const before = await readIfPresent(path);
+      if (!before?.equals(parts[index]!)) await writeAtomic(path, parts[index]!);
+    }
+  }
+
+  get #statePath(): string {
+    return join(this.dir, "state.json");
+  }
+
+  async #fromEnvironment(): Promise<string | null> {
+    const contents = this.#env["CONVOSYNC_IDENTITY"];
+    if (contents) return contents;
+    const command = this.#env["CONVOSYNC_IDENTITY_CMD"];
+    if (!command) return null;
+    const shell = process.platform === "win32" ? ["cmd", "/c"] : ["sh", "-c"];
+    try {
+      return (await promisify(execFile)(shell[0]!, [shell[1]!, command], { env: this.#env, timeout: 60_000 })).stdout;
+    } catch (cause) {
+      throw new ConvosyncError("no-key", Exit.noKey, "the command in CONVOSYNC_IDENTITY_CMD failed", [], cause);
+    }
+  }
+}
+
+/** Names of the keyring's files, in its tree and in the copy beside the keys. */
+export const keyringNames = ["genesis", "vault.age", "log.age", "recovery.age"] as const;
+
+export function repoState(state: DeviceState, repo: string, vault: string): RepoState {
+  state.repos[repo] ??= { vault, heads: {}, clones: [] };
+  return state.repos[repo];
+}
+
+function configDir(env: NodeJS.ProcessEnv): string {
+  if (process.platform === "win32" && env["APPDATA"]) return join(env["APPDATA"], "convosync");
+  return join(env["XDG_CONFIG_HOME"] || join(env["HOME"] || homedir(), ".config"), "convosync");
+}
+
+/** Reads a secret file, refusing it when group or others may read it. Null when it does not exist. */
+async function readPrivate(path: string): Promise<string | null> {
+  let handle: Awaited<ReturnType<typeof open>>;
+  try {
+    handle = await open(path, constants.O_RDONLY);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+  try {
+    const info = await handle.stat();
+    if (process.platform !== "win32" && (info.mode & 0o077) !== 0) {
+      throw new ConvosyncError("key-exposed", Exit.noKey, `others can read the key file ${path}`, [
+        `make it yours alone: chmod 600 '${path}'`,
+      ]);
+    }
+    return await handle.readFile("utf8");
+  } finally {
+    await handle.close();
+  }
+}
+
+/** What tells one clone from another: where it lies, and which directory on which disk that is. */
+export async function cloneIdentity(commonDir: string): Promise<CloneIdentity> {
+  const info = await stat(commonDir);
+  return { dir: commonDir, dev: info.dev, ino: info.ino, born: Math.floor(info.birthtimeMs) };
+}

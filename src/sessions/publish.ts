@@ -1,0 +1,213 @@
+import { ConvosyncError, Exit } from "../errors.ts";
+import { parseRef } from "../refs/names.ts";
+import type { Oid } from "../refs/object-database.ts";
+import { type PushRequest, type PushResult, push, pushInOrder } from "../refs/transport.ts";
+import { type PendingUpdate, pendingUpdates, remoteQueue, updateQueue } from "./queue.ts";
+import type { ChosenRemote } from "./remote.ts";
+import type { Context } from "./repository.ts";
+import type { OpenVault } from "./vault.ts";
+
+export interface Branch {
+  readonly name: string;
+  readonly commit: Oid;
+}
+
+export type PublishResult =
+  | { readonly status: "unchanged" }
+  | { readonly status: "pushed"; readonly refs: readonly string[]; readonly branch: boolean }
+  /** Everything, or the half that `refs` and `branch` do not name, waits in the queue. */
+  | {
+      readonly status: "queued";
+      readonly reason: QueueReason;
+      readonly text: string;
+      readonly refs: readonly string[];
+      readonly branch: boolean;
+    };
+
+export type QueueReason =
+  | "offline"
+  | "branch-rejected"
+  | "conversation-refused"
+  | "replica-taken"
+  | "keyring-moved"
+  | "refused";
+
+const pushTimeoutMs = 30 * 60_000;
+
+/**
+ * Pushes all of this replica that the remote has not confirmed, and the branch, in one atomic push. Whatever
+ * comes of it, the queue says what still waits; entries leave it only on the remote's word.
+ */
+export async function publish(
+  context: Context,
+  vault: OpenVault,
+  replica: string | null,
+  remote: ChosenRemote,
+  branch: Branch | null,
+): Promise<PublishResult> {
+  const queue = await remoteQueue(context, remote.key);
+  const updates = await pendingUpdates(context, vault, replica, queue);
+  const moved = branch && queue.confirmed[`refs/heads/${branch.name}`] !== branch.commit ? branch : null;
+  if (updates.length === 0 && !moved) {
+    await settle(context, remote, branch);
+    return { status: "unchanged" };
+  }
+  const since = context.world.now().toISOString();
+  await updateQueue(context, remote.key, (entry) => {
+    entry.since ??= since;
+    if (moved) entry.branches[moved.name] ??= since;
+  });
+  const result = await send(context, remote, updates, moved);
+  if (result.status === "pushed") {
+    await confirm(context, remote, updates, moved);
+    return { status: "pushed", refs: updates.map((one) => one.ref), branch: moved !== null };
+  }
+  if (result.status === "not-atomic-capable") return inOrder(context, remote, updates, moved);
+  const reason = reasonOf(result, moved);
+  if (reason === "conversation-refused" && moved) {
+    // Policy keeps our refs out; the user's code must not suffer for it.
+    const code = await send(context, remote, [], moved);
+    if (code.status === "pushed") await confirm(context, remote, [], moved);
+    return waits(context, remote, reason, textOf(result), [], code.status === "pushed");
+  }
+  return waits(context, remote, reason, textOf(result), [], false);
+}
+
+/** For remotes without atomic pushes: the code first, so that no conversation names a commit nobody can fetch. */
+async function inOrder(
+  context: Context,
+  remote: ChosenRemote,
+  updates: readonly PendingUpdate[],
+  branch: Branch | null,
+): Promise<PublishResult> {
+  // Sessions before heads: a head never names what is not there.
+  const ordered = [...updates].sort((a, b) => Number(isHead(a.ref)) - Number(isHead(b.ref)));
+  const { code, refs } = await pushInOrder(context.git, request(remote, ordered, branch));
+  if (code.status !== "pushed") return waits(context, remote, reasonOf(code, branch), textOf(code), [], false);
+  if (branch) await confirm(context, remote, [], branch);
+  if (!refs || refs.status === "pushed") {
+    await confirm(context, remote, ordered, branch);
+    return { status: "pushed", refs: ordered.map((one) => one.ref), branch: branch !== null };
+  }
+  const arrived = refs.status === "rejected" ? ordered.filter((one) => refs.refs.get(one.ref)?.ok) : [];
+  if (arrived.length > 0) await confirm(context, remote, arrived, null);
+  return waits(context, remote, reasonOf(refs, null), textOf(refs), arrived.map((one) => one.ref), branch !== null);
+}
+
+const isHead = (ref: string): boolean => parseRef(ref)?.kind === "head";
+
+function send(
+  context: Context,
+  remote: ChosenRemote,
+  updates: readonly PendingUpdate[],
+  branch: Branch | null,
+): Promise<PushResult> {
+  return push(context.git, request(remote, updates, branch));
+}
+
+function request(remote: ChosenRemote, updates: readonly PendingUpdate[], branch: Branch | null): PushRequest {
+  return {
+    remote: remote.name,
+    updates,
+    ...(branch && { branch: { commit: branch.commit, to: `refs/heads/${branch.name}` } }),
+    verifyHooks: branch !== null,
+    prompt: true,
+    timeoutMs: pushTimeoutMs,
+  };
+}
+
+async function confirm(
+  context: Context,
+  remote: ChosenRemote,
+  updates: readonly PendingUpdate[],
+  branch: Branch | null,
+): Promise<void> {
+  await updateQueue(context, remote.key, (entry) => {
+    for (const { ref, oid } of updates) {
+      if (oid) entry.confirmed[ref] = oid;
+      else {
+        delete entry.confirmed[ref];
+        delete entry.deletions[ref];
+      }
+    }
+    if (branch) {
+      entry.confirmed[`refs/heads/${branch.name}`] = branch.commit;
+      delete entry.branches[branch.name];
+    }
+    entry.contact = context.world.now().toISOString();
+  });
+  await settle(context, remote, branch);
+}
+
+/** Clears the reason for waiting once nothing waits any more. */
+async function settle(context: Context, remote: ChosenRemote, branch: Branch | null): Promise<void> {
+  await updateQueue(context, remote.key, (entry) => {
+    if (branch) delete entry.branches[branch.name];
+    if (Object.keys(entry.branches).length === 0 && Object.keys(entry.deletions).length === 0) {
+      entry.since = null;
+      entry.reason = null;
+    }
+  });
+}
+
+async function waits(
+  context: Context,
+  remote: ChosenRemote,
+  reason: QueueReason,
+  text: string,
+  refs: readonly string[],
+  branch: boolean,
+): Promise<PublishResult> {
+  await updateQueue(context, remote.key, (entry) => {
+    entry.since ??= context.world.now().toISOString();
+    entry.reason = text;
+  });
+  return { status: "queued", reason, text, refs, branch };
+}
+
+function reasonOf(result: PushResult, branch: Branch | null): QueueReason {
+  if (result.status === "unreachable") return "offline";
+  if (result.status !== "rejected") return "refused";
+  for (const [ref, outcome] of result.refs) {
+    if (outcome.ok) continue;
+    const ours = parseRef(ref);
+    if (!ours && branch && (outcome.reason === "not-fast-forward" || outcome.reason === "fetch-first")) return "branch-rejected";
+    if (!ours) continue;
+    if (outcome.reason === "hidden" || outcome.reason === "declined") return "conversation-refused";
+    if (outcome.reason === "stale-lease") return ours.kind === "keyring" ? "keyring-moved" : "replica-taken";
+  }
+  return "refused";
+}
+
+function textOf(result: PushResult): string {
+  if (result.status === "unreachable") return result.text;
+  if (result.status !== "rejected") return "the remote refused";
+  const causes = [...result.refs.values()].filter((one) => !one.ok && one.reason !== "atomic");
+  return causes[0]?.text ?? "the remote refused the push";
+}
+
+/** What a queued result means to a person, with the command that mends it. */
+export function queuedError(result: Extract<PublishResult, { status: "queued" }>, remote: ChosenRemote): ConvosyncError {
+  const retry = "when it is mended: git convosync sync";
+  switch (result.reason) {
+    case "offline":
+      return new ConvosyncError("queued", Exit.queued, `saved here; '${remote.name}' cannot be reached, so it waits in the queue`, [
+        "send it later: git convosync sync",
+        result.text,
+      ]);
+    case "branch-rejected":
+      return new ConvosyncError("queued", Exit.queued, `saved here, not pushed: '${remote.name}' has commits this branch lacks`, [
+        "bring them in, then send both: git pull --rebase && git convosync sync",
+        "send the conversation without the code: git convosync sync --no-code",
+      ]);
+    case "conversation-refused":
+      return new ConvosyncError(
+        "queued",
+        Exit.queued,
+        `saved here; '${remote.name}' takes the code but refuses refs/convosync/* (${result.text})`,
+        [retry],
+      );
+    default:
+      return new ConvosyncError("queued", Exit.queued, `saved here, not pushed: ${result.text}`, [retry]);
+  }
+}

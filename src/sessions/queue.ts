@@ -1,0 +1,90 @@
+import { join } from "node:path";
+import * as v from "valibot";
+import { formatRef, parseRef, vaultPrefix } from "../refs/names.ts";
+import type { Oid } from "../refs/object-database.ts";
+import { readCache, withLock, writeAtomic } from "./files.ts";
+import type { Context } from "./repository.ts";
+import type { OpenVault } from "./vault.ts";
+
+/**
+ * What has still to reach a remote. It is not a list that could be lost: it is the difference between this
+ * replica's refs and the values the remote has confirmed. Only what refs cannot say is written down: the
+ * deletions and the branches that were to travel along. Losing the file costs a few bytes on the wire.
+ */
+const remoteSchema = v.object({
+  /** Ref → the value the remote is known to have. */
+  confirmed: v.record(v.string(), v.string()),
+  /** Refs to delete on the remote → since when. */
+  deletions: v.record(v.string(), v.string()),
+  /** Branches to push → since when. */
+  branches: v.record(v.string(), v.string()),
+  /** Since when something waits, and why. */
+  since: v.nullable(v.string()),
+  reason: v.nullable(v.string()),
+  /** Last time the remote confirmed anything or answered a fetch. */
+  contact: v.nullable(v.string()),
+});
+const queueSchema = v.object({ v: v.literal(1), remotes: v.record(v.string(), remoteSchema) });
+
+export type RemoteQueue = v.InferOutput<typeof remoteSchema>;
+type Queue = v.InferOutput<typeof queueSchema>;
+
+const path = (context: Context): string => join(context.cloneDir, "queue.json");
+
+const emptyRemote = (): RemoteQueue => ({
+  confirmed: {},
+  deletions: {},
+  branches: {},
+  since: null,
+  reason: null,
+  contact: null,
+});
+
+async function readQueue(context: Context): Promise<Queue> {
+  return (await readCache(path(context), queueSchema)) ?? { v: 1, remotes: {} };
+}
+
+/** The queue of one remote, by its normalised URL. */
+export async function remoteQueue(context: Context, remote: string): Promise<RemoteQueue> {
+  return (await readQueue(context)).remotes[remote] ?? emptyRemote();
+}
+
+export async function updateQueue(context: Context, remote: string, change: (queue: RemoteQueue) => void): Promise<void> {
+  await withLock(join(context.cloneDir, "queue.lock"), 10_000, async () => {
+    const queue = await readQueue(context);
+    queue.remotes[remote] ??= emptyRemote();
+    const before = JSON.stringify(queue.remotes[remote]);
+    change(queue.remotes[remote]);
+    if (JSON.stringify(queue.remotes[remote]) !== before) await writeAtomic(path(context), JSON.stringify(queue));
+  });
+}
+
+export interface PendingUpdate {
+  readonly ref: string;
+  readonly oid: Oid | null;
+  /** The value the remote must still have, null for none. A deletion takes whatever is there: tombstones win. */
+  readonly lease: Oid | null | undefined;
+}
+
+/** Everything of this replica that the remote has not confirmed. */
+export async function pendingUpdates(
+  context: Context,
+  vault: OpenVault,
+  replica: string | null,
+  queue: RemoteQueue,
+): Promise<PendingUpdate[]> {
+  const local = await context.db.refs(vaultPrefix(vault.ref));
+  const updates: PendingUpdate[] = [];
+  for (const [ref, oid] of local) {
+    const name = parseRef(ref);
+    const mine =
+      name?.kind === "keyring" || (name !== null && "replica" in name && name.replica === replica);
+    if (mine && queue.confirmed[ref] !== oid) updates.push({ ref, oid, lease: queue.confirmed[ref] ?? null });
+  }
+  for (const ref of Object.keys(queue.deletions)) {
+    if (!local.has(ref)) updates.push({ ref, oid: null, lease: undefined });
+  }
+  return updates;
+}
+
+export const keyringRef = (vault: OpenVault): string => formatRef({ kind: "keyring", vault: vault.ref });

@@ -1,0 +1,137 @@
+import { acceptHeads, readHead } from "../domains/reader.ts";
+import { ConvosyncError, Exit, integrityError } from "../errors.ts";
+import type { RefUpdate } from "../refs/object-database.ts";
+import { incomingRef, outgoingRef, parseRef, vaultPrefix } from "../refs/names.ts";
+import { fetch } from "../refs/transport.ts";
+import { chooseRemote, normaliseRemote, type Remote } from "../worktree/remotes.ts";
+import { type Heads, loadHeads, marksOf, splitOwn } from "./heads.ts";
+import { keyringRef, remoteQueue, updateQueue } from "./queue.ts";
+import type { Context } from "./repository.ts";
+import { type OpenVault, openVaultAt, readKeyringTree } from "./vault.ts";
+
+/** The remote conversations go to; `key` names it in our own records, without credentials. */
+export interface ChosenRemote extends Remote {
+  readonly key: string;
+}
+
+export async function findRemote(context: Context, branch: string | null): Promise<ChosenRemote | null> {
+  const remote = await chooseRemote(context.git, branch, context.settings.get("remote"));
+  return remote && { ...remote, key: normaliseRemote(remote.pushUrl) };
+}
+
+/** The branch that is checked out, null when HEAD is detached. */
+export async function currentBranch(context: Context): Promise<string | null> {
+  const { stdout } = await context.git.run(["symbolic-ref", "--quiet", "--short", "HEAD"], { okCodes: [0, 1] });
+  return stdout.toString().trim() || null;
+}
+
+export function noRemote(): ConvosyncError {
+  return new ConvosyncError("no-remote", Exit.remote, "this repository has no remote", [
+    "add one: git remote add origin <url>",
+  ]);
+}
+
+export function unreachable(remote: ChosenRemote, text: string): ConvosyncError {
+  return new ConvosyncError("remote-unreachable", Exit.remote, `cannot reach '${remote.name}': ${text}`, [
+    "check the network and your access: git ls-remote " + remote.name,
+  ]);
+}
+
+export interface Fetched {
+  readonly status: "ok" | "unreachable";
+  readonly text: string;
+  /** The vault and heads as they are now, also when the remote did not answer. */
+  readonly vault: OpenVault;
+  readonly heads: Heads;
+  /** Replicas whose head is new or moved. */
+  readonly changed: readonly string[];
+}
+
+const fetchTimeoutMs = 120_000;
+
+/**
+ * Fetches the keyring and all heads into quarantine, proves them, and only then lets them take the place of
+ * the ones known so far. Exit 6 leaves everything as it was.
+ */
+export async function fetchHeads(context: Context, opened: OpenVault, remote: ChosenRemote): Promise<Fetched> {
+  const prefix = vaultPrefix(opened.ref);
+  const incoming = incomingRef(prefix);
+  await dropIncoming(context, incoming);
+  const result = await fetch(context.git, {
+    remote: remote.name,
+    refspecs: [`+${prefix}head/*:${incoming}head/*`, `+${prefix}key*:${incoming}key*`],
+    timeoutMs: fetchTimeoutMs,
+    prompt: true,
+  });
+  const before = await loadHeads(context, opened);
+  if (result.status !== "ok") {
+    return { status: "unreachable", text: result.status === "unreachable" ? result.text : "no such ref", vault: opened, heads: before, changed: [] };
+  }
+  try {
+    return await acceptIncoming(context, opened, before, remote);
+  } finally {
+    await dropIncoming(context, incoming);
+  }
+}
+
+async function acceptIncoming(context: Context, opened: OpenVault, before: Heads, remote: ChosenRemote): Promise<Fetched> {
+  const prefix = vaultPrefix(opened.ref);
+  const refs = await context.db.refs(incomingRef(prefix));
+  const local = await context.db.refs(prefix);
+  const queue = await remoteQueue(context, remote.key);
+  const updates: RefUpdate[] = [];
+
+  let vault = opened;
+  const ring = keyringRef(opened);
+  const served = refs.get(incomingRef(ring));
+  let confirmedRing = served;
+  if (served && served !== opened.keyringCommit && served !== queue.confirmed[ring]) {
+    const theirs = await openVaultAt(context, opened.device, opened.keyring.vault, served);
+    if (theirs.repo !== opened.repo) throw integrityError("wrong-repository", "the remote shows another repository's keyring");
+    if (theirs.keyring.seq > opened.keyring.seq) {
+      vault = theirs;
+      updates.push({ ref: ring, to: served, from: opened.keyringCommit });
+    }
+  } else if (!served && queue.confirmed[ring]) {
+    confirmedRing = undefined;
+  }
+
+  const known = new Map(before.all.map((one) => [one.replica, one]));
+  const heads = new Map(known);
+  const changed: string[] = [];
+  for (const [ref, commit] of refs) {
+    const name = parseRef(outgoingRef(ref));
+    if (name?.kind !== "head" || name.replica === before.replica) continue;
+    if (known.get(name.replica)?.commit === commit) continue;
+    heads.set(name.replica, await readHead(vault, name.replica, commit));
+    changed.push(name.replica);
+    updates.push({ ref: outgoingRef(ref), to: commit, from: local.get(outgoingRef(ref)) ?? null });
+  }
+  const all = [...heads.values()];
+  const remembered = (await context.keys.state()).repos[vault.repo]?.heads ?? {};
+  const others = Object.fromEntries(Object.entries(remembered).filter(([replica]) => replica !== before.replica));
+  const marks = acceptHeads(vault.keyring, all, { ...others, ...ownMark(before) }, known);
+  if (updates.length > 0) await context.db.update(updates);
+  await context.keys.rememberKeyring(vault.keyring.vault, vault.keyring.genesis, [vault.keyring.seq, vault.keyring.hash]);
+  await context.keys.rememberHeads(vault.repo, vault.keyring.vault, marks);
+  if (vault !== opened) {
+    await context.keys.saveKeyringCopy(vault.ref, (await readKeyringTree(context, vault.keyringCommit)).files);
+  }
+  await updateQueue(context, remote.key, (entry) => {
+    entry.contact = context.world.now().toISOString();
+    if (confirmedRing) entry.confirmed[ring] = confirmedRing;
+    else delete entry.confirmed[ring];
+  });
+  return { status: "ok", text: "", vault, heads: splitOwn(all, before.replica), changed };
+}
+
+function ownMark(heads: Heads): ReturnType<typeof marksOf> {
+  return heads.own ? marksOf([heads.own]) : {};
+}
+
+/** Quarantined refs live only while a fetch is examined; what a crash left behind goes with the next one. */
+export async function dropIncoming(context: Context, prefix: string): Promise<void> {
+  const left = await context.db.refs(prefix);
+  if (left.size > 0) await context.db.update([...left].map(([ref, from]): RefUpdate => ({ ref, to: null, from })));
+}
+

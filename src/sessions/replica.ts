@@ -1,0 +1,111 @@
+import { readSession } from "../domains/reader.ts";
+import type { Entry } from "../domains/head.ts";
+import { sealManifest } from "../domains/writer.ts";
+import { formatRef, incomingRef, outgoingRef, vaultPrefix } from "../refs/names.ts";
+import type { NewCommit, NewFile, RefUpdate } from "../refs/object-database.ts";
+import { fetch } from "../refs/transport.ts";
+import { type Heads, loadHeads } from "./heads.ts";
+import { writeIndex } from "./index-writer.ts";
+import { updateQueue } from "./queue.ts";
+import { type ChosenRemote, dropIncoming, fetchHeads } from "./remote.ts";
+import type { Context } from "./repository.ts";
+import { buryDeleted } from "./tombstones.ts";
+import { type OpenVault, openVault, ownReplica } from "./vault.ts";
+
+/**
+ * After the remote refused our lease: finds out why, and mends it. Either the queue had forgotten what the
+ * remote confirmed, or somebody reset the remote, or another copy of this clone (a restored backup, a copied
+ * disk) writes under the same replica id. Then this clone takes a new id and keeps everything, both versions.
+ */
+export async function settleReplica(
+  context: Context,
+  vault: OpenVault,
+  replica: string,
+  remote: ChosenRemote,
+): Promise<{ vault: OpenVault; heads: Heads; replica: string }> {
+  const prefix = vaultPrefix(vault.ref);
+  const incoming = incomingRef(prefix);
+  await dropIncoming(context, incoming);
+  const result = await fetch(context.git, {
+    remote: remote.name,
+    refspecs: [
+      `+${prefix}head/${replica}*:${incoming}head/${replica}*`,
+      `+${prefix}session/*/${replica}:${incoming}session/*/${replica}`,
+      `+${prefix}archive/${replica}/*:${incoming}archive/${replica}/*`,
+    ],
+    timeoutMs: 120_000,
+    prompt: true,
+  });
+  if (result.status !== "ok") return { vault, heads: await loadHeads(context, vault), replica };
+  const served = new Map([...(await context.db.refs(incoming))].map(([ref, oid]) => [outgoingRef(ref), oid]));
+  const local = await context.db.refs(prefix);
+  const strange: string[] = [];
+  for (const [ref, oid] of served) {
+    const mine = local.get(ref);
+    if (mine !== oid && !(mine && (await isAncestor(context, oid, mine)))) strange.push(ref);
+  }
+  if (strange.length === 0) {
+    await dropIncoming(context, incoming);
+    await updateQueue(context, remote.key, (queue) => {
+      for (const ref of Object.keys(queue.confirmed)) {
+        if (ref.startsWith(prefix) && ref.endsWith(`/${replica}`) && !served.has(ref)) delete queue.confirmed[ref];
+      }
+      for (const [ref, oid] of served) queue.confirmed[ref] = oid;
+    });
+    const fetched = await fetchHeads(context, vault, remote);
+    await buryDeleted(context, fetched.vault, fetched.heads);
+    return { vault: fetched.vault, heads: fetched.heads, replica };
+  }
+  await dropIncoming(context, incoming);
+  const renewed = await renewReplica(context, vault, replica);
+  await updateQueue(context, remote.key, (queue) => {
+    for (const ref of Object.keys(queue.confirmed)) {
+      if (ref.startsWith(prefix) && ref.endsWith(`/${replica}`)) delete queue.confirmed[ref];
+    }
+  });
+  const fetched = await fetchHeads(context, await openVault(context), remote);
+  await buryDeleted(context, fetched.vault, fetched.heads);
+  return { vault: fetched.vault, heads: fetched.heads, replica: renewed };
+}
+
+async function isAncestor(context: Context, older: string, newer: string): Promise<boolean> {
+  return (await context.git.code(["merge-base", "--is-ancestor", older, newer])) === 0;
+}
+
+/** Moves everything this clone has under its old replica id to a new one; the old id is the other copy's now. */
+async function renewReplica(
+  context: Context,
+  vault: OpenVault,
+  old: string,
+): Promise<string> {
+  const heads = await loadHeads(context, vault);
+  const local = await context.db.refs(vaultPrefix(vault.ref));
+  const replica = await ownReplica(context, vault, { renew: true });
+  const when = context.world.now();
+  const commits: NewCommit[] = [];
+  const refs: { ref: string; from: null }[] = [];
+  const updates: RefUpdate[] = [];
+  const entries: Entry[] = [];
+  for (const entry of heads.own?.entries ?? []) {
+    const oldRef = formatRef({ kind: "session", vault: vault.ref, dir: entry.d, replica: old });
+    const tip = local.get(oldRef);
+    if (!tip) continue;
+    const stored = await readSession(vault, old, entry, tip);
+    const { file, m } = await sealManifest(vault, { ...stored.manifest, replica });
+    const files = [...stored.files].map(([path, oid]): NewFile => ({ path, content: path === "manifest.age" ? file : oid }));
+    commits.push({ parents: [tip], files, when });
+    refs.push({ ref: formatRef({ kind: "session", vault: vault.ref, dir: entry.d, replica }), from: null });
+    updates.push({ ref: oldRef, from: tip, to: null });
+    entries.push({ ...entry, m });
+  }
+  const oldHead = formatRef({ kind: "head", vault: vault.ref, replica: old });
+  if (heads.own) updates.push({ ref: oldHead, from: heads.own.commit, to: null });
+  const gone = heads.own?.head.gone.map(([session]) => session) ?? [];
+  const change = () => ({ put: entries, bury: gone.filter((session) => !entries.some((one) => one.s === session)) });
+  await context.keys.update((state) => {
+    // What was remembered is our own version; the remote's, by the same device, is another line of history.
+    delete state.repos[vault.repo]?.heads[old];
+  });
+  await writeIndex(context, vault, { heads: { ...heads, own: null }, replica, when, change, commits, refs, updates });
+  return replica;
+}

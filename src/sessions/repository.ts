@@ -1,0 +1,78 @@
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { discover, type Git, type Repository, readConfig, repositoryGit } from "../git/git.ts";
+import type { ObjectDatabase } from "../refs/object-database.ts";
+import { openGitDatabase } from "../refs/git-database.ts";
+import { KeyStore } from "./key-store.ts";
+
+/** All a use case knows of the machine it runs on. */
+export interface World {
+  readonly cwd: string;
+  readonly env: NodeJS.ProcessEnv;
+  now(): Date;
+}
+
+/** An opened repository with everything a use case needs; `close` ends the children it started. */
+export interface Context {
+  readonly world: World;
+  readonly repo: Repository;
+  readonly git: Git;
+  readonly db: ObjectDatabase;
+  readonly keys: KeyStore;
+  readonly settings: Settings;
+  /** Where this clone keeps its queue, cursors and locks: inside the common git directory, never pushed. */
+  readonly cloneDir: string;
+  close(): Promise<void>;
+}
+
+/** `git config convosync.*`; the environment variable CONVOSYNC_<NAME> wins over it. */
+export class Settings {
+  readonly #values: ReadonlyMap<string, readonly string[]>;
+  readonly #env: NodeJS.ProcessEnv;
+
+  constructor(values: ReadonlyMap<string, readonly string[]>, env: NodeJS.ProcessEnv) {
+    this.#values = values;
+    this.#env = env;
+  }
+
+  get(name: string): string | undefined {
+    const variable = `CONVOSYNC_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+    return this.#env[variable] || this.#values.get(`convosync.${name.toLowerCase()}`)?.at(-1);
+  }
+
+  all(name: string): readonly string[] {
+    return this.#values.get(`convosync.${name.toLowerCase()}`) ?? [];
+  }
+}
+
+export async function openRepository(world: World): Promise<Context> {
+  const repo = await discover(world.cwd, world.env);
+  const git = repositoryGit(repo, world.env);
+  const settings = new Settings(await readConfig(git, "^convosync\\."), world.env);
+  const db = openGitDatabase(git, repo);
+  return {
+    world,
+    repo,
+    git,
+    db,
+    keys: new KeyStore(world.env),
+    settings,
+    cloneDir: join(repo.commonDir, "convosync"),
+    close: () => db.close(),
+  };
+}
+
+/** Runs `work` on the repository around `world.cwd` and closes it again, whatever happens. */
+export async function withRepository<T>(world: World, work: (context: Context) => Promise<T>): Promise<T> {
+  const context = await openRepository(world);
+  try {
+    return await work(context);
+  } finally {
+    await context.close();
+  }
+}
+
+export function homeOf(env: NodeJS.ProcessEnv): string {
+  return env["HOME"] || env["USERPROFILE"] || homedir();
+}
+

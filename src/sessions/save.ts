@@ -1,0 +1,364 @@
+import { join } from "node:path";
+import type { Workplace } from "../agents/agent.ts";
+import { toPortable } from "../agents/portable-paths.ts";
+import { fromUtf8, utf8 } from "../crypto/encoding.ts";
+import { sessionDir } from "../crypto/names.ts";
+import type { Entry } from "../domains/head.ts";
+import { type HeadChange, sealManifest } from "../domains/writer.ts";
+import { ConvosyncError, Exit } from "../errors.ts";
+import { type Manifest, mainStream, type Snapshot } from "../packing/manifest.ts";
+import { formatRef, vaultPrefix } from "../refs/names.ts";
+import type { NewCommit, NewFile, Oid } from "../refs/object-database.ts";
+import { type CodeState, inspectCode } from "../worktree/code-state.ts";
+import { commitAll, defaultMaxUntrackedBytes, isEmptyPlan, planCommit, untrackedSizes } from "../worktree/commit.ts";
+import { defaultExcludes } from "../worktree/exclude.ts";
+import { normaliseRemote } from "../worktree/remotes.ts";
+import { checkSave } from "../worktree/safety.ts";
+import { type CapturePlan, type CaptureResult, captureTree, planCapture } from "./capture.ts";
+import { type Cursor, writeCursor } from "./cursor.ts";
+import { withLock } from "./files.ts";
+import { catalog, type Heads, loadHeads, tombstonesOf } from "./heads.ts";
+import { writeIndex } from "./index-writer.ts";
+import { describeCommit, type LinkedCommit } from "./links.ts";
+import { publish, type PublishResult } from "./publish.ts";
+import { type ChosenRemote, findRemote } from "./remote.ts";
+import { settleReplica } from "./replica.ts";
+import type { Context } from "./repository.ts";
+import { type OpenVault, openVault, ownReplica } from "./vault.ts";
+import { chooseLocalSessions, openWorkplace } from "./workplace.ts";
+
+export interface SaveOptions {
+  readonly message?: string;
+  readonly noCode?: boolean;
+  readonly noPush?: boolean;
+  readonly session?: string;
+  readonly agent?: string;
+  readonly allSessions?: boolean;
+  readonly dryRun?: boolean;
+  readonly force?: boolean;
+  readonly rawPaths?: boolean;
+}
+
+/** What a save tells while it works. */
+export type SaveEvent =
+  | { readonly step: "changes"; readonly modified: number; readonly created: number }
+  | { readonly step: "excluded"; readonly paths: readonly string[] }
+  | { readonly step: "committed"; readonly commit: Oid; readonly message: string }
+  | { readonly step: "captured"; readonly session: string; readonly messages: number; readonly fresh: number; readonly sealedBytes: number }
+  | { readonly step: "generation"; readonly session: string }
+  | { readonly step: "pushing"; readonly remote: string };
+
+export interface SavedSession {
+  readonly session: string;
+  readonly agent: string;
+  readonly title: string;
+  readonly snapshot: number;
+  readonly messages: number;
+  readonly newMessages: number;
+  readonly sealedBytes: number;
+  /** False when nothing had changed since the last snapshot. */
+  readonly changed: boolean;
+}
+
+export interface SaveResult {
+  readonly sessions: readonly SavedSession[];
+  readonly commit: Oid | null;
+  readonly committed: boolean;
+  readonly branch: string | null;
+  readonly remote: ChosenRemote | null;
+  readonly publish: PublishResult | { readonly status: "not-pushed" } | { readonly status: "dry-run" };
+  readonly devices: number;
+}
+
+const lockPatienceMs = 60_000;
+
+/**
+ * Saves the conversation with the code: checks, commit, capture, seal, local refs, one atomic push. After the
+ * local refs are written nothing can be lost; what could not be pushed waits in the queue.
+ */
+export async function save(context: Context, options: SaveOptions, tell: (event: SaveEvent) => void): Promise<SaveResult> {
+  const vault = await openVault(context);
+  const place = await openWorkplace(context);
+  return withLock(join(context.cloneDir, "lock"), lockPatienceMs, () => saveLocked(context, vault, place, options, tell));
+}
+
+async function saveLocked(
+  context: Context,
+  vault: OpenVault,
+  place: Workplace,
+  options: SaveOptions,
+  tell: (event: SaveEvent) => void,
+): Promise<SaveResult> {
+  const before = await inspectCode(context.git, context.repo);
+  if (!options.noCode) {
+    const stop = checkSave(before);
+    if (stop && !(options.force && stop.code !== "conflicts")) throw stop;
+  }
+  const remote = await findRemote(context, before.branch);
+  const chosen = await chooseLocalSessions(place, {
+    ...(options.session !== undefined && { session: options.session }),
+    ...(options.agent !== undefined && { agent: options.agent }),
+    ...(options.allSessions && { all: true }),
+  });
+  const heads = await loadHeads(context, vault);
+  refuseBuried(heads, chosen.map(({ agent, found }) => `${agent.name}:${found.id}`), options);
+
+  const { state, committed } = options.noCode
+    ? { state: before, committed: false }
+    : await commitCode(context, before, options, tell);
+  const replica = options.dryRun ? (heads.replica ?? "aaaaaaaaaaaaa") : await ownReplica(context, vault);
+  const known = catalog(heads, vault);
+  const plans: CapturePlan[] = [];
+  for (const { agent, found } of chosen) {
+    const key = `${agent.name}:${found.id}`;
+    plans.push(
+      await planCapture(context, vault, agent, found, place, {
+        session: known.find((one) => one.key === key) ?? null,
+        replica,
+        rawPaths: options.rawPaths === true || context.settings.get("rawPaths") === "true",
+      }),
+    );
+  }
+  const remembered = { branch: state.branch, commit: state.head };
+  if (options.dryRun) {
+    const sessions = plans.map((plan) => summarise(plan, null, 0));
+    return { sessions, ...remembered, committed, remote, publish: { status: "dry-run" }, devices: 0 };
+  }
+  const sessions = await store(context, vault, heads, replica, plans, { state, options, remote }, tell);
+  const branch = !options.noCode && state.branch && state.head ? { name: state.branch, commit: state.head } : null;
+  const devices = [...vault.keyring.members.values()].filter((one) => !one.removedAt && one.type !== "recovery").length;
+  const result = { sessions, ...remembered, committed, remote, devices: devices - 1 };
+  if (options.noPush || !remote) return { ...result, publish: { status: "not-pushed" } };
+  tell({ step: "pushing", remote: remote.name });
+  let outcome = await publish(context, vault, replica, remote, branch);
+  if (outcome.status === "queued" && (outcome.reason === "replica-taken" || outcome.reason === "keyring-moved")) {
+    const settled = await settleReplica(context, vault, replica, remote);
+    refuseBuried(settled.heads, plans.map((plan) => plan.key), options);
+    outcome = await publish(context, settled.vault, settled.replica, remote, branch);
+  }
+  return { ...result, publish: outcome };
+}
+
+function refuseBuried(heads: Heads, keys: readonly string[], options: SaveOptions): void {
+  const tombstones = tombstonesOf(heads.all);
+  const alive = new Map(heads.own?.entries.map((one) => [one.s, one]));
+  const buried = keys.find((key) => tombstones.has(key) && !alive.has(key));
+  if (!buried || options.force) return;
+  throw new ConvosyncError("session-deleted", Exit.stopped, `session ${buried.replace(/^[^:]*:/, "")} was deleted on purpose`, [
+    "save it all the same: git convosync save --force",
+  ]);
+}
+
+async function commitCode(
+  context: Context,
+  before: CodeState,
+  options: SaveOptions,
+  tell: (event: SaveEvent) => void,
+): Promise<{ state: CodeState; committed: boolean }> {
+  const excludes = [...defaultExcludes, ...context.settings.all("exclude")];
+  const plan = planCommit(before, {
+    exclude: excludes,
+    maxUntrackedBytes: defaultMaxUntrackedBytes,
+    sizes: await untrackedSizes(context.repo.root!, before),
+    force: options.force === true,
+  });
+  if (plan.excluded.length > 0) tell({ step: "excluded", paths: plan.excluded });
+  if (plan.tooLarge.length > 0) {
+    throw new ConvosyncError(
+      "large-files",
+      Exit.stopped,
+      `${plan.tooLarge.length} untracked ${plan.tooLarge.length === 1 ? "file is" : "files are"} larger than 10 MB: ${plan.tooLarge.slice(0, 3).join(", ")}`,
+      ["leave them out: add them to .gitignore", "or commit them all the same: git convosync save --force"],
+    );
+  }
+  if (isEmptyPlan(plan)) return { state: before, committed: false };
+  const modified = before.changes.filter((one) => one.tracked).length;
+  tell({ step: "changes", modified, created: plan.add.length });
+  if (options.dryRun) return { state: before, committed: false };
+  const message = `${options.message?.trim() || defaultMessage(context)} [ConvoSync]`;
+  const made = await commitAll(context.git, context.repo, plan, message);
+  if (!made) return { state: before, committed: false };
+  const { commit } = made;
+  tell({ step: "committed", commit, message });
+  return { state: { ...before, head: commit, unborn: false, changes: [] }, committed: true };
+}
+
+const defaultMessage = (context: Context): string => `Save of ${context.world.now().toISOString().slice(0, 16).replace("T", " ")}`;
+
+/** Writes sessions and index in one step: either all refs move or none does. */
+async function store(
+  context: Context,
+  vault: OpenVault,
+  heads: Heads,
+  replica: string,
+  plans: readonly CapturePlan[],
+  now: { state: CodeState; options: SaveOptions; remote: ChosenRemote | null },
+  tell: (event: SaveEvent) => void,
+): Promise<SavedSession[]> {
+  const when = context.world.now();
+  const local = await context.db.refs(vaultPrefix(vault.ref));
+  const link = now.state.head ? await describeCommit(context.git, now.state.head, now.state.branch) : null;
+  const tombstones = tombstonesOf(heads.all);
+  const writing: { plan: CapturePlan; dir: string; ref: string; tip: Oid | null; writer: SessionWriter }[] = [];
+  const saved: SavedSession[] = [];
+  for (const plan of plans) {
+    const own = plan.basis?.replica === replica ? plan.basis.manifest : null;
+    const last = own?.snapshots.at(-1);
+    if (own && last && !plan.news && last.commit === now.state.head && last.branch === now.state.branch) {
+      saved.push(summarise(plan, own, 0));
+      continue;
+    }
+    const dir = await sessionDir(vault.keyring.nameKey, vault.repo, plan.agent.name, plan.found.id);
+    const ref = formatRef({ kind: "session", vault: vault.ref, dir, replica });
+    const writer = new SessionWriter(vault, replica, plan, { ...now, link, when });
+    writing.push({ plan, dir, ref, tip: local.get(ref) ?? null, writer });
+  }
+  if (writing.length === 0) return saved;
+  const commits = writing.map(({ plan, tip, writer }): NewCommit => {
+    const basis = plan.basis && plan.basis.commit !== tip ? [plan.basis.commit] : [];
+    return { parents: [...(tip ? [tip] : []), ...basis], files: writer.files(), when };
+  });
+  const change = (): HeadChange => ({
+    put: writing.map(({ writer, plan, dir }) => entryOf(writer.done(), dir, plan, tombstones.get(plan.key))),
+    unbury: writing.map(({ plan }) => plan.key),
+  });
+  await writeIndex(context, vault, { heads, replica, when, change, commits, refs: writing.map(({ ref, tip }) => ({ ref, from: tip })) });
+  for (const { plan, writer } of writing) {
+    const { manifest, cursor, sealedBytes } = writer.done();
+    await writeCursor(context, plan.key, cursor);
+    const summary = summarise(plan, manifest, sealedBytes);
+    saved.push(summary);
+    if (plan.streams.some((one) => one.gen > 0 && !one.stored)) tell({ step: "generation", session: plan.found.id });
+    tell({ step: "captured", session: summary.session, messages: summary.messages, fresh: summary.newMessages, sealedBytes });
+  }
+  return saved;
+}
+
+interface Moment {
+  readonly state: CodeState;
+  readonly options: SaveOptions;
+  readonly remote: ChosenRemote | null;
+  readonly link: LinkedCommit | null;
+  readonly when: Date;
+}
+
+/** Streams one session into a commit and knows, once that is done, what it has written. */
+class SessionWriter {
+  readonly #vault: OpenVault;
+  readonly #replica: string;
+  readonly #plan: CapturePlan;
+  readonly #moment: Moment;
+  #done: { manifest: Manifest; m: string; cursor: Cursor; sealedBytes: number } | null = null;
+
+  constructor(vault: OpenVault, replica: string, plan: CapturePlan, moment: Moment) {
+    this.#vault = vault;
+    this.#replica = replica;
+    this.#plan = plan;
+    this.#moment = moment;
+  }
+
+  async *files(): AsyncGenerator<NewFile> {
+    const result: CaptureResult = { streams: [], files: [], cursor: { v: 1, streams: {}, files: {} } };
+    let sealedBytes = 0;
+    for await (const one of captureTree(this.#vault, this.#plan, result)) {
+      if (typeof one.content !== "string") sealedBytes += one.content.length;
+      yield one;
+    }
+    const manifest = buildManifest(this.#vault, this.#replica, this.#plan, result, this.#moment);
+    const { file, m } = await sealManifest(this.#vault, manifest);
+    this.#done = { manifest, m, cursor: result.cursor, sealedBytes: sealedBytes + file.length };
+    yield { path: "manifest.age", content: file };
+  }
+
+  done(): { manifest: Manifest; m: string; cursor: Cursor; sealedBytes: number } {
+    if (!this.#done) throw new Error("the session has not been written yet");
+    return this.#done;
+  }
+}
+
+function buildManifest(vault: OpenVault, replica: string, plan: CapturePlan, result: CaptureResult, moment: Moment): Manifest {
+  const { state, options, remote, link, when } = moment;
+  const before = plan.basis?.manifest;
+  const main = result.streams.filter((one) => one.name === "main").sort((a, b) => b.gen - a.gen)[0]!;
+  const snapshots = before?.snapshots ?? [];
+  const snapshot: Snapshot = {
+    n: (snapshots.at(-1)?.n ?? 0) + 1,
+    ts: when.toISOString(),
+    device: vault.device.id,
+    via: "save",
+    upto: Object.fromEntries(result.streams.map((one) => [one.name, [one.lines, one.bytes]])),
+    commit: state.head,
+    branch: state.branch,
+    message: (options.message?.trim() ?? "").slice(0, 4096),
+    wip: null,
+  };
+  const links = before?.links ?? [];
+  const last = links.at(-1);
+  const moved = link && !(last && last.commit === link.commit && last.branch === link.branch);
+  const portable = (path: string): string =>
+    plan.places ? fromUtf8(toPortable(utf8(path), plan.places, "text")) : path;
+  return {
+    v: 1,
+    type: "manifest",
+    vault: vault.keyring.vault,
+    repo: vault.repo,
+    replica,
+    agent: plan.agent.name,
+    session: plan.found.id,
+    seq: (before?.seq ?? 0) + 1,
+    streams: result.streams,
+    files: result.files,
+    snapshots: [...snapshots, snapshot],
+    links: moved ? [...links, { upto: main.lines, ...link }] : links,
+    meta: {
+      cwd: portable(plan.found.cwd),
+      tool: plan.agent.tool,
+      toolVersion: null,
+      origin: remote ? normaliseRemote(remote.url) : null,
+      roots: before?.meta.roots ?? [],
+    },
+  };
+}
+
+function entryOf(
+  written: { manifest: Manifest; m: string },
+  dir: string,
+  plan: CapturePlan,
+  tombstone: string | undefined,
+): Entry {
+  const { manifest, m } = written;
+  const main = mainStream(manifest);
+  const last = manifest.snapshots.at(-1)!;
+  return {
+    s: plan.key,
+    d: dir,
+    q: manifest.seq,
+    m,
+    n: main?.lines ?? 0,
+    b: main?.bytes ?? 0,
+    u: plan.found.updatedAt.toISOString(),
+    t: plan.found.title.slice(0, 200),
+    br: last.branch,
+    c: last.commit,
+    pin: false,
+    k: last.n,
+    msg: last.message.slice(0, 200),
+    ...(tombstone !== undefined && { back: tombstone }),
+  };
+}
+
+function summarise(plan: CapturePlan, manifest: Manifest | null, sealedBytes: number): SavedSession {
+  const main = manifest ? mainStream(manifest) : undefined;
+  const before = plan.basis ? (mainStream(plan.basis.manifest)?.lines ?? 0) : 0;
+  const messages = main?.lines ?? before;
+  return {
+    session: plan.found.id,
+    agent: plan.agent.name,
+    title: plan.found.title,
+    snapshot: manifest?.snapshots.at(-1)?.n ?? 0,
+    messages,
+    newMessages: Math.max(0, messages - before),
+    sealedBytes,
+    changed: sealedBytes > 0,
+  };
+}

@@ -1,0 +1,79 @@
+import type { CodeState } from "../worktree/code-state.ts";
+import { inspectCode } from "../worktree/code-state.ts";
+import { loadAgents } from "../agents/registry.ts";
+import { catalog, loadHeads } from "./heads.ts";
+import { remoteQueue } from "./queue.ts";
+import { type ChosenRemote, findRemote } from "./remote.ts";
+import type { Context } from "./repository.ts";
+import { describePending } from "./sync.ts";
+import { openVault } from "./vault.ts";
+import { currentSession, openWorkplace } from "./workplace.ts";
+
+export interface StatusResult {
+  readonly repository: string;
+  readonly code: CodeState;
+  readonly remote: { readonly chosen: ChosenRemote; readonly contact: string | null } | null;
+  readonly current: {
+    readonly session: string;
+    readonly agent: string;
+    readonly title: string;
+    readonly saved: boolean;
+    readonly savedMessages: number | null;
+    readonly savedAt: string | null;
+  } | null;
+  readonly queue: { readonly waiting: readonly string[]; readonly since: string | null; readonly reason: string | null };
+  readonly devices: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly thisDevice: boolean;
+    readonly revoked: boolean;
+    readonly lastSave: string | null;
+  }[];
+  readonly sessions: number;
+  readonly bytes: number;
+}
+
+/** Where this clone stands, from what is known here: asks no network. */
+export async function status(context: Context): Promise<StatusResult> {
+  const [vault, place, code] = await Promise.all([
+    openVault(context),
+    openWorkplace(context),
+    inspectCode(context.git, context.repo),
+  ]);
+  const heads = await loadHeads(context, vault);
+  const remote = await findRemote(context, code.branch);
+  const queue = remote ? await remoteQueue(context, remote.key) : null;
+  const waiting = remote ? await describePending(context, vault, heads, remote) : [];
+  const known = catalog(heads, vault);
+  const found = await currentSession(place, await loadAgents());
+  const saved = found && known.find((one) => one.key === `${found.agent.name}:${found.found.id}`);
+  const lastSave = new Map<string, string>();
+  for (const { head } of heads.all) {
+    if ((lastSave.get(head.device) ?? "") < head.ts) lastSave.set(head.device, head.ts);
+  }
+  return {
+    repository: place.root,
+    code,
+    remote: remote && { chosen: remote, contact: queue?.contact ?? null },
+    current: found && {
+      session: found.found.id,
+      agent: found.agent.name,
+      title: found.found.title,
+      saved: saved !== null && saved !== undefined,
+      savedMessages: saved?.newest.entry.n ?? null,
+      savedAt: saved?.newest.entry.u ?? null,
+    },
+    queue: { waiting, since: waiting.length > 0 ? (queue?.since ?? null) : null, reason: waiting.length > 0 ? (queue?.reason ?? null) : null },
+    devices: [...vault.keyring.members.values()]
+      .filter((one) => one.type !== "recovery")
+      .map((one) => ({
+        name: one.name,
+        type: one.type,
+        thisDevice: one.id === vault.device.id,
+        revoked: one.removedAt !== undefined,
+        lastSave: lastSave.get(one.id) ?? null,
+      })),
+    sessions: known.length,
+    bytes: known.reduce((sum, one) => sum + one.newest.entry.b, 0),
+  };
+}

@@ -1,0 +1,94 @@
+import { join } from "node:path";
+import { withLock } from "./files.ts";
+import { catalog, type Heads } from "./heads.ts";
+import { publish, type PublishResult } from "./publish.ts";
+import { pendingUpdates, remoteQueue, updateQueue } from "./queue.ts";
+import { type ChosenRemote, currentBranch, fetchHeads, findRemote, noRemote, unreachable } from "./remote.ts";
+import { settleReplica } from "./replica.ts";
+import type { Context } from "./repository.ts";
+import { buryDeleted } from "./tombstones.ts";
+import { openVault, type OpenVault } from "./vault.ts";
+
+export interface SyncResult {
+  readonly remote: ChosenRemote;
+  /** What reached the remote: session ids and branches. */
+  readonly pushed: readonly string[];
+  /** Sessions that are new here or moved on. */
+  readonly fetched: readonly string[];
+  /** What still waits. */
+  readonly queued: readonly string[];
+  readonly publish: PublishResult;
+}
+
+/** Sends what waits, fetches what other devices saved. Exit 8 when the remote cannot be reached. */
+export async function sync(context: Context, options: { noCode?: boolean }): Promise<SyncResult> {
+  const opened = await openVault(context);
+  const remote = await findRemote(context, await currentBranch(context));
+  if (!remote) throw noRemote();
+  return withLock(join(context.cloneDir, "lock"), 60_000, async () => {
+    const fetched = await fetchHeads(context, opened, remote);
+    if (fetched.status !== "ok") throw unreachable(remote, fetched.text);
+    let { vault } = fetched;
+    await buryDeleted(context, vault, fetched.heads);
+    const waiting = await describePending(context, vault, fetched.heads, remote);
+    let replica = fetched.heads.replica;
+    let outcome = await publishBranches(context, vault, replica, remote, options);
+    if (outcome.status === "queued" && replica && (outcome.reason === "replica-taken" || outcome.reason === "keyring-moved")) {
+      ({ vault, replica } = await settleReplica(context, vault, replica, remote));
+      outcome = await publishBranches(context, vault, replica, remote, options);
+    }
+    const moved = new Set(fetched.changed);
+    const sessions = catalog(fetched.heads, vault).filter((one) => one.copies.some((copy) => moved.has(copy.replica)));
+    const done = outcome.status !== "queued";
+    return {
+      remote,
+      pushed: done ? waiting : [],
+      fetched: sessions.map((one) => one.id),
+      queued: done ? [] : waiting,
+      publish: outcome,
+    };
+  });
+}
+
+/** Pushes everything that waits, with each branch that was to travel along at its tip of now. */
+async function publishBranches(
+  context: Context,
+  vault: OpenVault,
+  replica: string | null,
+  remote: ChosenRemote,
+  options: { noCode?: boolean },
+): Promise<PublishResult> {
+  const queue = await remoteQueue(context, remote.key);
+  const names = options.noCode ? [] : Object.keys(queue.branches);
+  let last: PublishResult = { status: "unchanged" };
+  for (const name of names.length > 0 ? names : [null]) {
+    const tip = name && (await context.git.run(["rev-parse", "--verify", "--quiet", `refs/heads/${name}`], { okCodes: [0, 1] }));
+    if (tip && tip.code !== 0) {
+      // The branch is gone here: nothing of it can be sent any more.
+      await updateQueue(context, remote.key, (entry) => void delete entry.branches[name]);
+      continue;
+    }
+    const result = await publish(context, vault, replica, remote, name && tip ? { name, commit: tip.stdout.toString().trim() } : null);
+    if (result.status === "queued") return result;
+    if (result.status === "pushed") last = result;
+  }
+  return last;
+}
+
+/** What waits for a remote, as a person would name it. */
+export async function describePending(
+  context: Context,
+  vault: OpenVault,
+  heads: Heads,
+  remote: ChosenRemote,
+): Promise<string[]> {
+  const queue = await remoteQueue(context, remote.key);
+  const pending = await pendingUpdates(context, vault, heads.replica, queue);
+  const byDir = new Map((heads.own?.entries ?? []).map((one) => [one.d, one.s.slice(one.s.indexOf(":") + 1)]));
+  const names = pending.flatMap(({ ref, oid }) => {
+    const dir = /\/session\/([^/]+)\//.exec(ref)?.[1];
+    if (dir) return [oid ? (byDir.get(dir) ?? dir) : `deletion of ${byDir.get(dir) ?? dir}`];
+    return ref.endsWith("/keyring") ? ["keyring"] : ["index"];
+  });
+  return [...new Set([...names, ...Object.keys(queue.branches).map((name) => `branch ${name}`)])];
+}

@@ -1,0 +1,136 @@
+import { type Device, deviceSigner } from "../crypto/device.ts";
+import { fromUtf8, utf8 } from "../crypto/encoding.ts";
+import { type Keyring, type KeyringFiles, loadKeyring, memberKey, openFrom, sealFor } from "../crypto/keyring.ts";
+import { newReplicaId, vaultRef } from "../crypto/names.ts";
+import { type Signer, signLine, verifyLine } from "../crypto/signed-line.ts";
+import * as v from "valibot";
+import type { Vault } from "../domains/reader.ts";
+import { ConvosyncError, Exit, integrityError } from "../errors.ts";
+import { fields, limits, parseRecord } from "../packing/manifest.ts";
+import type { Oid } from "../refs/object-database.ts";
+import { formatRef } from "../refs/names.ts";
+import { nativeCodec } from "./codec.ts";
+import { cloneIdentity, keyringNames, repoState } from "./key-store.ts";
+import { keyringReadme } from "./keyring-readme.ts";
+import type { Context } from "./repository.ts";
+
+/** A repository whose vault this device can open. */
+export interface OpenVault extends Vault {
+  readonly device: Device;
+  readonly signer: Signer;
+  /** `<vault>` of the ref names. */
+  readonly ref: string;
+  readonly keyringCommit: Oid;
+}
+
+const repoSchema = v.looseObject({
+  v: v.literal(1),
+  type: v.literal("repo"),
+  vault: fields.id16,
+  repo: fields.id16,
+  ts: fields.time,
+  /** Normalised remote URLs and root commits by which another repository is told. */
+  origins: v.array(fields.text),
+  roots: v.array(fields.commitName),
+});
+export type RepoRecord = v.InferOutput<typeof repoSchema>;
+
+const notSetUp = (): ConvosyncError =>
+  new ConvosyncError("not-set-up", Exit.noKey, "convosync is not set up in this repository", [
+    "on your first machine: git convosync init",
+    "on every other one: git convosync init --join",
+  ]);
+
+/** Opens the vault of this repository with this device's keys. Exit 7 when it cannot, 6 when something is forged. */
+export async function openVault(context: Context): Promise<OpenVault> {
+  const device = await context.keys.device();
+  if (!device) throw notSetUp();
+  for (const { vault } of device.vaults) {
+    const ref = await vaultRef(vault);
+    const refs = await context.db.refs(formatRef({ kind: "keyring", vault: ref }));
+    const commit = refs.get(formatRef({ kind: "keyring", vault: ref }));
+    if (commit) return openVaultAt(context, device, vault, commit);
+  }
+  throw notSetUp();
+}
+
+/** Opens the keyring in `commit` as the keyring of `vault`, against what this device remembers of it. */
+export async function openVaultAt(context: Context, device: Device, vault: string, commit: Oid): Promise<OpenVault> {
+  const known = device.vaults.find((one) => one.vault === vault);
+  if (!known) throw notSetUp();
+  const { files, repoFile } = await readKeyringTree(context, commit);
+  const mark = (await context.keys.state()).vaults[vault]?.kr;
+  const pinned = mark ? { genesis: known.genesis, mark } : { genesis: known.genesis };
+  const keyring = await loadKeyring(files, device, pinned, nativeCodec);
+  const record = await openRepoRecord(keyring, repoFile);
+  return {
+    device,
+    signer: await deviceSigner(device),
+    ref: keyring.vaultRef,
+    keyring,
+    keyringCommit: commit,
+    repo: record.repo,
+    db: context.db,
+    codec: nativeCodec,
+  };
+}
+
+const keyringFileLimit = 4 << 20;
+
+export async function readKeyringTree(context: Context, commit: Oid): Promise<{ files: KeyringFiles; repoFile: Uint8Array }> {
+  const tree = await context.db.files(commit);
+  const read = (name: string): Promise<Uint8Array> => {
+    const oid = tree.get(name);
+    if (!oid) throw integrityError("damaged-keyring", `the keyring lacks '${name}'`);
+    return context.db.read(oid, keyringFileLimit);
+  };
+  const [genesis, vault, log, recovery] = await Promise.all(keyringNames.map(read));
+  return { files: { genesis: genesis!, vault: vault!, log: log!, recovery: recovery! }, repoFile: await read("repo.age") };
+}
+
+/** Seals what identifies the repository, signed, for `repo.age`. */
+export async function sealRepoRecord(keyring: Keyring, signer: Signer, record: RepoRecord): Promise<Uint8Array> {
+  const line = await signLine("repo", JSON.stringify(record), signer);
+  return (await sealFor(keyring, nativeCodec.pack(utf8(`${line}\n`)))).file;
+}
+
+export async function openRepoRecord(keyring: Keyring, file: Uint8Array): Promise<RepoRecord> {
+  const line = fromUtf8(nativeCodec.unpackWithin(await openFrom(keyring, file), limits.headBytes)).replace(/\n$/, "");
+  const { json } = await verifyLine("repo", line, (id) => memberKey(keyring, id));
+  const record = parseRecord(repoSchema, "repo", json);
+  if (record.vault !== keyring.vault) throw integrityError("wrong-vault", "the repository's record belongs to another vault");
+  return record;
+}
+
+/** The files of a keyring commit. */
+export function keyringTree(keyring: Keyring, files: KeyringFiles, repoFile: Uint8Array): { path: string; content: Uint8Array }[] {
+  return [
+    { path: "README.md", content: utf8(keyringReadme(keyring.vaultRef)) },
+    { path: "genesis", content: files.genesis },
+    { path: "repo.age", content: repoFile },
+    { path: "vault.age", content: files.vault },
+    { path: "log.age", content: files.log },
+    { path: "recovery.age", content: files.recovery },
+  ];
+}
+
+/** The replica id of this clone, or null when it has not written anything yet. */
+export async function knownReplica(context: Context, vault: Vault): Promise<string | null> {
+  const here = await cloneIdentity(context.repo.commonDir);
+  const clones = (await context.keys.state()).repos[vault.repo]?.clones ?? [];
+  return clones.find((one) => one.dev === here.dev && one.ino === here.ino && one.born === here.born)?.replica ?? null;
+}
+
+/** The replica id of this clone; a clone that has none, or whose id another copy uses, is given a new one. */
+export async function ownReplica(context: Context, vault: Vault, options: { renew?: boolean } = {}): Promise<string> {
+  const known = await knownReplica(context, vault);
+  if (known && !options.renew) return known;
+  const here = await cloneIdentity(context.repo.commonDir);
+  const replica = newReplicaId();
+  await context.keys.update((state) => {
+    const repo = repoState(state, vault.repo, vault.keyring.vault);
+    repo.clones = repo.clones.filter((one) => one.dev !== here.dev || one.ino !== here.ino || one.born !== here.born);
+    repo.clones.push({ replica, ...here });
+  });
+  return replica;
+}

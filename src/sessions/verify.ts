@@ -1,0 +1,119 @@
+import { readSession, readSidecar, readStream } from "../domains/reader.ts";
+import { ConvosyncError, Exit } from "../errors.ts";
+import { incomingRef, outgoingRef, parseRef, vaultPrefix } from "../refs/names.ts";
+import { fetch } from "../refs/transport.ts";
+import { catalog, loadHeads } from "./heads.ts";
+import { remoteQueue } from "./queue.ts";
+import { currentBranch, dropIncoming, fetchHeads, findRemote } from "./remote.ts";
+import { fetchSession } from "./session-fetch.ts";
+import type { Context } from "./repository.ts";
+import { openVault } from "./vault.ts";
+
+export interface Problem {
+  readonly code: string;
+  readonly where: string;
+  readonly message: string;
+}
+
+export interface VerifyResult {
+  readonly problems: readonly Problem[];
+  readonly sessions: number;
+  readonly objects: number;
+  readonly remote: string | null;
+}
+
+/**
+ * Proves everything there is: keyring, heads, manifests, and every segment and file of every replica's copy,
+ * fetching what is not here. Reports all problems instead of stopping at the first.
+ */
+export async function verify(context: Context, options: { local?: boolean }, tell: (session: string) => void): Promise<VerifyResult> {
+  const problems: Problem[] = [];
+  const note = (where: string, error: unknown): void => {
+    if (!(error instanceof ConvosyncError)) throw error;
+    problems.push({ code: error.code, where, message: error.message });
+  };
+  let vault = await openVault(context);
+  let heads = await loadHeads(context, vault);
+  const remote = options.local ? null : await findRemote(context, await currentBranch(context));
+  if (remote) {
+    try {
+      const fetched = await fetchHeads(context, vault, remote);
+      if (fetched.status !== "ok") {
+        throw new ConvosyncError("remote-unreachable", Exit.remote, `cannot reach '${remote.name}': ${fetched.text}`, [
+          "check only what is here: git convosync verify --local",
+        ]);
+      }
+      ({ vault, heads } = fetched);
+    } catch (error) {
+      if (error instanceof ConvosyncError && error.exit === Exit.remote) throw error;
+      note(remote.name, error);
+    }
+    await compareRefs(context, vaultPrefix(vault.ref), remote, heads.replica, problems);
+  }
+  let objects = heads.all.length;
+  const sessions = catalog(heads, vault);
+  const local = await context.db.refs(vaultPrefix(vault.ref));
+  for (const session of sessions) {
+    tell(session.id);
+    try {
+      if (remote) await fetchSession(context, vault, heads, session, remote);
+    } catch (error) {
+      note(session.id, error);
+    }
+    for (const copy of session.copies) {
+      const commit = (remote ? await context.db.refs(copy.ref) : local).get(copy.ref);
+      if (!commit) continue;
+      const where = `${session.id} (${copy.replica})`;
+      try {
+        const stored = await readSession(vault, copy.replica, copy.entry, commit);
+        objects++;
+        for (const stream of stored.manifest.streams) {
+          for await (const _ of readStream(vault, stored, stream)) objects++;
+        }
+        for (const file of stored.manifest.files) {
+          await readSidecar(vault, stored, file);
+          objects++;
+        }
+      } catch (error) {
+        note(where, error);
+      }
+    }
+  }
+  return { problems, sessions: sessions.length, objects, remote: remote?.name ?? null };
+}
+
+/** What the remote shows of this replica must be what it confirmed. */
+async function compareRefs(
+  context: Context,
+  prefix: string,
+  remote: { readonly name: string; readonly key: string },
+  replica: string | null,
+  problems: Problem[],
+): Promise<void> {
+  if (!replica) return;
+  const incoming = incomingRef(prefix);
+  const result = await fetch(context.git, {
+    remote: remote.name,
+    refspecs: [`+${prefix}session/*/${replica}:${incoming}session/*/${replica}`, `+${prefix}head/${replica}*:${incoming}head/${replica}*`],
+    timeoutMs: 120_000,
+    prompt: true,
+  });
+  if (result.status !== "ok") return;
+  try {
+    const served = new Map([...(await context.db.refs(incoming))].map(([ref, oid]) => [outgoingRef(ref), oid]));
+    for (const [ref, oid] of Object.entries((await remoteQueue(context, remote.key)).confirmed)) {
+      const name = parseRef(ref);
+      if (!name || !ref.startsWith(prefix) || !("replica" in name) || name.replica !== replica) continue;
+      const there = served.get(ref);
+      if (there === oid) continue;
+      problems.push({
+        code: there ? "remote-moved" : "remote-lost",
+        where: ref,
+        message: there ? "the remote shows another version than it confirmed" : "the remote no longer has what it confirmed",
+      });
+    }
+  } finally {
+    await dropIncoming(context, incoming);
+  }
+}
+

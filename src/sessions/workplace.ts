@@ -1,0 +1,84 @@
+import { realpath } from "node:fs/promises";
+import type { Agent, FoundSession, Workplace } from "../agents/agent.ts";
+import { loadAgents } from "../agents/registry.ts";
+import { ConvosyncError, Exit } from "../errors.ts";
+import { homeOf, type Context } from "./repository.ts";
+
+/** Where agents look for the sessions of this repository: its work tree and all linked ones. */
+export async function openWorkplace(context: Context): Promise<Workplace> {
+  const { root } = context.repo;
+  if (!root) {
+    throw new ConvosyncError("bare-repository", Exit.stopped, "this repository has no work tree", [
+      "run this inside a work tree of it: git worktree list",
+    ]);
+  }
+  const listing = await context.git.text(["worktree", "list", "--porcelain", "-z"]);
+  const worktrees = listing
+    .split("\0")
+    .filter((line) => line.startsWith("worktree "))
+    .map((line) => line.slice("worktree ".length));
+  const real = await Promise.all([root, ...worktrees].map((path) => realpath(path).catch(() => path)));
+  const { cwd, env } = context.world;
+  return { root: real[0]!, worktrees: [...new Set(real)], cwd, home: homeOf(env), env };
+}
+
+export interface ChosenSession {
+  readonly agent: Agent;
+  readonly found: FoundSession;
+}
+
+/**
+ * The conversation `save` means: the one named, all of this work tree, or the one most recently active in it
+ * (a running agent's environment or live registry names it exactly). Exit 1 when there is none.
+ */
+export async function chooseLocalSessions(
+  place: Workplace,
+  options: { session?: string; agent?: string; all?: boolean },
+): Promise<ChosenSession[]> {
+  const agents = (await loadAgents()).filter((one) => !options.agent || one.name === options.agent);
+  if (agents.length === 0) {
+    throw new ConvosyncError("unknown-agent", Exit.usage, `no agent is called '${options.agent}'`, [
+      `known agents: ${(await loadAgents()).map((one) => one.name).join(", ")}`,
+    ]);
+  }
+  if (options.session || options.all) {
+    const every: ChosenSession[] = [];
+    for (const agent of agents) every.push(...(await agent.find(place)).map((found) => ({ agent, found })));
+    const wanted = options.session?.replace(/^[a-z-]+:/, "");
+    const hits = wanted === undefined ? every : every.filter(({ found }) => found.id.startsWith(wanted));
+    if (options.all && hits.length > 0) return hits;
+    const exact = hits.filter(({ found }) => found.id === wanted);
+    if (exact.length === 1) return exact;
+    if (hits.length === 1) return hits;
+    if (hits.length > 1) {
+      throw new ConvosyncError("ambiguous-session", Exit.usage, `'${options.session}' could be ${hits.length} sessions`,
+        hits.slice(0, 5).map(({ found }) => `${found.id}  ${found.title}`));
+    }
+    throw noConversation(agents, options.session);
+  }
+  const current = await currentSession(place, agents);
+  if (!current) throw noConversation(agents, undefined);
+  return [current];
+}
+
+/** The session a running agent names, else the newest of all agents; null when no agent has any here. */
+export async function currentSession(place: Workplace, agents: readonly Agent[]): Promise<ChosenSession | null> {
+  const found: (ChosenSession & { how: string })[] = [];
+  for (const agent of agents) {
+    const current = await agent.current(place);
+    if (current) found.push({ agent, found: current.session, how: current.how });
+  }
+  const rank = (how: string): number => ["environment", "live", "newest"].indexOf(how);
+  found.sort((a, b) => rank(a.how) - rank(b.how) || b.found.updatedAt.getTime() - a.found.updatedAt.getTime());
+  return found[0] ?? null;
+}
+
+function noConversation(agents: readonly Agent[], wanted: string | undefined): ConvosyncError {
+  const what = wanted ? `no conversation '${wanted}'` : "no conversation";
+  return new ConvosyncError(
+    "no-conversation",
+    Exit.failed,
+    `${what} of ${agents.map((one) => one.title).join(", ")} belongs to this work tree`,
+    ["start one here first, or run this where the agent was started", "nothing was committed; for the code alone use git itself"],
+  );
+}

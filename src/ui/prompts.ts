@@ -1,0 +1,49 @@
+import { ConvosyncError, Exit } from "../errors.ts";
+import type { Terminal } from "./terminal.ts";
+
+/**
+ * Questions to a person. Each one names the flag that answers it: without a terminal the question is an
+ * error that says so, because a prompt that meets a pipe picks its first option or dies (clack does both).
+ */
+export interface Question {
+  readonly message: string;
+  /** The flag that answers it, as a person would type it. */
+  readonly flag: string;
+}
+
+function needAnswer(question: Question): ConvosyncError {
+  return new ConvosyncError("answer-needed", Exit.stopped, `${question.message} (there is no terminal to ask on)`, [
+    `answer with ${question.flag}`,
+  ]);
+}
+
+const cancelled = (): ConvosyncError => new ConvosyncError("cancelled", Exit.cancelled, "cancelled; nothing was changed");
+
+async function ask<T>(
+  terminal: Terminal,
+  question: Question,
+  show: (clack: typeof import("@clack/prompts"), output: NodeJS.WriteStream) => Promise<T | symbol>,
+): Promise<T> {
+  if (!terminal.interactive) throw needAnswer(question);
+  const clack = await import("@clack/prompts");
+  const answer = await show(clack, terminal.streams.stderr as NodeJS.WriteStream);
+  if (clack.isCancel(answer)) throw cancelled();
+  return answer as T;
+}
+
+export function confirm(terminal: Terminal, question: Question, initialValue = false): Promise<boolean> {
+  return ask<boolean>(terminal, question, (clack, output) =>
+    clack.confirm({ message: question.message, initialValue, output }),
+  );
+}
+
+export function text(terminal: Terminal, question: Question, initialValue: string): Promise<string> {
+  return ask<string>(terminal, question, (clack, output) =>
+    clack.text({ message: question.message, initialValue, output }),
+  );
+}
+
+/** Asks for a secret; what is typed is not shown. */
+export function secret(terminal: Terminal, question: Question): Promise<string> {
+  return ask<string>(terminal, question, (clack, output) => clack.password({ message: question.message, output }));
+}

@@ -1,0 +1,34 @@
+import { stripVTControlCharacters } from "node:util";
+
+/** Text that may be shown on a terminal: no control sequence, no invisible or bidirectional trickery is left. */
+export type SafeText = string & { readonly safe: unique symbol };
+
+const invisible =
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc]|[\u{e0000}-\u{e0fff}]|\p{Surrogate}/gu;
+
+/**
+ * Makes text from a conversation, another device or the remote fit to print on one line, cut to `width`
+ * graphemes of at most 8 code points each. What could steer a terminal or hide itself becomes `·`.
+ */
+export function safeText(raw: string, width = 200): SafeText {
+  const plain = stripVTControlCharacters(raw.slice(0, 4096)).normalize("NFC").replace(/[\t\r\n]+/g, " ");
+  const shown = plain.replace(invisible, "·").replace(/\s+/g, " ").trim();
+  if (shown.length <= width) return shown as SafeText;
+  let cut = "";
+  let count = 0;
+  for (const { segment } of new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(shown)) {
+    if (count === width - 1) return `${cut}…` as SafeText;
+    cut += [...segment].slice(0, 8).join("");
+    count++;
+  }
+  return cut as SafeText;
+}
+
+/** The same for text of several lines, which keep their breaks and their indentation. */
+export function safeBlock(raw: string): SafeText {
+  return stripVTControlCharacters(raw)
+    .normalize("NFC")
+    .split(/\r\n|\n|\r/)
+    .map((line) => line.replace(/\t/g, "    ").replace(invisible, "·"))
+    .join("\n") as SafeText;
+}

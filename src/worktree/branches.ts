@@ -1,0 +1,125 @@
+import { ConvosyncError, Exit, integrityError } from "../errors.ts";
+import { failure, type Git, type GitResult } from "../git/git.ts";
+import { listed } from "./safety.ts";
+
+/** How one commit stands to another; `unknown` when one is missing here, or a shallow clone hides the answer. */
+export type Relation = "equal" | "behind" | "ahead" | "diverged" | "unknown";
+
+/** `behind`: `a` is an ancestor of `b`. */
+export async function relation(git: Git, a: string, b: string): Promise<Relation> {
+  for (const commit of [checkedCommit(a), checkedCommit(b)]) {
+    if ((await git.code(["cat-file", "-e", `${commit}^{commit}`])) !== 0) return "unknown";
+  }
+  if (a === b) return "equal";
+  const isAncestor = async (one: string, other: string): Promise<boolean> =>
+    (await git.run(["merge-base", "--is-ancestor", one, other], { okCodes: [0, 1] })).code === 0;
+  if (await isAncestor(a, b)) return "behind";
+  if (await isAncestor(b, a)) return "ahead";
+  return (await git.text(["rev-parse", "--is-shallow-repository"])) === "true" ? "unknown" : "diverged";
+}
+
+/** Names come from other devices: what git itself takes for a branch, and nothing it would expand. */
+export async function checkBranchName(git: Git, branch: string): Promise<string> {
+  const answer = await git.run(["check-ref-format", "--branch", branch], { okCodes: "any" });
+  if (answer.code === 0 && answer.stdout.toString() === `${branch}\n`) return branch;
+  throw integrityError("bad-branch-name", `not a branch name: '${branch}'`);
+}
+
+export interface SwitchOptions {
+  /** The commit a missing branch begins at. */
+  readonly createFrom?: string;
+  /** The remote whose branch of the same name a new branch follows. */
+  readonly track?: string;
+}
+
+/** Switches to a branch, making it when `createFrom` is given. Local changes are carried along or git refuses. */
+export async function switchTo(git: Git, branch: string, options: SwitchOptions = {}): Promise<void> {
+  await checkBranchName(git, branch);
+  const exists = (await git.code(["show-ref", "--verify", "--quiet", `refs/heads/${branch}`])) === 0;
+  if (exists) return moveHead(git, ["switch", "--quiet", "--no-guess", branch], `refs/heads/${branch}`);
+  if (options.createFrom === undefined) {
+    throw new ConvosyncError("no-such-branch", Exit.stopped, `there is no branch '${branch}' here`, [
+      "fetch it with: git fetch --all",
+    ]);
+  }
+  const commit = checkedCommit(options.createFrom);
+  await moveHead(
+    git,
+    ["switch", "--quiet", "--no-track", "--create", branch, commit],
+    `refs/heads/${branch}`,
+  );
+  if (options.track === undefined) return;
+  await git.run(["config", `branch.${branch}.remote`, options.track]);
+  await git.run(["config", `branch.${branch}.merge`, `refs/heads/${branch}`]);
+}
+
+/** Checks out a commit itself, on no branch. */
+export async function checkoutDetached(git: Git, commit: string): Promise<void> {
+  await moveHead(git, ["switch", "--quiet", "--detach", checkedCommit(commit)], null);
+}
+
+/**
+ * Moves the checked-out branch forward to a commit. Local changes stay: where git would have to overwrite one
+ * it refuses (`local-changes`, exit 4); a branch with commits of its own is `branches-diverged`, exit 5.
+ */
+export async function fastForward(git: Git, branch: string, to: string): Promise<void> {
+  if ((await headRef(git)) !== `refs/heads/${branch}`) {
+    throw new ConvosyncError("not-on-branch", Exit.stopped, `the work tree is not on '${branch}'`, [
+      `git switch '${branch}'`,
+    ]);
+  }
+  const commit = checkedCommit(to);
+  const args = ["merge", "--ff-only", "--no-autostash", "--no-stat", "--quiet", commit];
+  const result = await git.run(args, { okCodes: "any" });
+  if (result.code === 0) return;
+  if ((await relation(git, commit, await head(git))) === "diverged") {
+    throw new ConvosyncError(
+      "branches-diverged",
+      Exit.conflict,
+      `'${branch}' has commits the session lacks`,
+      [
+        `look at both: git log --oneline --graph HEAD ${commit.slice(0, 12)}`,
+        `join them: git merge ${commit.slice(0, 12)}`,
+      ],
+    );
+  }
+  throw refusal(args, result);
+}
+
+/** A hook that fails after the switch does not undo it: where HEAD is decides. */
+async function moveHead(git: Git, args: readonly string[], ref: string | null): Promise<void> {
+  const result = await git.run(args, { okCodes: "any" });
+  if (result.code === 0) return;
+  const arrived =
+    ref === null
+      ? (await head(git)) === args.at(-1) && (await headRef(git)) === null
+      : (await headRef(git)) === ref;
+  if (!arrived) throw refusal(args, result);
+}
+
+const head = (git: Git): Promise<string> => git.text(["rev-parse", "--verify", "HEAD"]);
+
+async function headRef(git: Git): Promise<string | null> {
+  return (await git.text(["symbolic-ref", "--quiet", "HEAD"], { okCodes: [0, 1] })) || null;
+}
+
+function checkedCommit(commit: string): string {
+  if (/^[0-9a-f]{40}(?:[0-9a-f]{24})?$/.test(commit)) return commit;
+  throw integrityError("bad-commit", `not a commit id: '${commit}'`);
+}
+
+/** git's own refusal, with the files it names. */
+function refusal(args: readonly string[], result: GitResult): ConvosyncError {
+  const cause = failure(args, result);
+  const files = [...result.stderr.matchAll(/^\t(.+)$/gm)].map((match) => match[1]!);
+  if (/would be overwritten/.test(result.stderr)) {
+    return new ConvosyncError(
+      "local-changes",
+      Exit.stopped,
+      `local changes stand in the way, in ${files.length === 1 ? "1 file" : `${files.length} files`}`,
+      ["put them aside: git stash --include-untracked", "or commit them: git commit --all", ...listed(files)],
+      cause,
+    );
+  }
+  return new ConvosyncError("switch-refused", Exit.stopped, cause.message, cause.hints, cause);
+}

@@ -1,0 +1,105 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ConvosyncError, Exit } from "../errors.ts";
+import type { Git, Repository } from "../git/git.ts";
+
+export type Operation = "merge" | "rebase" | "am" | "cherry-pick" | "revert" | "bisect";
+
+export type ChangeKind = "modified" | "added" | "deleted" | "renamed" | "untracked" | "conflicted";
+
+/** One path that differs from HEAD, relative to the work tree's root, with slashes. */
+export interface Change {
+  /** Ends in a slash for an untracked folder that is a repository of its own. */
+  readonly path: string;
+  readonly kind: ChangeKind;
+  readonly tracked: boolean;
+}
+
+/** Where the user's code stands. */
+export interface CodeState {
+  /** Short name; null when HEAD is detached. */
+  readonly branch: string | null;
+  /** null on an unborn branch. */
+  readonly head: string | null;
+  readonly detached: boolean;
+  readonly unborn: boolean;
+  readonly operation: Operation | null;
+  readonly changes: readonly Change[];
+  /** Submodules with changes of their own, which no commit out here can carry. */
+  readonly dirtySubmodules: readonly string[];
+  readonly shallow: boolean;
+}
+
+/** Looks at the work tree; changes nothing, not even the index's cached times. */
+export async function inspectCode(git: Git, repository: Repository): Promise<CodeState> {
+  if (repository.root === null) {
+    throw new ConvosyncError("no-work-tree", Exit.stopped, "this repository has no work tree here", [
+      "run this in a work tree, or make one with: git worktree add <path>",
+    ]);
+  }
+  const args = ["status", "--porcelain=v2", "-z", "--branch", "--untracked-files=all", "--renames"];
+  const status = parseStatus(await git.lines0(args));
+  return { ...status, operation: await operationIn(git, repository.gitDir), shallow: repository.shallow };
+}
+
+type Status = Omit<CodeState, "operation" | "shallow">;
+
+/** Records of `git status --porcelain=v2 -z --branch`, as git-status(1) describes them. */
+export function parseStatus(records: readonly string[]): Status {
+  let head: string | null = null;
+  let branch: string | null = null;
+  const changes: Change[] = [];
+  const dirtySubmodules: string[] = [];
+  for (let i = 0; i < records.length; i++) {
+    const record = records[i]!;
+    const field = (n: number): string => record.split(" ", n + 1)[n] ?? "";
+    const rest = (n: number): string => record.split(" ").slice(n).join(" ");
+    const [xy, submodule] = [field(1), field(2)];
+    switch (record[0]) {
+      case "#":
+        if (field(1) === "branch.oid" && field(2) !== "(initial)") head = field(2);
+        if (field(1) === "branch.head" && field(2) !== "(detached)") branch = rest(2);
+        break;
+      case "1":
+        // S<c><m><u>: without a "C" only the submodule's own work tree is dirty.
+        if (submodule.startsWith("S.") && xy === ".M") dirtySubmodules.push(rest(8));
+        else changes.push({ path: rest(8), kind: kindOf(xy), tracked: true });
+        break;
+      case "2":
+        changes.push({ path: rest(9), kind: "renamed", tracked: true });
+        i++; // The old path is a record of its own.
+        break;
+      case "u":
+        changes.push({ path: rest(10), kind: "conflicted", tracked: true });
+        break;
+      case "?":
+        changes.push({ path: rest(1), kind: "untracked", tracked: false });
+        break;
+    }
+  }
+  return { branch, head, detached: branch === null, unborn: head === null, changes, dirtySubmodules };
+}
+
+/** `xy`: change in the index, change in the work tree. */
+function kindOf(xy: string): ChangeKind {
+  if (xy[1] === "D" || xy === "D.") return "deleted";
+  return xy[0] === "A" || xy[1] === "A" ? "added" : "modified";
+}
+
+/** What the user has begun and not finished; the markers are those `git status` itself looks at. */
+async function operationIn(git: Git, gitDir: string): Promise<Operation | null> {
+  const has = (name: string): boolean => existsSync(join(gitDir, name));
+  if (has("rebase-apply/applying")) return "am";
+  if (has("rebase-merge") || has("rebase-apply")) return "rebase";
+  if (has("MERGE_HEAD")) return "merge";
+  // A reftable keeps these two as refs.
+  const hasRef = async (name: string): Promise<boolean> =>
+    has(name) || (has("reftable") && (await git.code(["rev-parse", "--verify", "--quiet", name])) === 0);
+  if (await hasRef("CHERRY_PICK_HEAD")) return "cherry-pick";
+  if (await hasRef("REVERT_HEAD")) return "revert";
+  // Between two picks of a series there is no head, only what is left to do.
+  if (has("sequencer/todo")) {
+    return /^revert /m.test(readFileSync(join(gitDir, "sequencer/todo"), "utf8")) ? "revert" : "cherry-pick";
+  }
+  return has("BISECT_LOG") ? "bisect" : null;
+}

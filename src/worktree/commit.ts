@@ -1,0 +1,159 @@
+import { randomBytes } from "node:crypto";
+import { copyFile, lstat, rename, rm, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ConvosyncError, Exit } from "../errors.ts";
+import { failure, type Git, type Repository, scrubUrl } from "../git/git.ts";
+import type { CodeState } from "./code-state.ts";
+import { excluder } from "./exclude.ts";
+
+export interface CommitPlan {
+  /** Tracked files differ from HEAD. */
+  readonly tracked: boolean;
+  /** Untracked files to commit as well. */
+  readonly add: readonly string[];
+  /** Untracked files left out: excluded by name, repositories of their own, names that are not UTF-8. */
+  readonly excluded: readonly string[];
+  /** Untracked files left out because of their size. */
+  readonly tooLarge: readonly string[];
+}
+
+export interface CommitRules {
+  readonly exclude: readonly string[];
+  readonly maxUntrackedBytes: number;
+  /** Bytes of the untracked files; see `untrackedSizes`. */
+  readonly sizes: ReadonlyMap<string, number>;
+  /** Takes large files too; never excluded ones. */
+  readonly force: boolean;
+}
+
+export const defaultMaxUntrackedBytes = 10_000_000;
+
+export function planCommit(state: CodeState, rules: CommitRules): CommitPlan {
+  const isExcluded = excluder(rules.exclude);
+  const add: string[] = [];
+  const excluded: string[] = [];
+  const tooLarge: string[] = [];
+  for (const { path, tracked } of state.changes) {
+    if (tracked) continue;
+    if (path.endsWith("/") || path.includes("\ufffd") || isExcluded(path)) excluded.push(path);
+    else if (!rules.force && (rules.sizes.get(path) ?? 0) > rules.maxUntrackedBytes) tooLarge.push(path);
+    else add.push(path);
+  }
+  return { tracked: state.changes.some((change) => change.tracked), add, excluded, tooLarge };
+}
+
+export const isEmptyPlan = (plan: CommitPlan): boolean => !plan.tracked && plan.add.length === 0;
+
+/** Bytes of the untracked files, for `planCommit`. */
+export async function untrackedSizes(root: string, state: CodeState): Promise<Map<string, number>> {
+  const sizes = new Map<string, number>();
+  for (const { path, tracked } of state.changes) {
+    const stat = tracked ? null : await lstat(join(root, path)).catch(() => null);
+    if (stat !== null) sizes.set(path, stat.size);
+  }
+  return sizes;
+}
+
+/**
+ * Commits all tracked changes and the planned untracked files, with the user's own hooks, signing and identity.
+ * Returns null when that comes to nothing (line endings, times). A commit that fails leaves the index byte for
+ * byte as it was, and is `commit-failed` with git's and the hook's words as hints.
+ */
+export async function commitAll(
+  git: Git,
+  repository: Repository,
+  plan: CommitPlan,
+  message: string,
+): Promise<{ commit: string } | null> {
+  const index = await saveIndex(repository);
+  try {
+    await stage(git, plan);
+    if ((await git.run(["diff", "--cached", "--quiet"], { okCodes: [0, 1] })).code === 0) {
+      await index.restore();
+      return null;
+    }
+    await runOrFail(git, ["commit", "--quiet", "--cleanup=whitespace", "--file=-"], message);
+  } catch (error) {
+    await index.restore();
+    throw error;
+  }
+  await index.forget();
+  return { commit: await git.text(["rev-parse", "--verify", "HEAD"]) };
+}
+
+async function stage(git: Git, plan: CommitPlan): Promise<void> {
+  if (plan.tracked) await runOrFail(git, ["add", "--update", "--", ":/"]);
+  if (plan.add.length === 0) return;
+  const sparse = await git.text(["config", "--type=bool", "core.sparseCheckout"], { okCodes: [0, 1] });
+  const options = [
+    "--pathspec-from-file=-",
+    "--pathspec-file-nul",
+    ...(sparse === "true" ? ["--sparse"] : []),
+  ];
+  await runOrFail(git, ["--literal-pathspecs", "add", ...options], plan.add.join("\0"));
+}
+
+async function runOrFail(git: Git, args: readonly string[], input?: string): Promise<void> {
+  const result = await git.run(args, { okCodes: "any", ...(input === undefined ? {} : { input }) });
+  if (result.code === 0) return;
+  const words = scrubUrl(result.stderr)
+    .split("\n")
+    .map((line) => line.trimEnd())
+    .filter((line) => line.trim() !== "");
+  throw new ConvosyncError(
+    "commit-failed",
+    Exit.failed,
+    "git could not commit the changes; nothing was changed",
+    [...words.slice(0, 20), "mend it, or save the conversation alone: git convosync save --no-code"],
+    failure(args, result),
+  );
+}
+
+interface SavedIndex {
+  restore(): Promise<void>;
+  forget(): Promise<void>;
+}
+
+/** Keeps a copy of the index beside it. */
+async function saveIndex({ gitDir }: Repository): Promise<SavedIndex> {
+  const path = join(gitDir, "index");
+  const copy = `${path}.convosync-${randomBytes(6).toString("hex")}`;
+  const before = await lstat(path).catch(() => null);
+  if (before !== null) {
+    await copyFile(path, copy);
+    // git trusts a cached time only when it is older than the index: ours must not become newer.
+    await utimes(copy, before.atime, before.mtime);
+  }
+  return {
+    forget: () => rm(copy, { force: true }),
+    restore: () =>
+      withIndexLock(path, async () => {
+        if (before === null) await rm(path, { force: true });
+        else await rename(copy, path);
+      }),
+  };
+}
+
+async function withIndexLock(index: string, work: () => Promise<void>): Promise<void> {
+  const lock = `${index}.lock`;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await writeFile(lock, "", { flag: "wx" });
+      break;
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === "EEXIST" && attempt < 20) await sleep(100);
+      else throw indexLocked(lock, cause);
+    }
+  }
+  await work().finally(() => rm(lock, { force: true }));
+}
+
+const indexLocked = (lock: string, cause: unknown): ConvosyncError =>
+  new ConvosyncError(
+    "index-locked",
+    Exit.failed,
+    "another git process holds the index, so what was staged could not be unstaged",
+    ["git restore --staged .", `if no git is running, first: rm '${lock}'`],
+    cause,
+  );

@@ -1,0 +1,108 @@
+import { resolve } from "node:path";
+import { ConvosyncError, Exit } from "../errors.ts";
+import { type Git, readConfig } from "../git/git.ts";
+
+export interface Remote {
+  /** As `git push` takes it: the remote's name, or a URL where the setting held one. */
+  readonly name: string;
+  /** After `url.*.insteadOf`. May hold credentials: for git, never for printing. */
+  readonly url: string;
+  readonly pushUrl: string;
+}
+
+/**
+ * The remote for a branch: `configured`, else convosync.remote > branch.<b>.pushRemote > remote.pushDefault >
+ * branch.<b>.remote > origin > the only one. Null when there is none. A remote that was asked for by name and
+ * does not exist is `unknown-remote`, exit 4.
+ */
+export async function chooseRemote(
+  git: Git,
+  branch: string | null,
+  configured?: string,
+): Promise<Remote | null> {
+  const pattern =
+    "^(convosync\\.remote|remote\\.pushdefault|branch\\..+\\.(pushremote|remote)|remote\\..+\\.(push)?url)$";
+  const settings = await readConfig(git, pattern);
+  const setting = (name: string): string | undefined => settings.get(name)?.at(-1) || undefined;
+  const urls = [...settings.keys()].map((key) => /^remote\.(.+)\.(?:push)?url$/s.exec(key)?.[1]);
+  const names = new Set(urls.filter((name) => name !== undefined));
+
+  const asked = configured ?? setting("convosync.remote");
+  if (asked !== undefined) {
+    if (names.has(asked)) return remoteNamed(git, asked);
+    if (isUrl(asked)) return { name: asked, url: asked, pushUrl: asked };
+    throw new ConvosyncError("unknown-remote", Exit.stopped, `no remote is named '${asked}'`, [
+      "see the remotes there are with: git remote --verbose",
+      "choose one with: git config convosync.remote <name>",
+    ]);
+  }
+  const usual = [
+    branch === null ? undefined : setting(`branch.${branch}.pushremote`),
+    setting("remote.pushdefault"),
+    branch === null ? undefined : setting(`branch.${branch}.remote`),
+    "origin",
+    names.size === 1 ? [...names][0] : undefined,
+  ];
+  for (const name of usual) {
+    if (name === undefined || name === ".") continue;
+    if (names.has(name)) return remoteNamed(git, name);
+    if (isUrl(name)) return { name, url: name, pushUrl: name };
+  }
+  return null;
+}
+
+async function remoteNamed(git: Git, name: string): Promise<Remote> {
+  const [url, pushUrl] = await Promise.all([
+    git.text(["remote", "get-url", "--end-of-options", name]),
+    git.text(["remote", "get-url", "--push", "--end-of-options", name]),
+  ]);
+  return { name, url, pushUrl };
+}
+
+const isUrl = (text: string): boolean => !text.startsWith("-") && /[/\\:]/.test(text);
+
+/**
+ * One form for all the URLs of a repository, for comparing: `host/path` for https, ssh, git and scp-like ones,
+ * without credentials, port, `.git` and final slashes; `file:/absolute/path` for local ones. `base` is where
+ * relative paths start. Not a URL: never given to git.
+ */
+export function normaliseRemote(url: string, base = process.cwd()): string {
+  const text = url.trim();
+  const full = /^([a-z][a-z0-9+.-]*):\/\/(?:[^/?#]*@)?(\[[^\]]*\]|[^/:?#]*)(?::[0-9]*)?(.*)$/is.exec(text);
+  if (full) {
+    const [, scheme, host, path] = full;
+    if (scheme!.toLowerCase() === "file") return local(decoded(path!), base);
+    return joined(host!, decoded(path!));
+  }
+  // A colon before any slash, as git has it; one letter is a Windows drive.
+  const scp = /^(?:[^/\\@]*@)?(\[[^\]]*\]|[^/\\:@]{2,}):(?!:)(.*)$/s.exec(text);
+  if (scp) return joined(scp[1]!, scp[2]!);
+  return /^[a-z0-9-]+::/i.test(text) ? text : local(text, base);
+}
+
+function joined(host: string, path: string): string {
+  return `${host.toLowerCase().replace(/\.$/, "")}/${trimmed(path).replace(/^\/+/, "")}`;
+}
+
+const local = (path: string, base: string): string => `file:${trimmed(resolve(base, path))}`;
+
+const trimmed = (path: string): string =>
+  path
+    .replace(/\/+$/, "")
+    .replace(/(?<=[^/])\.git$/i, "")
+    .replace(/\/+$/, "");
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
+/** The commits without parents that HEAD descends from, sorted; none on an unborn branch or in a shallow clone. */
+export async function rootCommits(git: Git): Promise<string[]> {
+  if ((await git.text(["rev-parse", "--is-shallow-repository"])) === "true") return [];
+  if ((await git.code(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])) !== 0) return [];
+  return (await git.text(["rev-list", "--max-parents=0", "HEAD"])).split("\n").sort();
+}

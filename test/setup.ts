@@ -1,0 +1,22 @@
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+// Tests never see the developer's own git configuration, keys, agents or terminal.
+const home = mkdtempSync(join(tmpdir(), "convosync-home-"));
+for (const name of Object.keys(process.env)) {
+  if (/^(GIT_|CONVOSYNC_|CLAUDE|XDG_|SSH_)/.test(name) && name !== "CONVOSYNC_CORPUS" && name !== "GIT_SSL_CAINFO") {
+    delete process.env[name];
+  }
+}
+Object.assign(process.env, {
+  HOME: home,
+  TZ: "UTC",
+  LC_ALL: "C.UTF-8",
+  GIT_CONFIG_NOSYSTEM: "1",
+  GIT_CONFIG_GLOBAL: join(home, ".gitconfig"),
+  GIT_AUTHOR_NAME: "Test",
+  GIT_AUTHOR_EMAIL: "test@example.com",
+  GIT_COMMITTER_NAME: "Test",
+  GIT_COMMITTER_EMAIL: "test@example.com",
+});

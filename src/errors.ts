@@ -30,7 +30,13 @@ export class ConvosyncError extends Error {
   readonly exit: ExitStatus;
   readonly hints: readonly string[];
 
-  constructor(code: string, exit: ExitStatus, message: string, hints: readonly string[] = [], cause?: unknown) {
+  constructor(
+    code: string,
+    exit: ExitStatus,
+    message: string,
+    hints: readonly string[] = [],
+    cause?: unknown,
+  ) {
     super(message, cause === undefined ? undefined : { cause });
     this.name = "ConvosyncError";
     this.code = code;
@@ -40,6 +46,11 @@ export class ConvosyncError extends Error {
 }
 
 /** Something from disk, the remote or another device is not what its signature, hash or format says: exit 6. */
-export function integrityError(code: string, message: string, hints: readonly string[] = [], cause?: unknown): ConvosyncError {
+export function integrityError(
+  code: string,
+  message: string,
+  hints: readonly string[] = [],
+  cause?: unknown,
+): ConvosyncError {
   return new ConvosyncError(code, Exit.integrity, message, hints, cause);
 }

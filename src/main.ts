@@ -1,14 +1,6 @@
 import { ConvosyncError, Exit } from "./errors.ts";
-import type { World } from "./sessions/repository.ts";
-import { type Streams, Terminal } from "./ui/terminal.ts";
-
-declare const __VERSION__: string | undefined;
-export const version = typeof __VERSION__ === "string" ? __VERSION__ : "0.0.0-source";
-
-/** The whole world a command sees. */
-export interface CommandWorld extends World {
-  readonly streams: Streams;
-}
+import { Terminal } from "./ui/terminal.ts";
+import { type CommandWorld, version } from "./world.ts";
 
 /** Runs the program: arguments in, exit status out. Never throws, never ends the process. */
 export async function main(argv: readonly string[], world: CommandWorld): Promise<number> {

@@ -1,15 +1,13 @@
 import { Command, CommanderError, Option } from "commander";
 import { ConvosyncError, Exit } from "./errors.ts";
-import { type CommandWorld, version } from "./main.ts";
 import { Terminal } from "./ui/terminal.ts";
+import { type CommandWorld, type Invocation, version } from "./world.ts";
 
-/** What every command is given. */
-export interface Invocation {
-  readonly world: CommandWorld;
-  readonly terminal: Terminal;
-}
-
-type Handler<Options> = (invocation: Invocation, args: readonly string[], options: Options) => Promise<number>;
+type Handler<Options> = (
+  invocation: Invocation,
+  args: readonly string[],
+  options: Options,
+) => Promise<number>;
 
 /** Options of every verb. */
 interface Common {
@@ -31,10 +29,18 @@ export async function run(argv: readonly string[], world: CommandWorld): Promise
     .helpCommand("help [command]", "show help for a command")
     .showSuggestionAfterError()
     .exitOverride()
-    .configureOutput({ writeOut: write, writeErr: () => undefined, getOutHelpWidth: () => world.streams.stdout.columns ?? 80 })
+    .configureOutput({
+      writeOut: write,
+      writeErr: () => undefined,
+      getOutHelpWidth: () => world.streams.stdout.columns ?? 80,
+    })
     .addHelpText("after", exitStatuses);
 
-  const verb = <Options>(name: string, summary: string, load: () => Promise<{ default: Handler<Options> }>): Command =>
+  const verb = <Options>(
+    name: string,
+    summary: string,
+    load: () => Promise<{ default: Handler<Options> }>,
+  ): Command =>
     program
       .command(name)
       .description(summary)
@@ -55,12 +61,28 @@ export async function run(argv: readonly string[], world: CommandWorld): Promise
         status = await (await load()).default({ world: invoked, terminal }, command.args, options);
       });
 
-  verb("init", "set up this repository: make a vault, or join the one it has", () => import("./commands/init.ts"))
+  verb(
+    "init",
+    "set up this repository: make a vault, or join the one it has",
+    () => import("./commands/init.ts"),
+  )
     .option("--join", "join the vault this repository has, with its recovery code")
     .option("--new-vault", "make a vault for this repository alone")
-    .option("--recovery-file <path>", "write the new recovery code to this file, or read the code to join from it")
+    .option(
+      "--recovery-file <path>",
+      "write the new recovery code to this file, or read the code to join from it",
+    )
     .option("--device-name <name>", "what this machine is called")
-    .addOption(new Option("--device-type <type>", "what it is").choices(["desktop", "laptop", "phone", "tablet", "server", "ci"]))
+    .addOption(
+      new Option("--device-type <type>", "what it is").choices([
+        "desktop",
+        "laptop",
+        "phone",
+        "tablet",
+        "server",
+        "ci",
+      ]),
+    )
     .option("--public", "accept that anyone can read this repository's ciphertext")
     .option("-y, --yes", "take the proposed answers");
   verb("save", "commit the code, capture the conversation, push both", () => import("./commands/save.ts"))
@@ -100,11 +122,18 @@ export async function run(argv: readonly string[], world: CommandWorld): Promise
   verb("delete", "delete a session, here and on the remote", () => import("./commands/delete.ts"))
     .argument("<session...>", "ids or unique prefixes")
     .option("-y, --yes", "do not ask");
-  verb("sync", "send what waits in the queue, fetch what other devices saved", () => import("./commands/sync.ts"))
+  verb(
+    "sync",
+    "send what waits in the queue, fetch what other devices saved",
+    () => import("./commands/sync.ts"),
+  )
     .option("--no-code", "send conversations only, leave branches alone")
     .option("--retry", "the same as sync; kept for scripts");
-  verb("verify", "check every object, signature and hash, here and on the remote", () => import("./commands/verify.ts"))
-    .option("--local", "only what is here");
+  verb(
+    "verify",
+    "check every object, signature and hash, here and on the remote",
+    () => import("./commands/verify.ts"),
+  ).option("--local", "only what is here");
 
   try {
     await program.parseAsync(argv.length === 0 ? ["--help"] : [...argv], { from: "user" });

@@ -2,12 +2,12 @@ import { constants } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { ConvosyncError, Exit } from "../errors.ts";
-import type { Invocation } from "../program.ts";
 import { type DeviceType, init } from "../sessions/init.ts";
-import { withRepository } from "../sessions/repository.ts";
 import { queuedError } from "../sessions/publish.ts";
+import { withRepository } from "../sessions/repository.ts";
 import { confirm, secret } from "../ui/prompts.ts";
 import { safeText } from "../ui/safe-text.ts";
+import type { Invocation } from "../world.ts";
 
 interface Options {
   join?: boolean;
@@ -19,7 +19,11 @@ interface Options {
   yes?: boolean;
 }
 
-export default async function initCommand({ world, terminal }: Invocation, _args: readonly string[], options: Options): Promise<number> {
+export default async function initCommand(
+  { world, terminal }: Invocation,
+  _args: readonly string[],
+  options: Options,
+): Promise<number> {
   const file = options.recoveryFile === undefined ? null : resolve(world.cwd, options.recoveryFile);
   let written: string | null = null;
   const result = await withRepository(world, (context) =>
@@ -45,7 +49,9 @@ export default async function initCommand({ world, terminal }: Invocation, _args
           };
           if (terminal.interactive) {
             terminal.note(`\nRecovery code, shown this once:\n\n    ${terminal.style("bold", code)}\n`);
-            terminal.note("It opens every conversation when all your devices are lost, and joins the next device.\n");
+            terminal.note(
+              "It opens every conversation when all your devices are lost, and joins the next device.\n",
+            );
           }
           if (!(await confirm(terminal, question))) {
             throw new ConvosyncError("cancelled", Exit.cancelled, "cancelled; nothing was set up");
@@ -66,7 +72,8 @@ export default async function initCommand({ world, terminal }: Invocation, _args
   if (result.joined) terminal.step("Joined the vault");
   if (result.already) terminal.step("This repository was set up already");
   else terminal.step(`This device is '${safeText(device.name)}' (${device.type})`);
-  if (written) terminal.step(`Wrote the recovery code to ${written}; keep it somewhere safe, away from this machine`);
+  if (written)
+    terminal.step(`Wrote the recovery code to ${written}; keep it somewhere safe, away from this machine`);
   if (publish?.status === "pushed") terminal.step(`Pushed the keyring to ${result.remote?.name}`);
   if (!result.already) terminal.note(`\nSave your first session with: git convosync save "<message>"`);
   terminal.document({
@@ -91,7 +98,9 @@ async function writeSecret(path: string, text: string): Promise<void> {
   const handle = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600).catch(
     (error: NodeJS.ErrnoException) => {
       if (error.code !== "EEXIST") throw error;
-      throw new ConvosyncError("file-exists", Exit.usage, `${path} exists already`, ["name a new file for the recovery code"]);
+      throw new ConvosyncError("file-exists", Exit.usage, `${path} exists already`, [
+        "name a new file for the recovery code",
+      ]);
     },
   );
   await handle.writeFile(text);

@@ -1,10 +1,10 @@
 import { ConvosyncError, Exit } from "../errors.ts";
-import type { Invocation } from "../program.ts";
 import { type ListedSession, listSessions } from "../sessions/list.ts";
 import { withRepository } from "../sessions/repository.ts";
 import { safeText } from "../ui/safe-text.ts";
 import type { Terminal } from "../ui/terminal.ts";
 import { plural, relativeTime } from "../ui/time.ts";
+import type { Invocation } from "../world.ts";
 
 interface Options {
   all?: boolean;
@@ -18,9 +18,21 @@ interface Options {
 
 const usualLimit = 20;
 
-export default async function listCommand({ world, terminal }: Invocation, _args: readonly string[], options: Options): Promise<number> {
-  const limit = options.limit === undefined ? (options.all ? Number.POSITIVE_INFINITY : usualLimit) : Number(options.limit);
-  if (!(limit >= 1)) throw new ConvosyncError("usage", Exit.usage, `'${options.limit}' is not a number of sessions`, ["for instance: --limit 5"]);
+export default async function listCommand(
+  { world, terminal }: Invocation,
+  _args: readonly string[],
+  options: Options,
+): Promise<number> {
+  const limit =
+    options.limit === undefined
+      ? options.all
+        ? Number.POSITIVE_INFINITY
+        : usualLimit
+      : Number(options.limit);
+  if (!(limit >= 1))
+    throw new ConvosyncError("usage", Exit.usage, `'${options.limit}' is not a number of sessions`, [
+      "for instance: --limit 5",
+    ]);
   const { branch, device, agent, search } = options;
   const { sessions, offline } = await withRepository(world, (context) =>
     listSessions(context, {
@@ -31,17 +43,23 @@ export default async function listCommand({ world, terminal }: Invocation, _args
       fetch: options.fetch === true,
     }),
   );
-  if (offline !== null) terminal.warn(`the remote cannot be reached; this is what is known here (${safeText(offline)})`);
+  if (offline !== null)
+    terminal.warn(`the remote cannot be reached; this is what is known here (${safeText(offline)})`);
   terminal.document({ sessions: sessions.slice(0, limit) });
   for (const one of sessions.slice(0, limit)) printSession(terminal, one, world.now());
   if (sessions.length === 0) terminal.note("No sessions. Save one with: git convosync save");
-  if (sessions.length > limit) terminal.note(`… and ${plural(sessions.length - limit, "more session")}: git convosync list --all`);
+  if (sessions.length > limit)
+    terminal.note(`… and ${plural(sessions.length - limit, "more session")}: git convosync list --all`);
   return Exit.done;
 }
 
 function printSession(terminal: Terminal, one: ListedSession, now: Date): void {
-  const where = one.branch ? `${safeText(one.branch, 40)}${one.commit ? ` @ ${one.commit.slice(0, 7)}` : ""}` : "";
-  terminal.print(`${terminal.style("yellow", one.id.slice(0, 8))}  ${terminal.style("bold", safeText(one.message || one.title || "(no title)", 60))}`);
+  const where = one.branch
+    ? `${safeText(one.branch, 40)}${one.commit ? ` @ ${one.commit.slice(0, 7)}` : ""}`
+    : "";
+  terminal.print(
+    `${terminal.style("yellow", one.id.slice(0, 8))}  ${terminal.style("bold", safeText(one.message || one.title || "(no title)", 60))}`,
+  );
   terminal.print(
     terminal.style(
       "dim",

@@ -1,10 +1,10 @@
 import { ConvosyncError, Exit } from "../errors.ts";
-import type { Invocation } from "../program.ts";
 import { withRepository } from "../sessions/repository.ts";
 import { type ResumeEvent, resume } from "../sessions/resume.ts";
 import { safeText } from "../ui/safe-text.ts";
 import type { Terminal } from "../ui/terminal.ts";
 import { plural, relativeTime } from "../ui/time.ts";
+import type { Invocation } from "../world.ts";
 import list from "./list.ts";
 
 interface Options {
@@ -17,13 +17,23 @@ interface Options {
   force?: boolean;
 }
 
-export default async function resumeCommand(invocation: Invocation, args: readonly string[], options: Options): Promise<number> {
+export default async function resumeCommand(
+  invocation: Invocation,
+  args: readonly string[],
+  options: Options,
+): Promise<number> {
   if (options.list) return list(invocation, [], { fetch: true });
   const { world, terminal } = invocation;
-  const chosen = [options.switchBranch && "--switch-branch", options.stayOnBranch && "--stay-on-branch", options.exact && "--exact"];
+  const chosen = [
+    options.switchBranch && "--switch-branch",
+    options.stayOnBranch && "--stay-on-branch",
+    options.exact && "--exact",
+  ];
   const given = chosen.filter((one) => typeof one === "string");
   if (given.length > 1) {
-    throw new ConvosyncError("usage", Exit.usage, `${given.join(" and ")} exclude each other`, ["choose one of them"]);
+    throw new ConvosyncError("usage", Exit.usage, `${given.join(" and ")} exclude each other`, [
+      "choose one of them",
+    ]);
   }
   terminal.note("ConvoSync: resuming session…");
   const result = await withRepository(world, (context) =>
@@ -61,9 +71,13 @@ export default async function resumeCommand(invocation: Invocation, args: readon
   terminal.note(`\n${terminal.style("bold", "Session restored.")}`);
   terminal.note(`  Directory:    ${result.workingDirectory}`);
   if (result.branch) terminal.note(`  Branch:       ${safeText(result.branch)}`);
-  if (result.commit) terminal.note(`  Commit:       ${result.commit.slice(0, 7)} ${snapshot?.message ? `"${safeText(snapshot.message, 60)}"` : ""}`);
+  if (result.commit)
+    terminal.note(
+      `  Commit:       ${result.commit.slice(0, 7)} ${snapshot?.message ? `"${safeText(snapshot.message, 60)}"` : ""}`,
+    );
   terminal.note(`  Conversation: ${plural(result.messages, "message")}`);
-  if (result.localAhead) terminal.note("  The conversation here has lines that are not saved yet: git convosync save");
+  if (result.localAhead)
+    terminal.note("  The conversation here has lines that are not saved yet: git convosync save");
   terminal.note("\nContinue with:");
   terminal.print(result.resumeCommand.join(" "));
   return Exit.done;
@@ -75,11 +89,16 @@ function tell(terminal: Terminal, event: ResumeEvent, now: Date): void {
       terminal.warn(`cannot reach '${event.remote}'; using what is here (${safeText(event.text)})`);
       return;
     case "found":
-      terminal.step(`Found session from ${safeText(event.device)} (${relativeTime(event.at, now)}): ${safeText(event.title, 60)}`);
+      terminal.step(
+        `Found session from ${safeText(event.device)} (${relativeTime(event.at, now)}): ${safeText(event.title, 60)}`,
+      );
       return;
     case "switched":
       terminal.step(`Switched to branch '${safeText(event.branch)}'${event.created ? " (new here)" : ""}`);
-      if (event.from) terminal.detail(`you were on '${safeText(event.from)}'; back with: git switch ${safeText(event.from)}`);
+      if (event.from)
+        terminal.detail(
+          `you were on '${safeText(event.from)}'; back with: git switch ${safeText(event.from)}`,
+        );
       return;
     case "forwarded":
       terminal.step(`Fast-forwarded '${safeText(event.branch)}' to ${event.commit.slice(0, 7)}`);
@@ -88,22 +107,31 @@ function tell(terminal: Terminal, event: ResumeEvent, now: Date): void {
       terminal.step(`Checked out ${event.commit.slice(0, 7)}, detached`);
       return;
     case "code":
-      terminal.step(event.ahead ? `Code is at ${event.commit.slice(0, 7)} or newer` : `Code is at ${event.commit.slice(0, 7)}`);
+      terminal.step(
+        event.ahead
+          ? `Code is at ${event.commit.slice(0, 7)} or newer`
+          : `Code is at ${event.commit.slice(0, 7)}`,
+      );
       return;
     case "stayed":
       terminal.step(`Left the code as it is${event.branch ? ` on '${safeText(event.branch)}'` : ""}`);
-      if (event.wanted && event.wanted !== event.branch) terminal.detail(`the conversation was on '${safeText(event.wanted)}'`);
+      if (event.wanted && event.wanted !== event.branch)
+        terminal.detail(`the conversation was on '${safeText(event.wanted)}'`);
       return;
     case "restored":
       terminal.step(
-        event.files === 0 ? "The conversation is here already" : `Restored the conversation (${plural(event.messages, "message")}, ${event.fresh.toLocaleString("en")} new here)`,
+        event.files === 0
+          ? "The conversation is here already"
+          : `Restored the conversation (${plural(event.messages, "message")}, ${event.fresh.toLocaleString("en")} new here)`,
       );
       return;
     case "kept-backup":
       terminal.detail(`the version that was here is kept in ${event.path}`);
       return;
     case "bypass":
-      terminal.warn(`on ${safeText(event.device)} this conversation ran with permission questions switched off`);
+      terminal.warn(
+        `on ${safeText(event.device)} this conversation ran with permission questions switched off`,
+      );
       return;
   }
 }

@@ -1,11 +1,11 @@
 import { Exit } from "../errors.ts";
-import type { Invocation } from "../program.ts";
 import { queuedError } from "../sessions/publish.ts";
 import { withRepository } from "../sessions/repository.ts";
 import { type SaveEvent, save } from "../sessions/save.ts";
 import { safeText } from "../ui/safe-text.ts";
 import type { Terminal } from "../ui/terminal.ts";
 import { byteSize, plural } from "../ui/time.ts";
+import type { Invocation } from "../world.ts";
 
 interface Options {
   message?: string;
@@ -19,7 +19,11 @@ interface Options {
   force?: boolean;
 }
 
-export default async function saveCommand({ world, terminal }: Invocation, args: readonly string[], options: Options): Promise<number> {
+export default async function saveCommand(
+  { world, terminal }: Invocation,
+  args: readonly string[],
+  options: Options,
+): Promise<number> {
   const message = options.message ?? args[0];
   terminal.note("ConvoSync: saving session…");
   const result = await withRepository(world, (context) =>
@@ -44,7 +48,9 @@ export default async function saveCommand({ world, terminal }: Invocation, args:
   const changed = sessions.some((one) => one.changed);
   const unchanged = publish.status === "unchanged" && !changed && !result.committed;
   if (publish.status === "pushed") {
-    const where = publish.branch ? `${remote?.name}/${result.branch} and the conversation together` : `the conversation to ${remote?.name}`;
+    const where = publish.branch
+      ? `${remote?.name}/${result.branch} and the conversation together`
+      : `the conversation to ${remote?.name}`;
     terminal.step(`Pushed ${where}`);
   }
   if (publish.status === "dry-run") {
@@ -82,7 +88,9 @@ export default async function saveCommand({ world, terminal }: Invocation, args:
     return waiting.exit;
   }
   if (publish.status === "not-pushed") {
-    terminal.note(remote ? "Kept here; send it with: git convosync sync" : "Kept here: this repository has no remote yet");
+    terminal.note(
+      remote ? "Kept here; send it with: git convosync sync" : "Kept here: this repository has no remote yet",
+    );
     if (!remote) terminal.hint("add one, then send it: git remote add origin <url> && git convosync sync");
     return options.push === false ? Exit.done : Exit.queued;
   }
@@ -97,18 +105,27 @@ function tell(terminal: Terminal, event: SaveEvent, dryRun: boolean): void {
       );
       return;
     case "excluded":
-      terminal.warn(`left out, as it looks like a secret: ${event.paths.slice(0, 5).map((path) => safeText(path)).join(", ")}`);
+      terminal.warn(
+        `left out, as it looks like a secret: ${event.paths
+          .slice(0, 5)
+          .map((path) => safeText(path))
+          .join(", ")}`,
+      );
       terminal.hint("commit it yourself if it is none; such names are never added by save");
       return;
     case "committed":
-      terminal.step(`Committed: "${safeText(event.message.split("\n")[0] ?? "")}" (${event.commit.slice(0, 7)})`);
+      terminal.step(
+        `Committed: "${safeText(event.message.split("\n")[0] ?? "")}" (${event.commit.slice(0, 7)})`,
+      );
       return;
     case "generation":
       terminal.detail("the agent had rewritten its file; the earlier version is kept");
       return;
     case "captured": {
       const fresh = event.fresh === event.messages ? "" : `, ${event.fresh.toLocaleString("en")} new`;
-      terminal.step(`Sealed the conversation (${plural(event.messages, "message")}${fresh}; ${byteSize(event.sealedBytes)} encrypted)`);
+      terminal.step(
+        `Sealed the conversation (${plural(event.messages, "message")}${fresh}; ${byteSize(event.sealedBytes)} encrypted)`,
+      );
       return;
     }
     case "pushing":

@@ -1,13 +1,17 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { Exit } from "../errors.ts";
-import type { Invocation } from "../program.ts";
 import { withRepository } from "../sessions/repository.ts";
 import { showSession } from "../sessions/show.ts";
-import { renderLine } from "../ui/transcript.ts";
 import { safeText } from "../ui/safe-text.ts";
+import { renderLine } from "../ui/transcript.ts";
+import type { Invocation } from "../world.ts";
 
-export default async function showCommand({ world, terminal }: Invocation, args: readonly string[], options: { raw?: boolean }): Promise<number> {
+export default async function showCommand(
+  { world, terminal }: Invocation,
+  args: readonly string[],
+  options: { raw?: boolean },
+): Promise<number> {
   return withRepository(world, async (context) => {
     const shown = await showSession(context, args[0]!);
     if (options.raw) {
@@ -25,7 +29,9 @@ export default async function showCommand({ world, terminal }: Invocation, args:
       });
       return Exit.done;
     }
-    const pager = terminal.interactive ? await startPager(world.env, await context.git.text(["var", "GIT_PAGER"])) : null;
+    const pager = terminal.interactive
+      ? await startPager(world.env, await context.git.text(["var", "GIT_PAGER"]))
+      : null;
     const out = pager?.stdin ?? terminal.streams.stdout;
     const style = terminal.style.bind(terminal);
     out.write(`${style("bold", safeText(shown.title || shown.id))}\n\n`);
@@ -38,7 +44,9 @@ export default async function showCommand({ world, terminal }: Invocation, args:
         if (line === "") continue;
         for (; next < links.length && links[next]!.upto <= at; next++) {
           const link = links[next]!;
-          out.write(`${style("cyan", `── ${safeText(link.branch ?? "detached")} @ ${link.commit.slice(0, 7)} ──`)}\n\n`);
+          out.write(
+            `${style("cyan", `── ${safeText(link.branch ?? "detached")} @ ${link.commit.slice(0, 7)} ──`)}\n\n`,
+          );
         }
         at++;
         const text = renderLine(line, style);
@@ -55,7 +63,10 @@ export default async function showCommand({ world, terminal }: Invocation, args:
 
 async function startPager(env: NodeJS.ProcessEnv, command: string) {
   if (command === "" || command === "cat") return null;
-  const pager = spawn("sh", ["-c", command], { stdio: ["pipe", "inherit", "inherit"], env: { LESS: "FRX", ...env } });
+  const pager = spawn("sh", ["-c", command], {
+    stdio: ["pipe", "inherit", "inherit"],
+    env: { LESS: "FRX", ...env },
+  });
   pager.stdin.on("error", () => undefined);
   return pager;
 }

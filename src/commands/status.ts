@@ -1,11 +1,11 @@
 import { Exit } from "../errors.ts";
-import type { Invocation } from "../program.ts";
+import { scrubUrl } from "../git/git.ts";
 import { withRepository } from "../sessions/repository.ts";
 import { type StatusResult, status } from "../sessions/status.ts";
-import { scrubUrl } from "../git/git.ts";
 import { safeText } from "../ui/safe-text.ts";
 import type { Terminal } from "../ui/terminal.ts";
 import { byteSize, plural, relativeTime } from "../ui/time.ts";
+import type { Invocation } from "../world.ts";
 
 export default async function statusCommand({ world, terminal }: Invocation): Promise<number> {
   const result = await withRepository(world, status);
@@ -19,7 +19,11 @@ export default async function statusCommand({ world, terminal }: Invocation): Pr
     queue: queue.waiting.map((what) => ({ what, since: queue.since, reason: queue.reason })),
     devices,
     storage: { sessions: result.sessions, bytes: result.bytes },
-    remote: remote && { name: remote.chosen.name, url: scrubUrl(remote.chosen.url), lastContact: remote.contact },
+    remote: remote && {
+      name: remote.chosen.name,
+      url: scrubUrl(remote.chosen.url),
+      lastContact: remote.contact,
+    },
     policy: null,
   });
   print(terminal, result, world.now());
@@ -29,15 +33,31 @@ export default async function statusCommand({ world, terminal }: Invocation): Pr
 function print(terminal: Terminal, result: StatusResult, now: Date): void {
   const { code, remote, current, queue } = result;
   const ago = (time: string | null): string => (time ? relativeTime(new Date(time), now) : "never");
-  const row = (name: string, text: string): void => terminal.print(`${terminal.style("bold", name.padEnd(14))}${text}`);
+  const row = (name: string, text: string): void =>
+    terminal.print(`${terminal.style("bold", name.padEnd(14))}${text}`);
   row("Repository", result.repository);
-  row("Branch", `${code.branch ? safeText(code.branch) : "(detached)"}${code.head ? ` @ ${code.head.slice(0, 7)}` : ""}, ${code.changes.length === 0 ? "clean" : plural(code.changes.length, "change")}`);
-  row("Remote", remote ? `${remote.chosen.name} (${scrubUrl(remote.chosen.url)}), last reached ${ago(remote.contact)}` : "none");
+  row(
+    "Branch",
+    `${code.branch ? safeText(code.branch) : "(detached)"}${code.head ? ` @ ${code.head.slice(0, 7)}` : ""}, ${code.changes.length === 0 ? "clean" : plural(code.changes.length, "change")}`,
+  );
+  row(
+    "Remote",
+    remote
+      ? `${remote.chosen.name} (${scrubUrl(remote.chosen.url)}), last reached ${ago(remote.contact)}`
+      : "none",
+  );
   if (current) {
-    const saved = current.saved ? `saved with ${plural(current.savedMessages ?? 0, "message")}` : "not saved yet";
+    const saved = current.saved
+      ? `saved with ${plural(current.savedMessages ?? 0, "message")}`
+      : "not saved yet";
     row("Conversation", `${current.session.slice(0, 8)} ${safeText(current.title, 50)} (${saved})`);
   } else row("Conversation", "none in this work tree");
-  row("Queue", queue.waiting.length === 0 ? "empty" : `${queue.waiting.map((what) => safeText(what)).join(", ")}, since ${ago(queue.since)}`);
+  row(
+    "Queue",
+    queue.waiting.length === 0
+      ? "empty"
+      : `${queue.waiting.map((what) => safeText(what)).join(", ")}, since ${ago(queue.since)}`,
+  );
   if (queue.reason) terminal.print(`${"".padEnd(14)}${safeText(queue.reason)}`);
   row("Storage", `${plural(result.sessions, "session")}, ${byteSize(result.bytes)} of conversation`);
   for (const [index, one] of result.devices.entries()) {

@@ -1,11 +1,15 @@
 import { Exit } from "../errors.ts";
-import type { Invocation } from "../program.ts";
 import { queuedError } from "../sessions/publish.ts";
 import { withRepository } from "../sessions/repository.ts";
 import { sync } from "../sessions/sync.ts";
 import { plural } from "../ui/time.ts";
+import type { Invocation } from "../world.ts";
 
-export default async function syncCommand({ world, terminal }: Invocation, _args: readonly string[], options: { code?: boolean }): Promise<number> {
+export default async function syncCommand(
+  { world, terminal }: Invocation,
+  _args: readonly string[],
+  options: { code?: boolean },
+): Promise<number> {
   const result = await withRepository(world, (context) => sync(context, { noCode: options.code === false }));
   const { pushed, fetched, queued, publish, remote } = result;
   if (pushed.length > 0) terminal.step(`Sent to ${remote.name}: ${pushed.join(", ")}`);

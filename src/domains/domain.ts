@@ -35,7 +35,9 @@ export interface Merged<Value> {
 }
 
 /** Declares a domain. */
-export function defineDomain<Shape extends v.GenericSchema, Value>(domain: Domain<Shape, Value>): Domain<Shape, Value> {
+export function defineDomain<Shape extends v.GenericSchema, Value>(
+  domain: Domain<Shape, Value>,
+): Domain<Shape, Value> {
   return Object.freeze(domain);
 }
 

@@ -60,7 +60,12 @@ const headSchema = v.looseObject({
   sessions: v.pipe(v.array(entry), v.maxLength(hotSessions)),
   gone: v.pipe(v.array(v.tuple([v.string(), fields.time])), v.maxLength(10_000)),
   pages: v.array(
-    v.looseObject({ n: fields.count, m: fields.hash, count: v.pipe(fields.count, v.maxValue(pageSize)), epoch: fields.count }),
+    v.looseObject({
+      n: fields.count,
+      m: fields.hash,
+      count: v.pipe(fields.count, v.maxValue(pageSize)),
+      epoch: fields.count,
+    }),
   ),
   domains: v.record(v.string(), fields.hash),
 });
@@ -78,7 +83,8 @@ export type Page = v.InferOutput<typeof pageSchema>;
 
 export function parseHead(json: string): Head {
   const head = parseRecord(headSchema, "head", json);
-  if (Object.hasOwn(head.seen, head.replica)) throw integrityError("damaged-head", "a head claims to have seen itself");
+  if (Object.hasOwn(head.seen, head.replica))
+    throw integrityError("damaged-head", "a head claims to have seen itself");
   return head;
 }
 
@@ -97,7 +103,10 @@ export const pagePath = (n: number): string => `page/${n}.age`;
 /** All sessions of an index: entries in the head win over entries of pages, newer pages over older. */
 export function allEntries(head: Head, pages: readonly Page[]): Entry[] {
   const found = new Map<string, Entry>();
-  for (const one of [...head.sessions, ...[...pages].sort((a, b) => b.n - a.n).flatMap((page) => page.sessions)]) {
+  for (const one of [
+    ...head.sessions,
+    ...[...pages].sort((a, b) => b.n - a.n).flatMap((page) => page.sessions),
+  ]) {
     const known = found.get(one.s);
     if (!known || one.q > known.q) found.set(one.s, one);
   }

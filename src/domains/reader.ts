@@ -60,7 +60,9 @@ export interface ReplicaHead {
 }
 
 /** How far each replica had come when this device last accepted its head, and which device writes it. */
-export type Marks = Readonly<Record<string, { readonly seq: number; readonly hash: string; readonly device: string }>>;
+export type Marks = Readonly<
+  Record<string, { readonly seq: number; readonly hash: string; readonly device: string }>
+>;
 
 /** Sealed files are a little larger than what they hold: header, nonces, padding. */
 const sealedLimit = (bytes: number): number => bytes + (bytes >> 3) + (64 << 10);
@@ -73,17 +75,24 @@ export async function hashOf(bytes: Uint8Array): Promise<string> {
 export async function readHead(vault: Vault, replica: string, commit: Oid): Promise<ReplicaHead> {
   const files = await vault.db.files(commit);
   const sealed = await readFile(vault, files, headPath, sealedLimit(limits.headBytes));
-  const line = fromUtf8(vault.codec.unpackWithin(await openFrom(vault.keyring, sealed), limits.headBytes)).replace(/\n$/, "");
+  const line = fromUtf8(
+    vault.codec.unpackWithin(await openFrom(vault.keyring, sealed), limits.headBytes),
+  ).replace(/\n$/, "");
   const { json, device } = await verifyLine("head", line, (id) => memberKey(vault.keyring, id));
   const head = parseHead(json);
-  if (head.device !== device) throw integrityError("wrong-signer", "a head is signed by another device than it names");
-  if (head.replica !== replica) throw integrityError("wrong-replica", "a head stands under another replica's name");
-  if (head.vault !== vault.keyring.vault) throw integrityError("wrong-vault", "a head belongs to another vault");
-  if (head.repo !== vault.repo) throw integrityError("wrong-repository", "a head belongs to another repository");
+  if (head.device !== device)
+    throw integrityError("wrong-signer", "a head is signed by another device than it names");
+  if (head.replica !== replica)
+    throw integrityError("wrong-replica", "a head stands under another replica's name");
+  if (head.vault !== vault.keyring.vault)
+    throw integrityError("wrong-vault", "a head belongs to another vault");
+  if (head.repo !== vault.repo)
+    throw integrityError("wrong-repository", "a head belongs to another repository");
   const pages: Page[] = [];
   for (const { n, m, count, epoch } of head.pages) {
     const page = await readFile(vault, files, pagePath(n), sealedLimit(limits.headBytes));
-    if ((await hashOf(page)) !== m) throw integrityError("wrong-page", "a page of the index is not the one its head names");
+    if ((await hashOf(page)) !== m)
+      throw integrityError("wrong-page", "a page of the index is not the one its head names");
     const body = vault.codec.unpackWithin(await openFrom(vault.keyring, page, epoch), limits.headBytes);
     pages.push(parsePage(fromUtf8(body), { n, count }));
   }
@@ -116,14 +125,17 @@ export function acceptHeads(
     }
     if (mark && head.seq < mark.seq) throw rollback(keyring, head);
     if (mark && head.seq === mark.seq && hash !== mark.hash) {
-      throw integrityError("equivocation", `${nameOf(keyring, head.device)} signed two different states with one number`, [
-        "a device that was restored from a backup does this; run 'git convosync doctor' on it",
-      ]);
+      throw integrityError(
+        "equivocation",
+        `${nameOf(keyring, head.device)} signed two different states with one number`,
+        ["a device that was restored from a backup does this; run 'git convosync doctor' on it"],
+      );
     }
     const before = accepted.get(replica);
     const listed = new Set(one.entries.map((entry) => entry.s));
     const dropped = before?.entries.find((entry) => !listed.has(entry.s) && !tombstones.has(entry.s));
-    if (dropped) throw integrityError("session-dropped", `session ${dropped.s} vanished without having been deleted`);
+    if (dropped)
+      throw integrityError("session-dropped", `session ${dropped.s} vanished without having been deleted`);
     next[replica] = { seq: head.seq, hash, device: head.device };
   }
   if (options.partial) return next;
@@ -131,7 +143,8 @@ export function acceptHeads(
     if (!byReplica.has(replica)) throw missingReplica(keyring, mark.device);
   }
   for (const { head } of heads) {
-    for (const [replica, [seq, hash]] of Object.entries(head.seen)) checkSeen(keyring, byReplica.get(replica), head, seq, hash);
+    for (const [replica, [seq, hash]] of Object.entries(head.seen))
+      checkSeen(keyring, byReplica.get(replica), head, seq, hash);
   }
   return next;
 }
@@ -143,27 +156,42 @@ function checkSigner(keyring: Keyring, { head, hash: own }: ReplicaHead): void {
       "try again in a moment: git convosync sync",
     ]);
   }
-  if (keyring.hashes[seq] !== hash) throw integrityError("keyring-fork", "a head was written under another keyring");
+  if (keyring.hashes[seq] !== hash)
+    throw integrityError("keyring-fork", "a head was written under another keyring");
   const member = keyring.members.get(head.device);
   if (!member?.removedAt) return;
   const cut = member.cut?.[head.repo]?.[head.replica];
   if (!cut || head.seq > cut[0] || (head.seq === cut[0] && own !== cut[1])) {
-    throw integrityError("revoked-signer", `a head was signed by ${nameOf(keyring, head.device)} after it was revoked`);
+    throw integrityError(
+      "revoked-signer",
+      `a head was signed by ${nameOf(keyring, head.device)} after it was revoked`,
+    );
   }
 }
 
-function checkSeen(keyring: Keyring, served: ReplicaHead | undefined, by: Head, seq: number, hash: string): void {
+function checkSeen(
+  keyring: Keyring,
+  served: ReplicaHead | undefined,
+  by: Head,
+  seq: number,
+  hash: string,
+): void {
   if (!served) throw missingReplica(keyring, undefined);
   if (served.head.seq < seq) throw rollback(keyring, served.head);
   if (served.head.seq === seq && served.hash !== hash) {
-    throw integrityError("equivocation", `${nameOf(keyring, by.device)} has seen another state than the remote shows here`);
+    throw integrityError(
+      "equivocation",
+      `${nameOf(keyring, by.device)} has seen another state than the remote shows here`,
+    );
   }
 }
 
 function rollback(keyring: Keyring, head: Head): Error {
-  return integrityError("rollback", `the remote shows an older state of ${nameOf(keyring, head.device)} than is known`, [
-    "somebody may have reset or restored the remote; compare with: git convosync verify",
-  ]);
+  return integrityError(
+    "rollback",
+    `the remote shows an older state of ${nameOf(keyring, head.device)} than is known`,
+    ["somebody may have reset or restored the remote; compare with: git convosync verify"],
+  );
 }
 
 function missingReplica(keyring: Keyring, device: string | undefined): Error {
@@ -186,7 +214,12 @@ export interface StoredSession {
 }
 
 /** Opens the manifest an index entry is bound to. Exit 6; `manifest-mismatch` when the ref shows another one. */
-export async function readSession(vault: Vault, replica: string, entry: Entry, commit: Oid): Promise<StoredSession> {
+export async function readSession(
+  vault: Vault,
+  replica: string,
+  entry: Entry,
+  commit: Oid,
+): Promise<StoredSession> {
   const files = await vault.db.files(commit);
   const sealed = await readFile(vault, files, "manifest.age", sealedLimit(limits.manifestBytes));
   if ((await hashOf(sealed)) !== entry.m) {
@@ -208,16 +241,22 @@ export async function readSession(vault: Vault, replica: string, entry: Entry, c
 /** The raw bytes of one segment, proved at every layer. Exit 6. */
 export async function readSegment(vault: Vault, session: StoredSession, part: Segment): Promise<Uint8Array> {
   const sealed = await readFile(vault, session.files, segmentPath(part.i), sealedLimit(part.enc));
-  if ((await hashOf(sealed)) !== part.ct) throw integrityError("wrong-segment", "a segment is not the one its manifest names");
+  if ((await hashOf(sealed)) !== part.ct)
+    throw integrityError("wrong-segment", "a segment is not the one its manifest names");
   return vault.codec.unpack(await openFrom(vault.keyring, sealed, part.epoch), part.enc);
 }
 
 /** Streams a log from its first byte, segment by segment; the whole is proved when the last one has come. Exit 6. */
-export async function* readStream(vault: Vault, session: StoredSession, stream: StreamRecord): AsyncGenerator<Uint8Array> {
+export async function* readStream(
+  vault: Vault,
+  session: StoredSession,
+  stream: StreamRecord,
+): AsyncGenerator<Uint8Array> {
   const whole = StreamHash.start();
   for (const part of stream.segments) {
     const bytes = await readSegment(vault, session, part);
-    if ((await hashOf(bytes)) !== part.sha) throw integrityError("wrong-segment", "a segment does not hold what its manifest says");
+    if ((await hashOf(bytes)) !== part.sha)
+      throw integrityError("wrong-segment", "a segment does not hold what its manifest says");
     whole.update(bytes);
     yield bytes;
   }
@@ -227,15 +266,26 @@ export async function* readStream(vault: Vault, session: StoredSession, stream: 
 }
 
 /** A sidecar file, whole. Exit 6. */
-export async function readSidecar(vault: Vault, session: StoredSession, record: FileRecord): Promise<Uint8Array> {
+export async function readSidecar(
+  vault: Vault,
+  session: StoredSession,
+  record: FileRecord,
+): Promise<Uint8Array> {
   const sealed = await readFile(vault, session.files, filePath(record.ct), sealedLimit(record.bytes));
-  if ((await hashOf(sealed)) !== record.ct) throw integrityError("wrong-file", "a file is not the one its manifest names");
+  if ((await hashOf(sealed)) !== record.ct)
+    throw integrityError("wrong-file", "a file is not the one its manifest names");
   const bytes = vault.codec.unpack(await openFrom(vault.keyring, sealed, record.epoch), record.bytes);
-  if ((await hashOf(bytes)) !== record.sha) throw integrityError("wrong-file", "a file does not hold what its manifest says");
+  if ((await hashOf(bytes)) !== record.sha)
+    throw integrityError("wrong-file", "a file does not hold what its manifest says");
   return bytes;
 }
 
-async function readFile(vault: Vault, files: ReadonlyMap<string, Oid>, path: string, limit: number): Promise<Uint8Array> {
+async function readFile(
+  vault: Vault,
+  files: ReadonlyMap<string, Oid>,
+  path: string,
+  limit: number,
+): Promise<Uint8Array> {
   const oid = files.get(path);
   if (!oid) throw integrityError("object-missing", `'${path}' is missing from what the remote shows`);
   return vault.db.read(oid, limit);

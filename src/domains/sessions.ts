@@ -1,4 +1,10 @@
-import { currentStreams, type Manifest, manifestSchema, type Snapshot, type StreamRecord } from "../packing/manifest.ts";
+import {
+  currentStreams,
+  type Manifest,
+  manifestSchema,
+  type Snapshot,
+  type StreamRecord,
+} from "../packing/manifest.ts";
 import { defineDomain, flip, type Policy, type Relation } from "./domain.ts";
 
 /**
@@ -45,7 +51,8 @@ function relateByName(
   a: Version,
   b: Version,
 ): Relation {
-  if (!one || !other) return one ? (one.bytes === 0 ? "equal" : "ahead") : other?.bytes === 0 ? "equal" : "behind";
+  if (!one || !other)
+    return one ? (one.bytes === 0 ? "equal" : "ahead") : other?.bytes === 0 ? "equal" : "behind";
   if (one.gen > other.gen) return flip(relateByName(name, other, one, b, a));
   if (one.gen < other.gen) {
     // The agent rewrote its file: the newer generation holds all of the older one that it kept beside itself.

@@ -2,7 +2,17 @@ import { utf8 } from "../crypto/encoding.ts";
 import { sealFor } from "../crypto/keyring.ts";
 import { type Signer, signLine } from "../crypto/signed-line.ts";
 import type { Manifest } from "../packing/manifest.ts";
-import { type Entry, type Head, headPath, hotSessions, type Mark, type Page, pagePath, pageSize, tombstoneDays } from "./head.ts";
+import {
+  type Entry,
+  type Head,
+  headPath,
+  hotSessions,
+  type Mark,
+  type Page,
+  pagePath,
+  pageSize,
+  tombstoneDays,
+} from "./head.ts";
 import { hashOf, markOf, type ReplicaHead, type Vault } from "./reader.ts";
 
 /** What changes in the index of this replica. */
@@ -26,7 +36,11 @@ export interface HeadContext {
 }
 
 /** The next head of a replica: its JSON value and the pages that have to be written anew. Pure. */
-export function nextHead(vault: Vault, context: HeadContext, change: HeadChange): { head: Head; pages: Page[] } {
+export function nextHead(
+  vault: Vault,
+  context: HeadContext,
+  change: HeadChange,
+): { head: Head; pages: Page[] } {
   const { previous, now } = context;
   const ts = now.toISOString();
   const buried = new Set(change.bury ?? []);
@@ -35,7 +49,9 @@ export function nextHead(vault: Vault, context: HeadContext, change: HeadChange)
   const hot = [...put.values(), ...kept].filter((entry) => !buried.has(entry.s)).sort(byActivity);
   const oldest = new Date(now.getTime() - tombstoneDays * 86_400_000).toISOString();
   const unbury = new Set(change.unbury ?? []);
-  const gone = (previous?.head.gone ?? []).filter(([s, at]) => at >= oldest && !buried.has(s) && !unbury.has(s));
+  const gone = (previous?.head.gone ?? []).filter(
+    ([s, at]) => at >= oldest && !buried.has(s) && !unbury.has(s),
+  );
   const { sessions, pages, index } = spill(hot, previous);
   const head: Head = {
     v: 1,
@@ -50,7 +66,9 @@ export function nextHead(vault: Vault, context: HeadContext, change: HeadChange)
     epoch: vault.keyring.epoch,
     kr: [vault.keyring.seq, vault.keyring.hash],
     seen: Object.fromEntries(
-      [...context.others].sort((a, b) => (a.replica < b.replica ? -1 : 1)).map((one): [string, Mark] => [one.replica, markOf(one)]),
+      [...context.others]
+        .sort((a, b) => (a.replica < b.replica ? -1 : 1))
+        .map((one): [string, Mark] => [one.replica, markOf(one)]),
     ),
     sessions,
     gone: [...gone, ...[...buried].map((s): [string, string] => [s, ts])],
@@ -66,7 +84,10 @@ const byActivity = (a: Entry, b: Entry): number => (a.u < b.u ? 1 : a.u > b.u ? 
  * Keeps at most `hotSessions` entries in the head. Half of them move at a time into the newest page until it
  * is full, so that most saves write no page at all.
  */
-function spill(hot: Entry[], previous: ReplicaHead | null): { sessions: Entry[]; pages: Page[]; index: Head["pages"] } {
+function spill(
+  hot: Entry[],
+  previous: ReplicaHead | null,
+): { sessions: Entry[]; pages: Page[]; index: Head["pages"] } {
   const index = [...(previous?.head.pages ?? [])];
   if (hot.length <= hotSessions) return { sessions: hot, pages: [], index };
   const sessions = hot.slice(0, hotSessions / 2);
@@ -79,7 +100,9 @@ function spill(hot: Entry[], previous: ReplicaHead | null): { sessions: Entry[];
     index.pop();
     n = last.n;
     const moved = new Set(moving.map((entry) => entry.s));
-    open = (previous?.pages.find((page) => page.n === last.n)?.sessions ?? []).filter((entry) => !moved.has(entry.s));
+    open = (previous?.pages.find((page) => page.n === last.n)?.sessions ?? []).filter(
+      (entry) => !moved.has(entry.s),
+    );
   }
   const all = [...open, ...moving];
   for (let at = 0; at < all.length; at += pageSize) {
@@ -109,11 +132,17 @@ export async function sealHead(
 }
 
 /** Seals a manifest; `m` is what the head's entry binds. */
-export async function sealManifest(vault: Vault, manifest: Manifest): Promise<{ file: Uint8Array; m: string }> {
+export async function sealManifest(
+  vault: Vault,
+  manifest: Manifest,
+): Promise<{ file: Uint8Array; m: string }> {
   const { file } = await sealRecord(vault, manifest);
   return { file, m: await hashOf(file) };
 }
 
-async function sealRecord(vault: Vault, record: Manifest | Page): Promise<{ file: Uint8Array; epoch: number }> {
+async function sealRecord(
+  vault: Vault,
+  record: Manifest | Page,
+): Promise<{ file: Uint8Array; epoch: number }> {
   return sealFor(vault.keyring, vault.codec.pack(utf8(JSON.stringify(record))));
 }

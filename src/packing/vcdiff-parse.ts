@@ -52,6 +52,7 @@ const unreached = 0x7fffffff;
 /** Strings of this many bytes are looked up in the window, at most `depth` occurrences of each, nearest first. */
 const stringLength = +(process.env.K ?? 5);
 const depth = +(process.env.DEPTH ?? 32);
+const GOOD = +(process.env.GOOD ?? 32), GD = +(process.env.GD ?? 4);
 const BACK = +(process.env.BACK??0);
 const LL = +(process.env.LL ?? 16), LD = +(process.env.LD ?? 6);
 const headBits = 17;
@@ -79,6 +80,8 @@ export function parse(input: ParseInput): Step[] {
   const settledAt = new Int32Array(4).fill(first);
   let afterLiteral = true;
   let farIndex = 0;
+  let carryFrom = 0;
+  let carryLength = 0;
 
   /** Recalls the last four copies of the best path to position `i`. */
   function recall(i: number, start: number): void {
@@ -123,6 +126,7 @@ export function parse(input: ParseInput): Step[] {
     cost[0] = 0;
     lastCopy[0] = 0;
     address[0] = afterLiteral ? literal : 0;
+    carryLength = 0;
     for (let p = start; p < end; p++) {
       const i = p - start;
       const most = end - p;
@@ -158,23 +162,29 @@ export function parse(input: ParseInput): Step[] {
         if (length > taken) taken = length;
       }
       {
-        let best = taken >= longEnough ? taken : shortestCopy - 1;
-        for (let pass = taken >= longEnough ? 1 : 0; pass < 2; pass++) {
+        // The longest match of the position before goes on here.
+        carryLength = Math.min(carryLength - 1, most);
+        carryFrom++;
+        if (carryLength >= shortestCopy && carryLength > taken) { consider(i, origin + carryFrom, here, shortestCopy, carryLength); }
+        const had = Math.max(taken, carryLength);
+        let best = had >= GOOD ? had : shortestCopy - 1;
+        for (let pass = had >= GOOD && process.env.SK ? 1 : 0; pass < 2; pass++) {
         const st = pass ? longStrings : strings;
-        let left = pass ? LD : depth;
+        let left = had >= GOOD ? GD : pass ? LD : depth;
         for (let from = st.last(p); from >= 0 && left > 0; from = st.before(from), left--) {
           if (window[from + best] !== window[p + best]) continue;
           const length = matchLength(window, from, p, Math.min(most, from < first ? first - from : most));
           if (length <= best) continue;
           consider(i, origin + from, here, best + 1, length);
           best = length;
-          if (!process.env.NB && length >= longEnough) break;
+          carryLength = length;
+          carryFrom = from;
         }
         }
         if (best > taken) taken = best;
       }
       if (taken >= longEnough) {
-        for (const stop = p + taken - 1 - BACK; p < stop; ) { strings.insert(++p); longStrings.insert(p); }
+        for (const stop = p + taken - 1 - BACK; p < stop; carryLength = 0) { strings.insert(++p); longStrings.insert(p); }
       }
     }
 

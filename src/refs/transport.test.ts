@@ -163,9 +163,13 @@ describe("push", () => {
   });
 
   test("runs the user's pre-push hook only when asked", async () => {
-    await hook(join(made.repository.gitDir, "hooks"), "pre-push", "echo no >&2; exit 1");
+    await hook(join(made.repository.gitDir, "hooks"), "pre-push", "echo fatal: no >&2; exit 1");
     const declined = { [main]: "declined", [session]: "declined", [head]: "declined" };
     expect(await refused({ ...both(), verifyHooks: true })).toEqual(declined);
+    const result = await push(git, { ...both(), verifyHooks: true });
+    expect(result.status === "rejected" && result.refs.get(main)?.text).toBe(
+      "declined by the pre-push hook: fatal: no",
+    );
     expect(await push(git, both())).toEqual({ status: "pushed" });
   });
 

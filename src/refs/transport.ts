@@ -111,6 +111,10 @@ async function pushOnce(git: Git, request: PushRequest, options: readonly string
   return judge(args, result, wanted, verifyHooks);
 }
 
+/** What git says, with exit status 1 like a hook's refusal, when http breaks off in the middle of a push. */
+const NETWORK =
+  /RPC failed|hung up|unexpected disconnect|expected flush|unable to access|could not read from remote/i;
+
 /**
  * What a push did. Only the lines about refs count: `Done` and the exit status are missing or wrong in some
  * rejections over http, and a ref without a line was not pushed.
@@ -127,9 +131,12 @@ function judge(
     if (/does not support --atomic push/.test(stderr)) return { status: "not-atomic-capable" };
     if (/^error: src refspec|^fatal: (?:bad|invalid|ambiguous) |^usage: /m.test(stderr))
       throw failure(args, result);
-    const silent = !/^(?:fatal:|error: (?!failed to push))/m.test(stderr);
-    if (verify && code === 1 && silent) {
-      const refusal: RefOutcome = { ok: false, reason: "declined", text: "declined by the pre-push hook" };
+    if (verify && code === 1 && !NETWORK.test(stderr)) {
+      const words = stderr
+        .split("\n")
+        .find((line) => line.trim() !== "" && !/^error: failed to push/.test(line));
+      const text = scrubUrl(`declined by the pre-push hook${words === undefined ? "" : `: ${words.trim()}`}`);
+      const refusal: RefOutcome = { ok: false, reason: "declined", text };
       return { status: "rejected", refs: new Map(wanted.map((ref) => [ref, refusal])) };
     }
     return { status: "unreachable", text: complaint(stderr, code) };
@@ -260,8 +267,7 @@ async function network(
   args: readonly string[],
   options: NetworkOptions,
 ): Promise<GitResult | string> {
-  const { remote, timeoutMs, prompt, signal } = options;
-  if (remote.startsWith("-")) throw new RangeError(`not a remote: ${remote}`);
+  const { timeoutMs, prompt, signal } = options;
   try {
     return await git.runLong(args, {
       okCodes: "any",

@@ -1,9 +1,9 @@
 import { open, readFile, stat } from "node:fs/promises";
-import { toBase64url } from "../crypto/encoding.ts";
-import { sealFor } from "../crypto/keyring.ts";
 import type { Agent, FileSource, FoundSession, StreamSource, Workplace } from "../agents/agent.ts";
 import { readWholeLines } from "../agents/local-files.ts";
 import { type Places, toLocal, toPortable } from "../agents/portable-paths.ts";
+import { toBase64url } from "../crypto/encoding.ts";
+import { sealFor } from "../crypto/keyring.ts";
 import { hashOf, readSession, readStream, type StoredSession, type Vault } from "../domains/reader.ts";
 import { relateVersions } from "../domains/sessions.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
@@ -146,7 +146,8 @@ async function chooseBasis(
   candidates.sort((a, b) => size(b) - size(a));
   for (const stored of candidates) {
     const record = currentStreams(stored.manifest).find((one) => one.name === "main");
-    if (record && (await compareWithFile(vault, stored, record, main.path, places)).relation === "prefix") return stored;
+    if (record && (await compareWithFile(vault, stored, record, main.path, places)).relation === "prefix")
+      return stored;
   }
   return own ?? null;
 }
@@ -162,7 +163,14 @@ async function planStream(
   places: Places | null,
 ): Promise<StreamPlan> {
   if (!stored || !basis) {
-    return { source, stored: null, gen: 0, offset: 0, hash: StreamHash.start(), news: await hasLineAfter(source.path, 0) };
+    return {
+      source,
+      stored: null,
+      gen: 0,
+      offset: 0,
+      hash: StreamHash.start(),
+      news: await hasLineAfter(source.path, 0),
+    };
   }
   const at = cursor.streams[source.name];
   if (at && at.gen === stored.gen && at.sha === stored.sha && at.bytes === stored.bytes) {
@@ -174,8 +182,16 @@ async function planStream(
   }
   const compared = await compareWithFile(vault, basis, stored, source.path, places);
   if (compared.relation === "different") {
-    const gen = Math.max(...basis.manifest.streams.filter((one) => one.name === source.name).map((one) => one.gen)) + 1;
-    return { source, stored: null, gen, offset: 0, hash: StreamHash.start(), news: await hasLineAfter(source.path, 0) };
+    const gen =
+      Math.max(...basis.manifest.streams.filter((one) => one.name === source.name).map((one) => one.gen)) + 1;
+    return {
+      source,
+      stored: null,
+      gen,
+      offset: 0,
+      hash: StreamHash.start(),
+      news: await hasLineAfter(source.path, 0),
+    };
   }
   const news = compared.relation === "prefix" && (await hasLineAfter(source.path, compared.offset));
   return { source, stored, gen: stored.gen, offset: compared.offset, hash: compared.hash, news };
@@ -233,11 +249,22 @@ async function planFile(
   const info = await stat(source.path).catch(() => null);
   if (!info) return null;
   if (info.size > limits.lineBytes) {
-    throw new ConvosyncError("file-too-large", Exit.failed, `'${source.name}' of the conversation is larger than 32 MiB`);
+    throw new ConvosyncError(
+      "file-too-large",
+      Exit.failed,
+      `'${source.name}' of the conversation is larger than 32 MiB`,
+    );
   }
   const at = cursor.files[source.name];
   const now = { ino: info.ino, size: info.size, mtimeMs: info.mtimeMs };
-  if (stored && at && at.ino === now.ino && at.size === now.size && at.mtimeMs === now.mtimeMs && at.sha === stored.sha) {
+  if (
+    stored &&
+    at &&
+    at.ino === now.ino &&
+    at.size === now.size &&
+    at.mtimeMs === now.mtimeMs &&
+    at.sha === stored.sha
+  ) {
     return { source, stored, stat: now, content: null, sha: stored.sha };
   }
   const raw = await readFile(source.path);
@@ -266,7 +293,12 @@ export async function* captureTree(
   const keepSegments = function* (record: StreamRecord) {
     for (const { i } of record.segments) yield { path: segmentPath(i), content: kept.get(segmentPath(i))! };
   };
-  let next = 1 + Math.max(-1, ...(plan.basis?.manifest.streams ?? []).flatMap((one) => one.segments.map((part) => part.i)));
+  let next =
+    1 +
+    Math.max(
+      -1,
+      ...(plan.basis?.manifest.streams ?? []).flatMap((one) => one.segments.map((part) => part.i)),
+    );
   let total = 0;
   for (const record of plan.keptStreams) {
     yield* keepSegments(record);
@@ -281,7 +313,8 @@ export async function* captureTree(
     let lines = stream.stored?.lines ?? 0;
     const chunks = stream.news ? portableLines(stream, plan.places, progress) : [];
     for await (const part of segmentLines(chunks, { segment: limits.segmentBytes, line: limits.lineBytes })) {
-      if (next >= limits.segments || total + bytes + part.bytes.length > limits.sessionBytes) throw tooLarge(plan);
+      if (next >= limits.segments || total + bytes + part.bytes.length > limits.sessionBytes)
+        throw tooLarge(plan);
       const payload = vault.codec.pack(part.bytes);
       const { file, epoch } = await sealFor(vault.keyring, payload);
       segments.push({
@@ -307,7 +340,16 @@ export async function* captureTree(
     if (at) {
       const { ino, tail } = at;
       const state = stream.hash.save();
-      result.cursor.streams[stream.source.name] = { ino, offset: progress.offset, tail, gen: stream.gen, bytes, lines, sha, state };
+      result.cursor.streams[stream.source.name] = {
+        ino,
+        offset: progress.offset,
+        tail,
+        gen: stream.gen,
+        bytes,
+        lines,
+        sha,
+        state,
+      };
     }
   }
   for (const record of plan.keptFiles) {

@@ -19,7 +19,12 @@ export interface CodeOptions {
 }
 
 export type CodeEvent =
-  | { readonly step: "switched"; readonly branch: string; readonly from: string | null; readonly created: boolean }
+  | {
+      readonly step: "switched";
+      readonly branch: string;
+      readonly from: string | null;
+      readonly created: boolean;
+    }
   | { readonly step: "forwarded"; readonly branch: string; readonly commit: Oid }
   | { readonly step: "detached"; readonly commit: Oid }
   | { readonly step: "code"; readonly commit: Oid; readonly ahead: boolean }
@@ -72,7 +77,12 @@ export async function planCode(
 }
 
 /** The remote's branch as it is now, or as it was when last seen. */
-async function fetchBranch(context: Context, remote: ChosenRemote, branch: string, online: boolean): Promise<Oid | null> {
+async function fetchBranch(
+  context: Context,
+  remote: ChosenRemote,
+  branch: string,
+  online: boolean,
+): Promise<Oid | null> {
   const tracking = `refs/remotes/${remote.name}/${branch}`;
   if (online) {
     await fetch(context.git, {
@@ -86,7 +96,9 @@ async function fetchBranch(context: Context, remote: ChosenRemote, branch: strin
 }
 
 async function resolveCommit(context: Context, name: string): Promise<Oid | null> {
-  const { code, stdout } = await context.git.run(["rev-parse", "--verify", "--quiet", `${name}^{commit}`], { okCodes: [0, 1, 128] });
+  const { code, stdout } = await context.git.run(["rev-parse", "--verify", "--quiet", `${name}^{commit}`], {
+    okCodes: [0, 1, 128],
+  });
   return code === 0 ? stdout.toString().trim() : null;
 }
 
@@ -100,19 +112,37 @@ async function requireCommit(
   if (await resolveCommit(context, commit)) return;
   if (online && remote) {
     // Protocol v2 serves any commit by its name, also one that no branch holds any more.
-    await fetch(context.git, { remote: remote.name, refspecs: [commit], timeoutMs: fetchTimeoutMs, prompt: true });
+    await fetch(context.git, {
+      remote: remote.name,
+      refspecs: [commit],
+      timeoutMs: fetchTimeoutMs,
+      prompt: true,
+    });
     if (await resolveCommit(context, commit)) return;
   }
-  const where = branch ? `commit ${commit.slice(0, 10)} of branch '${branch}'` : `commit ${commit.slice(0, 10)}`;
-  throw new ConvosyncError("commit-missing", Exit.stopped, `the conversation belongs to ${where}, which is neither here nor on the remote`, [
-    "push it from the machine that saved it: git convosync sync",
-    ...(context.repo.shallow ? ["this clone is shallow: git fetch --unshallow"] : []),
-    "bring back the conversation alone: git convosync resume --stay-on-branch",
-  ]);
+  const where = branch
+    ? `commit ${commit.slice(0, 10)} of branch '${branch}'`
+    : `commit ${commit.slice(0, 10)}`;
+  throw new ConvosyncError(
+    "commit-missing",
+    Exit.stopped,
+    `the conversation belongs to ${where}, which is neither here nor on the remote`,
+    [
+      "push it from the machine that saved it: git convosync sync",
+      ...(context.repo.shallow ? ["this clone is shallow: git fetch --unshallow"] : []),
+      "bring back the conversation alone: git convosync resume --stay-on-branch",
+    ],
+  );
 }
 
-async function planExact(context: Context, state: CodeState, commit: Oid, options: CodeOptions): Promise<CodePlan> {
-  if (state.head === commit && (state.detached || !options.exact)) return { kind: "nothing", commit, ahead: false };
+async function planExact(
+  context: Context,
+  state: CodeState,
+  commit: Oid,
+  options: CodeOptions,
+): Promise<CodePlan> {
+  if (state.head === commit && (state.detached || !options.exact))
+    return { kind: "nothing", commit, ahead: false };
   await requireMovable(context, state, options);
   return { kind: "exact", commit };
 }
@@ -131,7 +161,16 @@ async function planHere(
   if (here === "ahead") return { kind: "nothing", commit, ahead: true };
   if (here === "behind") {
     await requireMovable(context, state, options);
-    return { kind: "branch", from: branch, branch, create: null, track: null, forward: target, commit, ahead: target !== commit };
+    return {
+      kind: "branch",
+      from: branch,
+      branch,
+      create: null,
+      track: null,
+      forward: target,
+      commit,
+      ahead: target !== commit,
+    };
   }
   throw codeDiverged(branch, commit);
 }
@@ -160,7 +199,12 @@ async function planSwitch(
 }
 
 /** The remote's branch when it holds the session's commit and pulling is wanted; else that commit itself. */
-async function newest(context: Context, commit: Oid, upstream: Oid | null, options: CodeOptions): Promise<Oid> {
+async function newest(
+  context: Context,
+  commit: Oid,
+  upstream: Oid | null,
+  options: CodeOptions,
+): Promise<Oid> {
   if (!upstream || options.noPull) return commit;
   return (await relation(context.git, commit, upstream)) === "behind" ? upstream : commit;
 }
@@ -174,7 +218,15 @@ async function requireMovable(context: Context, state: CodeState, options: CodeO
 }
 
 async function onSomeBranch(context: Context, commit: Oid): Promise<boolean> {
-  const refs = ["for-each-ref", "--count=1", "--contains", commit, "--format=x", "refs/heads", "refs/remotes"];
+  const refs = [
+    "for-each-ref",
+    "--count=1",
+    "--contains",
+    commit,
+    "--format=x",
+    "refs/heads",
+    "refs/remotes",
+  ];
   return (await context.git.text(refs)) !== "";
 }
 
@@ -192,7 +244,11 @@ function codeDiverged(branch: string, commit: Oid): ConvosyncError {
 }
 
 /** Carries a plan out. git itself refuses to overwrite anything that is not committed. */
-export async function bringCode(context: Context, plan: CodePlan, tell: (event: CodeEvent) => void): Promise<void> {
+export async function bringCode(
+  context: Context,
+  plan: CodePlan,
+  tell: (event: CodeEvent) => void,
+): Promise<void> {
   switch (plan.kind) {
     case "nothing":
       if (plan.commit) tell({ step: "code", commit: plan.commit, ahead: plan.ahead });

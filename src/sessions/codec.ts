@@ -2,7 +2,8 @@ import { deflateRawSync, inflateRawSync } from "node:zlib";
 import type { Codec } from "../domains/reader.ts";
 import { type Deflate, type Inflate, pack, unpack, unpackWithin } from "../packing/payload.ts";
 
-const inflate: Inflate = (deflated, limit) => inflateRawSync(deflated, { maxOutputLength: Math.max(1, limit) });
+const inflate: Inflate = (deflated, limit) =>
+  inflateRawSync(deflated, { maxOutputLength: Math.max(1, limit) });
 const deflate: Deflate = (bytes) => deflateRawSync(bytes, { level: 9, memLevel: 9 });
 
 /** Packing with Node's own zlib: the same format as the portable one, several times as fast. */

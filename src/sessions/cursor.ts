@@ -48,7 +48,10 @@ export async function writeCursor(context: Context, key: string, cursor: Cursor)
 const tailBytes = 4096;
 
 /** Identity of a file and hash of its last bytes before `offset`; null when it is shorter than that or gone. */
-export async function examineTail(path: string, offset: number): Promise<{ ino: number; size: number; tail: string } | null> {
+export async function examineTail(
+  path: string,
+  offset: number,
+): Promise<{ ino: number; size: number; tail: string } | null> {
   const handle = await open(path, "r").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return null;
     throw error;

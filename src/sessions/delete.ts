@@ -1,11 +1,11 @@
-import { join } from "node:path";
 import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { vaultPrefix } from "../refs/names.ts";
 import type { RefUpdate } from "../refs/object-database.ts";
 import { withLock } from "./files.ts";
-import { catalog, type CatalogEntry, findSession, type Heads, loadHeads } from "./heads.ts";
+import { type CatalogEntry, catalog, findSession, type Heads, loadHeads } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
-import { publish, type PublishResult } from "./publish.ts";
+import { type PublishResult, publish } from "./publish.ts";
 import { updateQueue } from "./queue.ts";
 import { type ChosenRemote, currentBranch, fetchHeads, findRemote } from "./remote.ts";
 import { settleReplica } from "./replica.ts";
@@ -39,8 +39,18 @@ export async function deleteSessions(
     if (!(await sure(sessions))) return { deleted: [], remote, publish: null };
     const replica = await ownReplica(context, vault);
     const dirs = new Set(sessions.map((one) => one.newest.entry.d));
-    await bury(context, vault, heads, replica, sessions.map((one) => one.key), dirs, sessions.flatMap((one) => one.copies.map((copy) => copy.ref)), remote);
-    for (const { key } of sessions) await rm(join(context.cloneDir, "cursors", `${key.replace(":", "-")}.json`), { force: true });
+    await bury(
+      context,
+      vault,
+      heads,
+      replica,
+      sessions.map((one) => one.key),
+      dirs,
+      sessions.flatMap((one) => one.copies.map((copy) => copy.ref)),
+      remote,
+    );
+    for (const { key } of sessions)
+      await rm(join(context.cloneDir, "cursors", `${key.replace(":", "-")}.json`), { force: true });
     let result = remote ? await publish(context, vault, replica, remote, null) : null;
     if (remote && result?.status === "queued" && result.reason === "replica-taken") {
       const settled = await settleReplica(context, vault, replica, remote);
@@ -71,5 +81,11 @@ async function bury(
     });
   }
   const updates = doomed.map(([ref, from]): RefUpdate => ({ ref, from, to: null }));
-  await writeIndex(context, vault, { heads, replica, when: context.world.now(), change: () => ({ bury: keys }), updates });
+  await writeIndex(context, vault, {
+    heads,
+    replica,
+    when: context.world.now(),
+    change: () => ({ bury: keys }),
+    updates,
+  });
 }

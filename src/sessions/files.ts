@@ -35,7 +35,10 @@ export async function readIfPresent(path: string): Promise<Buffer | null> {
 }
 
 /** A cache of ours as its schema describes it, or null when it is absent or not what we wrote: caches heal. */
-export async function readCache<S extends v.GenericSchema>(path: string, schema: S): Promise<v.InferOutput<S> | null> {
+export async function readCache<S extends v.GenericSchema>(
+  path: string,
+  schema: S,
+): Promise<v.InferOutput<S> | null> {
   const bytes = await readIfPresent(path);
   if (!bytes) return null;
   try {

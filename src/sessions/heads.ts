@@ -1,5 +1,5 @@
-import { acceptHeads, type Marks, nameOf, type ReplicaHead, readHead } from "../domains/reader.ts";
 import { buried, type Entry } from "../domains/head.ts";
+import { acceptHeads, type Marks, nameOf, type ReplicaHead, readHead } from "../domains/reader.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { formatRef, parseRef, vaultPrefix } from "../refs/names.ts";
 import type { Context } from "./repository.ts";
@@ -24,7 +24,9 @@ export async function loadHeads(context: Context, vault: OpenVault): Promise<Hea
   }
   const marks = (await context.keys.state()).repos[vault.repo]?.heads ?? {};
   // Locally a replica may be missing (a fresh clone has fetched nothing yet); the remote must show it.
-  const present = Object.fromEntries(Object.entries(marks).filter(([one]) => all.some((head) => head.replica === one)));
+  const present = Object.fromEntries(
+    Object.entries(marks).filter(([one]) => all.some((head) => head.replica === one)),
+  );
   acceptHeads(vault.keyring, all, present, new Map(), { partial: true });
   return splitOwn(all, replica);
 }

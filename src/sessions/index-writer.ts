@@ -1,5 +1,5 @@
 import { lineHash } from "../crypto/signed-line.ts";
-import { headPath, type Head } from "../domains/head.ts";
+import { type Head, headPath } from "../domains/head.ts";
 import { type HeadChange, nextHead, sealHead } from "../domains/writer.ts";
 import { formatRef } from "../refs/names.ts";
 import type { NewCommit, NewFile, Oid, RefUpdate } from "../refs/object-database.ts";
@@ -34,7 +34,11 @@ export async function writeIndex(context: Context, vault: OpenVault, index: Inde
   let written: { head: Head; line: string } | undefined;
   const kept = previous ? await context.db.files(previous.commit) : new Map<string, Oid>();
   const files = async function* (): AsyncGenerator<NewFile> {
-    const next = nextHead(vault, { replica, device: vault.device.id, previous, others: heads.others, now: when }, index.change());
+    const next = nextHead(
+      vault,
+      { replica, device: vault.device.id, previous, others: heads.others, now: when },
+      index.change(),
+    );
     const sealed = await sealHead(vault, vault.signer, next);
     written = sealed;
     for (const [path, content] of sealed.files) yield { path, content };

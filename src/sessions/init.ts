@@ -1,7 +1,14 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { createDevice, type Device, deviceSigner } from "../crypto/device.ts";
-import { addDevice, createKeyring, type Keyring, type KeyringFiles, loadKeyring, openRecovery } from "../crypto/keyring.ts";
+import {
+  addDevice,
+  createKeyring,
+  type Keyring,
+  type KeyringFiles,
+  loadKeyring,
+  openRecovery,
+} from "../crypto/keyring.ts";
 import { newId, vaultRef } from "../crypto/names.ts";
 import { newRecoveryCode } from "../crypto/recovery-code.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
@@ -11,11 +18,26 @@ import { fetch, push } from "../refs/transport.ts";
 import { normaliseRemote, rootCommits } from "../worktree/remotes.ts";
 import { nativeCodec } from "./codec.ts";
 import { withLock } from "./files.ts";
-import { publish, type PublishResult } from "./publish.ts";
-import { updateQueue } from "./queue.ts";
-import { type ChosenRemote, currentBranch, dropIncoming, findRemote, noRemote, unreachable } from "./remote.ts";
+import { type PublishResult, publish } from "./publish.ts";
+import { confirmRef } from "./queue.ts";
+import {
+  type ChosenRemote,
+  currentBranch,
+  dropIncoming,
+  findRemote,
+  noRemote,
+  unreachable,
+} from "./remote.ts";
 import type { Context } from "./repository.ts";
-import { keyringTree, openRepoRecord, openVaultAt, type OpenVault, ownReplica, readKeyringTree, sealRepoRecord } from "./vault.ts";
+import {
+  keyringTree,
+  type OpenVault,
+  openRepoRecord,
+  openVaultAt,
+  ownReplica,
+  readKeyringTree,
+  sealRepoRecord,
+} from "./vault.ts";
 
 export type DeviceType = Device["type"];
 
@@ -56,11 +78,19 @@ const refsTimeoutMs = 60_000;
  * Sets this repository up: joins the vault whose keyring is there already, or makes one. A device has one vault
  * for all its repositories unless told otherwise.
  */
-export async function init(context: Context, options: InitOptions, dialogue: InitDialogue): Promise<InitResult> {
+export async function init(
+  context: Context,
+  options: InitOptions,
+  dialogue: InitDialogue,
+): Promise<InitResult> {
   return withLock(join(context.cloneDir, "lock"), 60_000, () => initLocked(context, options, dialogue));
 }
 
-async function initLocked(context: Context, options: InitOptions, dialogue: InitDialogue): Promise<InitResult> {
+async function initLocked(
+  context: Context,
+  options: InitOptions,
+  dialogue: InitDialogue,
+): Promise<InitResult> {
   const remote = await findRemote(context, await currentBranch(context));
   if (remote && !options.public) await refusePublic(context, remote);
   const device = await context.keys.device();
@@ -86,24 +116,39 @@ async function decide(
   }
   if (options.join) return joinVault(context, options, dialogue, device, keyrings, remote);
   if (keyrings.size > 0 && !options.newVault) {
-    throw new ConvosyncError("vault-exists", Exit.stopped, "this repository has a vault that this device has not joined", [
-      "join it with its recovery code: git convosync init --join",
-      "if it is somebody else's, make your own beside it: git convosync init --new-vault",
-    ]);
+    throw new ConvosyncError(
+      "vault-exists",
+      Exit.stopped,
+      "this repository has a vault that this device has not joined",
+      [
+        "join it with its recovery code: git convosync init --join",
+        "if it is somebody else's, make your own beside it: git convosync init --new-vault",
+      ],
+    );
   }
   const known = device?.vaults[0];
   if (device && known && !options.newVault) {
     const files = await context.keys.keyringCopy(await vaultRef(known.vault));
     if (files) {
       const mark = (await context.keys.state()).vaults[known.vault]?.kr;
-      const keyring = await loadKeyring(files, device, { genesis: known.genesis, ...(mark && { mark }) }, nativeCodec);
+      const keyring = await loadKeyring(
+        files,
+        device,
+        { genesis: known.genesis, ...(mark && { mark }) },
+        nativeCodec,
+      );
       return setUp(context, device, keyring, files, remote, { created: false });
     }
   }
   const code = newRecoveryCode();
   await dialogue.keepRecoveryCode(code);
   const base = device ?? (await makeDevice(context, options));
-  const made = await createKeyring({ device: base, recoveryCode: code, ts: context.world.now().toISOString(), codec: nativeCodec });
+  const made = await createKeyring({
+    device: base,
+    recoveryCode: code,
+    ts: context.world.now().toISOString(),
+    codec: nativeCodec,
+  });
   await context.keys.saveDevice(made.device);
   return setUp(context, made.device, made.keyring, made.files, remote, { created: true });
 }
@@ -115,7 +160,11 @@ interface FoundKeyring {
 }
 
 /** Keyrings of all vaults, here and on the remote, by vault ref; what the remote shows is not believed yet. */
-async function findKeyrings(context: Context, remote: ChosenRemote | null, needed: boolean): Promise<Map<string, FoundKeyring>> {
+async function findKeyrings(
+  context: Context,
+  remote: ChosenRemote | null,
+  needed: boolean,
+): Promise<Map<string, FoundKeyring>> {
   const found = new Map<string, FoundKeyring>();
   for (const [ref, commit] of await context.db.refs("refs/convosync/")) {
     const name = parseRef(ref);
@@ -162,7 +211,7 @@ async function adopt(
   const opened = await openVaultAt(context, device, vault, found.commit);
   if (found.incoming) {
     await context.db.update([{ ref, to: found.commit, from: null }]);
-    if (remote) await updateQueue(context, remote.key, (queue) => void (queue.confirmed[ref] = found.commit));
+    if (remote) await confirmRef(context, remote.key, ref, found.commit);
   }
   await remember(context, opened.keyring, (await readKeyringTree(context, found.commit)).files);
   return finish(context, opened, remote, { created: false, joined, already: !found.incoming && !joined });
@@ -188,10 +237,20 @@ async function setUp(
     origins: remote ? [normaliseRemote(remote.url)] : [],
     roots: context.repo.shallow ? [] : await rootCommits(context.git),
   });
-  const commit = await context.db.commit({ parents: [], files: keyringTree(keyring, files, repoFile), when: now });
-  await context.db.update([{ ref: formatRef({ kind: "keyring", vault: keyring.vaultRef }), to: commit, from: null }]);
+  const commit = await context.db.commit({
+    parents: [],
+    files: keyringTree(keyring, files, repoFile),
+    when: now,
+  });
+  await context.db.update([
+    { ref: formatRef({ kind: "keyring", vault: keyring.vaultRef }), to: commit, from: null },
+  ]);
   await remember(context, keyring, files);
-  return finish(context, await openVaultAt(context, device, keyring.vault, commit), remote, { created, joined: false, already: false });
+  return finish(context, await openVaultAt(context, device, keyring.vault, commit), remote, {
+    created,
+    joined: false,
+    already: false,
+  });
 }
 
 async function remember(context: Context, keyring: Keyring, files: KeyringFiles): Promise<void> {
@@ -244,8 +303,18 @@ async function joinVault(
     const { repoFile } = await readKeyringTree(context, commit);
     await openRepoRecord(recovery.keyring, repoFile);
     const now = context.world.now();
-    const added = await addDevice(recovery.keyring, recovery.recoveryDevice, fresh, now.toISOString(), nativeCodec);
-    const next = await context.db.commit({ parents: [commit], files: keyringTree(added.keyring, added.files, repoFile), when: now });
+    const added = await addDevice(
+      recovery.keyring,
+      recovery.recoveryDevice,
+      fresh,
+      now.toISOString(),
+      nativeCodec,
+    );
+    const next = await context.db.commit({
+      parents: [commit],
+      files: keyringTree(added.keyring, added.files, repoFile),
+      when: now,
+    });
     const name = formatRef({ kind: "keyring", vault: ref });
     const result = await push(context.git, {
       remote: remote.name,
@@ -257,14 +326,19 @@ async function joinVault(
     if (result.status === "pushed") {
       await context.keys.saveDevice(added.device);
       await context.db.update([{ ref: name, to: next, from: null }]);
-      await updateQueue(context, remote.key, (queue) => void (queue.confirmed[name] = next));
-      return adopt(context, added.device, added.keyring.vault, { commit: next, incoming: false }, remote, { joined: true });
+      await confirmRef(context, remote.key, name, next);
+      return adopt(context, added.device, added.keyring.vault, { commit: next, incoming: false }, remote, {
+        joined: true,
+      });
     }
     if (result.status === "unreachable") throw unreachable(remote, result.text);
     if (attempt === joinAttempts) {
-      throw new ConvosyncError("join-refused", Exit.remote, `'${remote.name}' did not take the enrolment of this device`, [
-        "you need permission to push to it; then try again",
-      ]);
+      throw new ConvosyncError(
+        "join-refused",
+        Exit.remote,
+        `'${remote.name}' did not take the enrolment of this device`,
+        ["you need permission to push to it; then try again"],
+      );
     }
     const again = await findKeyrings(context, remote, true);
     commit = again.get(ref)?.commit ?? commit;
@@ -279,7 +353,12 @@ async function tryCode(context: Context, keyrings: ReadonlyMap<string, FoundKeyr
     try {
       const { files } = await readKeyringTree(context, commit);
       const opened = await openRecovery(files, code, nativeCodec);
-      if (opened.keyring.vaultRef !== ref) throw new ConvosyncError("wrong-vault", Exit.integrity, "a keyring stands under another vault's name");
+      if (opened.keyring.vaultRef !== ref)
+        throw new ConvosyncError(
+          "wrong-vault",
+          Exit.integrity,
+          "a keyring stands under another vault's name",
+        );
       return { ref, opened };
     } catch (error) {
       failure = error;
@@ -293,7 +372,18 @@ async function refusePublic(context: Context, remote: ChosenRemote): Promise<voi
   if (!/^https?:\/\//.test(remote.url)) return;
   const anonymous = remote.url.replace(/^(https?:\/\/)[^/@]*@/, "$1");
   const { code } = await context.git.run(
-    ["-c", "credential.helper=", "-c", "core.askPass=", "-c", "http.extraHeader=", "ls-remote", "--exit-code", anonymous, "HEAD"],
+    [
+      "-c",
+      "credential.helper=",
+      "-c",
+      "core.askPass=",
+      "-c",
+      "http.extraHeader=",
+      "ls-remote",
+      "--exit-code",
+      anonymous,
+      "HEAD",
+    ],
     { okCodes: [0, 1, 2, 128], timeoutMs: 10_000, env: { GIT_ASKPASS: "", SSH_ASKPASS: "" } },
   );
   if (code !== 0) return;
@@ -301,4 +391,3 @@ async function refusePublic(context: Context, remote: ChosenRemote): Promise<voi
     "what is pushed stays public for ever, if only as ciphertext; if you accept that: git convosync init --public",
   ]);
 }
-

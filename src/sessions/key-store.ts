@@ -30,7 +30,13 @@ const stateSchema = v.object({
       vault: v.string(),
       heads: v.record(v.string(), v.object({ seq: v.number(), hash: v.string(), device: v.string() })),
       clones: v.array(
-        v.object({ replica: v.string(), dir: v.string(), dev: v.number(), ino: v.number(), born: v.number() }),
+        v.object({
+          replica: v.string(),
+          dir: v.string(),
+          dev: v.number(),
+          ino: v.number(),
+          born: v.number(),
+        }),
       ),
     }),
   ),
@@ -38,7 +44,12 @@ const stateSchema = v.object({
 
 export type DeviceState = v.InferOutput<typeof stateSchema>;
 export type RepoState = DeviceState["repos"][string];
-export type CloneIdentity = { readonly dir: string; readonly dev: number; readonly ino: number; readonly born: number };
+export type CloneIdentity = {
+  readonly dir: string;
+  readonly dev: number;
+  readonly ino: number;
+  readonly born: number;
+};
 
 const emptyState = (): DeviceState => ({ v: 1, vaults: {}, repos: {} });
 
@@ -61,7 +72,11 @@ export class KeyStore {
     if (given !== null) return parseDevice(given);
     const text = await readPrivate(this.#env["CONVOSYNC_IDENTITY_FILE"] ?? this.devicePath);
     if (text === null && this.#env["CONVOSYNC_IDENTITY_FILE"]) {
-      throw new ConvosyncError("no-key", Exit.noKey, "the file that CONVOSYNC_IDENTITY_FILE names does not exist");
+      throw new ConvosyncError(
+        "no-key",
+        Exit.noKey,
+        "the file that CONVOSYNC_IDENTITY_FILE names does not exist",
+      );
     }
     return text === null ? null : parseDevice(text);
   }
@@ -70,7 +85,11 @@ export class KeyStore {
   async saveDevice(device: Device): Promise<void> {
     const before = await this.device();
     if (before && before.id !== device.id) {
-      throw new ConvosyncError("device-exists", Exit.failed, `this device has keys already, in ${this.devicePath}`);
+      throw new ConvosyncError(
+        "device-exists",
+        Exit.failed,
+        `this device has keys already, in ${this.devicePath}`,
+      );
     }
     await writeAtomic(this.devicePath, formatDevice(device));
   }
@@ -150,9 +169,16 @@ export class KeyStore {
     if (!command) return null;
     const shell = process.platform === "win32" ? ["cmd", "/c"] : ["sh", "-c"];
     try {
-      return (await promisify(execFile)(shell[0]!, [shell[1]!, command], { env: this.#env, timeout: 60_000 })).stdout;
+      return (await promisify(execFile)(shell[0]!, [shell[1]!, command], { env: this.#env, timeout: 60_000 }))
+        .stdout;
     } catch (cause) {
-      throw new ConvosyncError("no-key", Exit.noKey, "the command in CONVOSYNC_IDENTITY_CMD failed", [], cause);
+      throw new ConvosyncError(
+        "no-key",
+        Exit.noKey,
+        "the command in CONVOSYNC_IDENTITY_CMD failed",
+        [],
+        cause,
+      );
     }
   }
 }

@@ -38,7 +38,10 @@ export async function describeCommit(git: Git, commit: string, branch: string | 
     authorDate,
     authorEmail,
     patchId: null,
-    modified: paths.map((path) => path.replace(/^\n/, "")).filter((path) => path !== "").slice(0, modifiedLimit),
+    modified: paths
+      .map((path) => path.replace(/^\n/, ""))
+      .filter((path) => path !== "")
+      .slice(0, modifiedLimit),
     rewritten: [],
   };
 }

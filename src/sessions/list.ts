@@ -1,5 +1,5 @@
-import { currentBranch, findRemote, fetchHeads } from "./remote.ts";
 import { catalog, deviceName, loadHeads } from "./heads.ts";
+import { currentBranch, fetchHeads, findRemote } from "./remote.ts";
 import type { Context } from "./repository.ts";
 import { openVault } from "./vault.ts";
 
@@ -27,7 +27,10 @@ export interface ListedSession {
 }
 
 /** All sessions of all devices, the most recently active first. */
-export async function listSessions(context: Context, options: ListOptions): Promise<{ sessions: ListedSession[]; offline: string | null }> {
+export async function listSessions(
+  context: Context,
+  options: ListOptions,
+): Promise<{ sessions: ListedSession[]; offline: string | null }> {
   let vault = await openVault(context);
   let offline: string | null = null;
   let heads: Awaited<ReturnType<typeof loadHeads>>;
@@ -37,20 +40,22 @@ export async function listSessions(context: Context, options: ListOptions): Prom
     ({ vault, heads } = fetched);
     if (fetched.status !== "ok") offline = fetched.text;
   } else heads = await loadHeads(context, vault);
-  const sessions = catalog(heads, vault).map(({ id, agent, newest: { entry, device } }): ListedSession => ({
-    id,
-    agent,
-    title: entry.t,
-    message: entry.msg,
-    device: deviceName(vault, device),
-    deviceType: vault.keyring.members.get(device)?.type ?? "desktop",
-    branch: entry.br,
-    commit: entry.c,
-    messages: entry.n,
-    updatedAt: entry.u,
-    pinned: entry.pin,
-    snapshots: entry.k,
-  }));
+  const sessions = catalog(heads, vault).map(
+    ({ id, agent, newest: { entry, device } }): ListedSession => ({
+      id,
+      agent,
+      title: entry.t,
+      message: entry.msg,
+      device: deviceName(vault, device),
+      deviceType: vault.keyring.members.get(device)?.type ?? "desktop",
+      branch: entry.br,
+      commit: entry.c,
+      messages: entry.n,
+      updatedAt: entry.u,
+      pinned: entry.pin,
+      snapshots: entry.k,
+    }),
+  );
   const needle = options.search?.toLowerCase();
   return {
     offline,
@@ -59,7 +64,8 @@ export async function listSessions(context: Context, options: ListOptions): Prom
         (options.branch === undefined || one.branch === options.branch) &&
         (options.device === undefined || one.device.toLowerCase() === options.device.toLowerCase()) &&
         (options.agent === undefined || one.agent === options.agent) &&
-        (needle === undefined || `${one.title}\n${one.message}\n${one.branch ?? ""}\n${one.id}`.toLowerCase().includes(needle)),
+        (needle === undefined ||
+          `${one.title}\n${one.message}\n${one.branch ?? ""}\n${one.id}`.toLowerCase().includes(needle)),
     ),
   };
 }

@@ -83,7 +83,8 @@ async function inOrder(
   // Sessions before heads: a head never names what is not there.
   const ordered = [...updates].sort((a, b) => Number(isHead(a.ref)) - Number(isHead(b.ref)));
   const { code, refs } = await pushInOrder(context.git, request(remote, ordered, branch));
-  if (code.status !== "pushed") return waits(context, remote, reasonOf(code, branch), textOf(code), [], false);
+  if (code.status !== "pushed")
+    return waits(context, remote, reasonOf(code, branch), textOf(code), [], false);
   if (branch) await confirm(context, remote, [], branch);
   if (!refs || refs.status === "pushed") {
     await confirm(context, remote, ordered, branch);
@@ -91,7 +92,14 @@ async function inOrder(
   }
   const arrived = refs.status === "rejected" ? ordered.filter((one) => refs.refs.get(one.ref)?.ok) : [];
   if (arrived.length > 0) await confirm(context, remote, arrived, null);
-  return waits(context, remote, reasonOf(refs, null), textOf(refs), arrived.map((one) => one.ref), branch !== null);
+  return waits(
+    context,
+    remote,
+    reasonOf(refs, null),
+    textOf(refs),
+    arrived.map((one) => one.ref),
+    branch !== null,
+  );
 }
 
 const isHead = (ref: string): boolean => parseRef(ref)?.kind === "head";
@@ -105,7 +113,11 @@ function send(
   return push(context.git, request(remote, updates, branch));
 }
 
-function request(remote: ChosenRemote, updates: readonly PendingUpdate[], branch: Branch | null): PushRequest {
+function request(
+  remote: ChosenRemote,
+  updates: readonly PendingUpdate[],
+  branch: Branch | null,
+): PushRequest {
   return {
     remote: remote.name,
     updates,
@@ -171,7 +183,8 @@ function reasonOf(result: PushResult, branch: Branch | null): QueueReason {
   for (const [ref, outcome] of result.refs) {
     if (outcome.ok) continue;
     const ours = parseRef(ref);
-    if (!ours && branch && (outcome.reason === "not-fast-forward" || outcome.reason === "fetch-first")) return "branch-rejected";
+    if (!ours && branch && (outcome.reason === "not-fast-forward" || outcome.reason === "fetch-first"))
+      return "branch-rejected";
     if (!ours) continue;
     if (outcome.reason === "hidden" || outcome.reason === "declined") return "conversation-refused";
     if (outcome.reason === "stale-lease") return ours.kind === "keyring" ? "keyring-moved" : "replica-taken";
@@ -187,19 +200,29 @@ function textOf(result: PushResult): string {
 }
 
 /** What a queued result means to a person, with the command that mends it. */
-export function queuedError(result: Extract<PublishResult, { status: "queued" }>, remote: ChosenRemote): ConvosyncError {
+export function queuedError(
+  result: Extract<PublishResult, { status: "queued" }>,
+  remote: ChosenRemote,
+): ConvosyncError {
   const retry = "when it is mended: git convosync sync";
   switch (result.reason) {
     case "offline":
-      return new ConvosyncError("queued", Exit.queued, `saved here; '${remote.name}' cannot be reached, so it waits in the queue`, [
-        "send it later: git convosync sync",
-        result.text,
-      ]);
+      return new ConvosyncError(
+        "queued",
+        Exit.queued,
+        `saved here; '${remote.name}' cannot be reached, so it waits in the queue`,
+        ["send it later: git convosync sync", result.text],
+      );
     case "branch-rejected":
-      return new ConvosyncError("queued", Exit.queued, `saved here, not pushed: '${remote.name}' has commits this branch lacks`, [
-        "bring them in, then send both: git pull --rebase && git convosync sync",
-        "send the conversation without the code: git convosync sync --no-code",
-      ]);
+      return new ConvosyncError(
+        "queued",
+        Exit.queued,
+        `saved here, not pushed: '${remote.name}' has commits this branch lacks`,
+        [
+          "bring them in, then send both: git pull --rebase && git convosync sync",
+          "send the conversation without the code: git convosync sync --no-code",
+        ],
+      );
     case "conversation-refused":
       return new ConvosyncError(
         "queued",

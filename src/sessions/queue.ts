@@ -49,13 +49,25 @@ export async function remoteQueue(context: Context, remote: string): Promise<Rem
   return (await readQueue(context)).remotes[remote] ?? emptyRemote();
 }
 
-export async function updateQueue(context: Context, remote: string, change: (queue: RemoteQueue) => void): Promise<void> {
+export async function updateQueue(
+  context: Context,
+  remote: string,
+  change: (queue: RemoteQueue) => void,
+): Promise<void> {
   await withLock(join(context.cloneDir, "queue.lock"), 10_000, async () => {
     const queue = await readQueue(context);
     queue.remotes[remote] ??= emptyRemote();
     const before = JSON.stringify(queue.remotes[remote]);
     change(queue.remotes[remote]);
-    if (JSON.stringify(queue.remotes[remote]) !== before) await writeAtomic(path(context), JSON.stringify(queue));
+    if (JSON.stringify(queue.remotes[remote]) !== before)
+      await writeAtomic(path(context), JSON.stringify(queue));
+  });
+}
+
+/** Notes that the remote has `oid` at `ref`. */
+export function confirmRef(context: Context, remote: string, ref: string, oid: Oid): Promise<void> {
+  return updateQueue(context, remote, (queue) => {
+    queue.confirmed[ref] = oid;
   });
 }
 
@@ -77,8 +89,7 @@ export async function pendingUpdates(
   const updates: PendingUpdate[] = [];
   for (const [ref, oid] of local) {
     const name = parseRef(ref);
-    const mine =
-      name?.kind === "keyring" || (name !== null && "replica" in name && name.replica === replica);
+    const mine = name?.kind === "keyring" || (name !== null && "replica" in name && name.replica === replica);
     if (mine && queue.confirmed[ref] !== oid) updates.push({ ref, oid, lease: queue.confirmed[ref] ?? null });
   }
   for (const ref of Object.keys(queue.deletions)) {

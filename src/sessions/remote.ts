@@ -1,7 +1,7 @@
 import { acceptHeads, readHead } from "../domains/reader.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
-import type { RefUpdate } from "../refs/object-database.ts";
 import { incomingRef, outgoingRef, parseRef, vaultPrefix } from "../refs/names.ts";
+import type { RefUpdate } from "../refs/object-database.ts";
 import { fetch } from "../refs/transport.ts";
 import { chooseRemote, normaliseRemote, type Remote } from "../worktree/remotes.ts";
 import { type Heads, loadHeads, marksOf, splitOwn } from "./heads.ts";
@@ -21,7 +21,9 @@ export async function findRemote(context: Context, branch: string | null): Promi
 
 /** The branch that is checked out, null when HEAD is detached. */
 export async function currentBranch(context: Context): Promise<string | null> {
-  const { stdout } = await context.git.run(["symbolic-ref", "--quiet", "--short", "HEAD"], { okCodes: [0, 1] });
+  const { stdout } = await context.git.run(["symbolic-ref", "--quiet", "--short", "HEAD"], {
+    okCodes: [0, 1],
+  });
   return stdout.toString().trim() || null;
 }
 
@@ -33,7 +35,7 @@ export function noRemote(): ConvosyncError {
 
 export function unreachable(remote: ChosenRemote, text: string): ConvosyncError {
   return new ConvosyncError("remote-unreachable", Exit.remote, `cannot reach '${remote.name}': ${text}`, [
-    "check the network and your access: git ls-remote " + remote.name,
+    `check the network and your access: git ls-remote ${remote.name}`,
   ]);
 }
 
@@ -53,7 +55,11 @@ const fetchTimeoutMs = 120_000;
  * Fetches the keyring and all heads into quarantine, proves them, and only then lets them take the place of
  * the ones known so far. Exit 6 leaves everything as it was.
  */
-export async function fetchHeads(context: Context, opened: OpenVault, remote: ChosenRemote): Promise<Fetched> {
+export async function fetchHeads(
+  context: Context,
+  opened: OpenVault,
+  remote: ChosenRemote,
+): Promise<Fetched> {
   const prefix = vaultPrefix(opened.ref);
   const incoming = incomingRef(prefix);
   await dropIncoming(context, incoming);
@@ -65,7 +71,13 @@ export async function fetchHeads(context: Context, opened: OpenVault, remote: Ch
   });
   const before = await loadHeads(context, opened);
   if (result.status !== "ok") {
-    return { status: "unreachable", text: result.status === "unreachable" ? result.text : "no such ref", vault: opened, heads: before, changed: [] };
+    return {
+      status: "unreachable",
+      text: result.status === "unreachable" ? result.text : "no such ref",
+      vault: opened,
+      heads: before,
+      changed: [],
+    };
   }
   try {
     return await acceptIncoming(context, opened, before, remote);
@@ -74,7 +86,12 @@ export async function fetchHeads(context: Context, opened: OpenVault, remote: Ch
   }
 }
 
-async function acceptIncoming(context: Context, opened: OpenVault, before: Heads, remote: ChosenRemote): Promise<Fetched> {
+async function acceptIncoming(
+  context: Context,
+  opened: OpenVault,
+  before: Heads,
+  remote: ChosenRemote,
+): Promise<Fetched> {
   const prefix = vaultPrefix(opened.ref);
   const refs = await context.db.refs(incomingRef(prefix));
   const local = await context.db.refs(prefix);
@@ -87,7 +104,8 @@ async function acceptIncoming(context: Context, opened: OpenVault, before: Heads
   let confirmedRing = served;
   if (served && served !== opened.keyringCommit && served !== queue.confirmed[ring]) {
     const theirs = await openVaultAt(context, opened.device, opened.keyring.vault, served);
-    if (theirs.repo !== opened.repo) throw integrityError("wrong-repository", "the remote shows another repository's keyring");
+    if (theirs.repo !== opened.repo)
+      throw integrityError("wrong-repository", "the remote shows another repository's keyring");
     if (theirs.keyring.seq > opened.keyring.seq) {
       vault = theirs;
       updates.push({ ref: ring, to: served, from: opened.keyringCommit });
@@ -109,13 +127,21 @@ async function acceptIncoming(context: Context, opened: OpenVault, before: Heads
   }
   const all = [...heads.values()];
   const remembered = (await context.keys.state()).repos[vault.repo]?.heads ?? {};
-  const others = Object.fromEntries(Object.entries(remembered).filter(([replica]) => replica !== before.replica));
+  const others = Object.fromEntries(
+    Object.entries(remembered).filter(([replica]) => replica !== before.replica),
+  );
   const marks = acceptHeads(vault.keyring, all, { ...others, ...ownMark(before) }, known);
   if (updates.length > 0) await context.db.update(updates);
-  await context.keys.rememberKeyring(vault.keyring.vault, vault.keyring.genesis, [vault.keyring.seq, vault.keyring.hash]);
+  await context.keys.rememberKeyring(vault.keyring.vault, vault.keyring.genesis, [
+    vault.keyring.seq,
+    vault.keyring.hash,
+  ]);
   await context.keys.rememberHeads(vault.repo, vault.keyring.vault, marks);
   if (vault !== opened) {
-    await context.keys.saveKeyringCopy(vault.ref, (await readKeyringTree(context, vault.keyringCommit)).files);
+    await context.keys.saveKeyringCopy(
+      vault.ref,
+      (await readKeyringTree(context, vault.keyringCommit)).files,
+    );
   }
   await updateQueue(context, remote.key, (entry) => {
     entry.contact = context.world.now().toISOString();
@@ -132,6 +158,6 @@ function ownMark(heads: Heads): ReturnType<typeof marksOf> {
 /** Quarantined refs live only while a fetch is examined; what a crash left behind goes with the next one. */
 export async function dropIncoming(context: Context, prefix: string): Promise<void> {
   const left = await context.db.refs(prefix);
-  if (left.size > 0) await context.db.update([...left].map(([ref, from]): RefUpdate => ({ ref, to: null, from })));
+  if (left.size > 0)
+    await context.db.update([...left].map(([ref, from]): RefUpdate => ({ ref, to: null, from })));
 }
-

@@ -1,5 +1,5 @@
-import { readSession } from "../domains/reader.ts";
 import type { Entry } from "../domains/head.ts";
+import { readSession } from "../domains/reader.ts";
 import { sealManifest } from "../domains/writer.ts";
 import { formatRef, incomingRef, outgoingRef, vaultPrefix } from "../refs/names.ts";
 import type { NewCommit, NewFile, RefUpdate } from "../refs/object-database.ts";
@@ -48,7 +48,8 @@ export async function settleReplica(
     await dropIncoming(context, incoming);
     await updateQueue(context, remote.key, (queue) => {
       for (const ref of Object.keys(queue.confirmed)) {
-        if (ref.startsWith(prefix) && ref.endsWith(`/${replica}`) && !served.has(ref)) delete queue.confirmed[ref];
+        if (ref.startsWith(prefix) && ref.endsWith(`/${replica}`) && !served.has(ref))
+          delete queue.confirmed[ref];
       }
       for (const [ref, oid] of served) queue.confirmed[ref] = oid;
     });
@@ -73,11 +74,7 @@ async function isAncestor(context: Context, older: string, newer: string): Promi
 }
 
 /** Moves everything this clone has under its old replica id to a new one; the old id is the other copy's now. */
-async function renewReplica(
-  context: Context,
-  vault: OpenVault,
-  old: string,
-): Promise<string> {
+async function renewReplica(context: Context, vault: OpenVault, old: string): Promise<string> {
   const heads = await loadHeads(context, vault);
   const local = await context.db.refs(vaultPrefix(vault.ref));
   const replica = await ownReplica(context, vault, { renew: true });
@@ -92,7 +89,9 @@ async function renewReplica(
     if (!tip) continue;
     const stored = await readSession(vault, old, entry, tip);
     const { file, m } = await sealManifest(vault, { ...stored.manifest, replica });
-    const files = [...stored.files].map(([path, oid]): NewFile => ({ path, content: path === "manifest.age" ? file : oid }));
+    const files = [...stored.files].map(
+      ([path, oid]): NewFile => ({ path, content: path === "manifest.age" ? file : oid }),
+    );
     commits.push({ parents: [tip], files, when });
     refs.push({ ref: formatRef({ kind: "session", vault: vault.ref, dir: entry.d, replica }), from: null });
     updates.push({ ref: oldRef, from: tip, to: null });
@@ -101,11 +100,22 @@ async function renewReplica(
   const oldHead = formatRef({ kind: "head", vault: vault.ref, replica: old });
   if (heads.own) updates.push({ ref: oldHead, from: heads.own.commit, to: null });
   const gone = heads.own?.head.gone.map(([session]) => session) ?? [];
-  const change = () => ({ put: entries, bury: gone.filter((session) => !entries.some((one) => one.s === session)) });
+  const change = () => ({
+    put: entries,
+    bury: gone.filter((session) => !entries.some((one) => one.s === session)),
+  });
   await context.keys.update((state) => {
     // What was remembered is our own version; the remote's, by the same device, is another line of history.
     delete state.repos[vault.repo]?.heads[old];
   });
-  await writeIndex(context, vault, { heads: { ...heads, own: null }, replica, when, change, commits, refs, updates });
+  await writeIndex(context, vault, {
+    heads: { ...heads, own: null },
+    replica,
+    when,
+    change,
+    commits,
+    refs,
+    updates,
+  });
   return replica;
 }

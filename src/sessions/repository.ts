@@ -1,8 +1,8 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { discover, type Git, type Repository, readConfig, repositoryGit } from "../git/git.ts";
-import type { ObjectDatabase } from "../refs/object-database.ts";
 import { openGitDatabase } from "../refs/git-database.ts";
+import type { ObjectDatabase } from "../refs/object-database.ts";
 import { KeyStore } from "./key-store.ts";
 
 /** All a use case knows of the machine it runs on. */
@@ -75,4 +75,3 @@ export async function withRepository<T>(world: World, work: (context: Context) =
 export function homeOf(env: NodeJS.ProcessEnv): string {
   return env["HOME"] || env["USERPROFILE"] || homedir();
 }
-

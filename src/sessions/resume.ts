@@ -11,13 +11,13 @@ import { sessions as sessionsDomain, undetermined, type Version } from "../domai
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { currentStreams, mainStream, type Snapshot } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
-import { type Cursor, examineTail, writeCursor } from "./cursor.ts";
 import { bringCode, type CodeEvent, type CodeOptions, planCode } from "./code.ts";
+import { type Cursor, examineTail, writeCursor } from "./cursor.ts";
 import { withLock } from "./files.ts";
-import { catalog, type CatalogEntry, deviceName, findSession, loadHeads } from "./heads.ts";
+import { type CatalogEntry, catalog, deviceName, findSession, loadHeads } from "./heads.ts";
 import { type ChosenRemote, currentBranch, type Fetched, fetchHeads, findRemote } from "./remote.ts";
-import { fetchSession } from "./session-fetch.ts";
 import type { Context } from "./repository.ts";
+import { fetchSession } from "./session-fetch.ts";
 import { type OpenVault, openVault } from "./vault.ts";
 import { openWorkplace } from "./workplace.ts";
 
@@ -55,10 +55,16 @@ export interface ResumeResult {
  * Brings a session back: its code first checked, its conversation fetched, proved and written beside its place;
  * only when all of that has gone well is the code moved, and then the conversation put in place.
  */
-export async function resume(context: Context, options: ResumeOptions, tell: (event: ResumeEvent) => void): Promise<ResumeResult> {
+export async function resume(
+  context: Context,
+  options: ResumeOptions,
+  tell: (event: ResumeEvent) => void,
+): Promise<ResumeResult> {
   const opened = await openVault(context);
   const place = await openWorkplace(context);
-  return withLock(join(context.cloneDir, "lock"), 60_000, () => resumeLocked(context, opened, place, options, tell));
+  return withLock(join(context.cloneDir, "lock"), 60_000, () =>
+    resumeLocked(context, opened, place, options, tell),
+  );
 }
 
 async function resumeLocked(
@@ -108,13 +114,17 @@ async function resumeLocked(
       return { ...result, restored: restore.paths, workingDirectory: cwd, dryRun: true };
     }
     await bringCode(context, plan, tell);
-    for (const path of await restore.commit(join(context.cloneDir, "backup", session.id))) tell({ step: "kept-backup", path });
+    for (const path of await restore.commit(join(context.cloneDir, "backup", session.id)))
+      tell({ step: "kept-backup", path });
     await writeCursor(context, session.key, restore.cursor);
     tell({ step: "restored", messages: result.messages, fresh: restore.fresh, files: restore.paths.length });
     if (restore.bypass && snapshot && snapshot.device !== vault.device.id) {
       tell({ step: "bypass", device: deviceName(vault, snapshot.device) });
     }
-    const there = await stat(cwd).then((info) => info.isDirectory(), () => false);
+    const there = await stat(cwd).then(
+      (info) => info.isDirectory(),
+      () => false,
+    );
     return { ...result, restored: restore.paths, workingDirectory: there ? cwd : place.root, dryRun: false };
   } finally {
     await restore.abort();
@@ -128,7 +138,13 @@ async function fetchOrStay(
   tell: (event: ResumeEvent) => void,
 ): Promise<Fetched> {
   if (!remote) {
-    return { status: "unreachable", text: "no remote", vault: opened, heads: await loadHeads(context, opened), changed: [] };
+    return {
+      status: "unreachable",
+      text: "no remote",
+      vault: opened,
+      heads: await loadHeads(context, opened),
+      changed: [],
+    };
   }
   const fetched = await fetchHeads(context, opened, remote);
   if (fetched.status !== "ok") tell({ step: "offline", remote: remote.name, text: fetched.text });
@@ -146,27 +162,40 @@ function pick(sessions: readonly CatalogEntry[], wanted: string | undefined): Ca
 
 async function agentOf(session: CatalogEntry): Promise<Agent> {
   if (!isAgentName(session.agent)) {
-    throw new ConvosyncError("unknown-agent", Exit.failed, `this version does not know the agent '${session.agent}'`, [
-      "update convosync on this device",
-    ]);
+    throw new ConvosyncError(
+      "unknown-agent",
+      Exit.failed,
+      `this version does not know the agent '${session.agent}'`,
+      ["update convosync on this device"],
+    );
   }
   const agent = await loadAgent(session.agent);
-  if (!agent.validId(session.id)) throw integrityError("unsafe-name", "the session's id is not one its agent would make");
+  if (!agent.validId(session.id))
+    throw integrityError("unsafe-name", "the session's id is not one its agent would make");
   return agent;
 }
 
 function stillRunning(agent: Agent, pid: number, cwd: string): ConvosyncError {
-  return new ConvosyncError("session-live", Exit.stopped, `${agent.title} has this conversation open (process ${pid}, in ${cwd})`, [
-    "leave it there first, then resume",
-  ]);
+  return new ConvosyncError(
+    "session-live",
+    Exit.stopped,
+    `${agent.title} has this conversation open (process ${pid}, in ${cwd})`,
+    ["leave it there first, then resume"],
+  );
 }
 
 type Hashes = Map<string, Map<number, string>>;
 
 /** The version that holds all others, or exit 5 when two devices went on separately. */
-async function mergeCopies(vault: OpenVault, stored: readonly StoredSession[], session: CatalogEntry): Promise<StoredSession> {
+async function mergeCopies(
+  vault: OpenVault,
+  stored: readonly StoredSession[],
+  session: CatalogEntry,
+): Promise<StoredSession> {
   const prefixes = new Map(stored.map((one): [string, Hashes] => [one.replica, new Map()]));
-  const versions = stored.map(({ replica, manifest }): Version => ({ replica, manifest, prefixes: prefixes.get(replica)! }));
+  const versions = stored.map(
+    ({ replica, manifest }): Version => ({ replica, manifest, prefixes: prefixes.get(replica)! }),
+  );
   for (const a of versions) {
     for (const b of versions) {
       for (const { name, of, upTo } of a === b ? [] : undetermined(a, b)) {
@@ -180,7 +209,9 @@ async function mergeCopies(vault: OpenVault, stored: readonly StoredSession[], s
   const { tips } = merge(sessionsDomain.policy, versions, (one) => one.replica);
   if (tips.length > 1) throw divergedError(vault, tips, session);
   const tip = tips[0]!.replica;
-  const same = versions.filter((one) => sessionsDomain.policy.relate(one, tips[0]!) === "equal").map((one) => one.replica);
+  const same = versions
+    .filter((one) => sessionsDomain.policy.relate(one, tips[0]!) === "equal")
+    .map((one) => one.replica);
   // Of equal conversations the one whose last snapshot is newest tells commit and branch.
   const candidates = stored.filter((one) => one.replica === tip || same.includes(one.replica));
   return candidates.sort((a, b) => (lastTime(a) < lastTime(b) ? 1 : -1))[0]!;
@@ -188,7 +219,12 @@ async function mergeCopies(vault: OpenVault, stored: readonly StoredSession[], s
 
 const lastTime = (one: StoredSession): string => one.manifest.snapshots.at(-1)?.ts ?? "";
 
-async function prefixHash(vault: OpenVault, session: StoredSession, name: string, upTo: number): Promise<string> {
+async function prefixHash(
+  vault: OpenVault,
+  session: StoredSession,
+  name: string,
+  upTo: number,
+): Promise<string> {
   const record = currentStreams(session.manifest).find((one) => one.name === name)!;
   const hash = StreamHash.start();
   let left = upTo;
@@ -217,7 +253,10 @@ function localDirectory(agent: Agent, place: Workplace, stored: StoredSession): 
   const rooted = agent.places({ cwd: place.root, workTree: place.root }, place);
   const cwd = resolve(fromUtf8(toLocal(utf8(stored.manifest.meta.cwd), rooted, "text")));
   const below = relative(place.root, cwd);
-  return below === "" || (!below.startsWith("..") && !below.startsWith(sep) && resolve(place.root, below) === cwd) ? cwd : place.root;
+  return below === "" ||
+    (!below.startsWith("..") && !below.startsWith(sep) && resolve(place.root, below) === cwd)
+    ? cwd
+    : place.root;
 }
 
 interface Prepared {
@@ -244,7 +283,14 @@ class Restore {
   #prepared: Prepared[] = [];
   #paths: readonly string[] = [];
 
-  constructor(vault: OpenVault, session: StoredSession, agent: Agent, place: Workplace, places: Places, cwd: string) {
+  constructor(
+    vault: OpenVault,
+    session: StoredSession,
+    agent: Agent,
+    place: Workplace,
+    places: Places,
+    cwd: string,
+  ) {
     this.#vault = vault;
     this.#session = session;
     this.#agent = agent;
@@ -350,7 +396,12 @@ class Restore {
       if (backup) backups.push(backup);
     }
     for (const [name, at] of Object.entries(this.cursor.streams)) {
-      const target = this.#agent.target(name, "stream", { id: this.#session.manifest.session, cwd: this.#cwd }, this.#place);
+      const target = this.#agent.target(
+        name,
+        "stream",
+        { id: this.#session.manifest.session, cwd: this.#cwd },
+        this.#place,
+      );
       const now = await examineTail(target.path, at.offset);
       if (now) Object.assign(at, { ino: now.ino, tail: now.tail });
       else delete this.cursor.streams[name];
@@ -371,7 +422,11 @@ function countLines(bytes: Buffer): number {
   return lines;
 }
 
-async function hasLineFeed(file: Awaited<ReturnType<typeof open>>, from: number, to: number): Promise<boolean> {
+async function hasLineFeed(
+  file: Awaited<ReturnType<typeof open>>,
+  from: number,
+  to: number,
+): Promise<boolean> {
   for (let at = from; at < to; at += 1 << 20) {
     const length = Math.min(1 << 20, to - at);
     const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, at);
@@ -397,8 +452,11 @@ const keptBackups = 20;
 async function thinBackups(dir: string): Promise<void> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const names = await readdir(dir);
-  const dated = await Promise.all(names.map(async (name) => ({ name, at: (await stat(join(dir, name))).ctimeMs })));
-  for (const { name } of dated.sort((a, b) => b.at - a.at).slice(keptBackups)) await rm(join(dir, name), { force: true });
+  const dated = await Promise.all(
+    names.map(async (name) => ({ name, at: (await stat(join(dir, name))).ctimeMs })),
+  );
+  for (const { name } of dated.sort((a, b) => b.at - a.at).slice(keptBackups))
+    await rm(join(dir, name), { force: true });
 }
 
 function localDiverged(session: StoredSession, path: string): ConvosyncError {
@@ -413,4 +471,3 @@ function localDiverged(session: StoredSession, path: string): ConvosyncError {
     ],
   );
 }
-

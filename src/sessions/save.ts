@@ -10,7 +10,13 @@ import { type Manifest, mainStream, type Snapshot } from "../packing/manifest.ts
 import { formatRef, vaultPrefix } from "../refs/names.ts";
 import type { NewCommit, NewFile, Oid } from "../refs/object-database.ts";
 import { type CodeState, inspectCode } from "../worktree/code-state.ts";
-import { commitAll, defaultMaxUntrackedBytes, isEmptyPlan, planCommit, untrackedSizes } from "../worktree/commit.ts";
+import {
+  commitAll,
+  defaultMaxUntrackedBytes,
+  isEmptyPlan,
+  planCommit,
+  untrackedSizes,
+} from "../worktree/commit.ts";
 import { defaultExcludes } from "../worktree/exclude.ts";
 import { normaliseRemote } from "../worktree/remotes.ts";
 import { checkSave } from "../worktree/safety.ts";
@@ -20,7 +26,7 @@ import { withLock } from "./files.ts";
 import { catalog, type Heads, loadHeads, tombstonesOf } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
 import { describeCommit, type LinkedCommit } from "./links.ts";
-import { publish, type PublishResult } from "./publish.ts";
+import { type PublishResult, publish } from "./publish.ts";
 import { type ChosenRemote, findRemote } from "./remote.ts";
 import { settleReplica } from "./replica.ts";
 import type { Context } from "./repository.ts";
@@ -44,7 +50,13 @@ export type SaveEvent =
   | { readonly step: "changes"; readonly modified: number; readonly created: number }
   | { readonly step: "excluded"; readonly paths: readonly string[] }
   | { readonly step: "committed"; readonly commit: Oid; readonly message: string }
-  | { readonly step: "captured"; readonly session: string; readonly messages: number; readonly fresh: number; readonly sealedBytes: number }
+  | {
+      readonly step: "captured";
+      readonly session: string;
+      readonly messages: number;
+      readonly fresh: number;
+      readonly sealedBytes: number;
+    }
   | { readonly step: "generation"; readonly session: string }
   | { readonly step: "pushing"; readonly remote: string };
 
@@ -76,10 +88,16 @@ const lockPatienceMs = 60_000;
  * Saves the conversation with the code: checks, commit, capture, seal, local refs, one atomic push. After the
  * local refs are written nothing can be lost; what could not be pushed waits in the queue.
  */
-export async function save(context: Context, options: SaveOptions, tell: (event: SaveEvent) => void): Promise<SaveResult> {
+export async function save(
+  context: Context,
+  options: SaveOptions,
+  tell: (event: SaveEvent) => void,
+): Promise<SaveResult> {
   const vault = await openVault(context);
   const place = await openWorkplace(context);
-  return withLock(join(context.cloneDir, "lock"), lockPatienceMs, () => saveLocked(context, vault, place, options, tell));
+  return withLock(join(context.cloneDir, "lock"), lockPatienceMs, () =>
+    saveLocked(context, vault, place, options, tell),
+  );
 }
 
 async function saveLocked(
@@ -101,7 +119,11 @@ async function saveLocked(
     ...(options.allSessions && { all: true }),
   });
   const heads = await loadHeads(context, vault);
-  refuseBuried(heads, chosen.map(({ agent, found }) => `${agent.name}:${found.id}`), options);
+  refuseBuried(
+    heads,
+    chosen.map(({ agent, found }) => `${agent.name}:${found.id}`),
+    options,
+  );
 
   const { state, committed } = options.noCode
     ? { state: before, committed: false }
@@ -125,15 +147,25 @@ async function saveLocked(
     return { sessions, ...remembered, committed, remote, publish: { status: "dry-run" }, devices: 0 };
   }
   const sessions = await store(context, vault, heads, replica, plans, { state, options, remote }, tell);
-  const branch = !options.noCode && state.branch && state.head ? { name: state.branch, commit: state.head } : null;
-  const devices = [...vault.keyring.members.values()].filter((one) => !one.removedAt && one.type !== "recovery").length;
+  const branch =
+    !options.noCode && state.branch && state.head ? { name: state.branch, commit: state.head } : null;
+  const devices = [...vault.keyring.members.values()].filter(
+    (one) => !one.removedAt && one.type !== "recovery",
+  ).length;
   const result = { sessions, ...remembered, committed, remote, devices: devices - 1 };
   if (options.noPush || !remote) return { ...result, publish: { status: "not-pushed" } };
   tell({ step: "pushing", remote: remote.name });
   let outcome = await publish(context, vault, replica, remote, branch);
-  if (outcome.status === "queued" && (outcome.reason === "replica-taken" || outcome.reason === "keyring-moved")) {
+  if (
+    outcome.status === "queued" &&
+    (outcome.reason === "replica-taken" || outcome.reason === "keyring-moved")
+  ) {
     const settled = await settleReplica(context, vault, replica, remote);
-    refuseBuried(settled.heads, plans.map((plan) => plan.key), options);
+    refuseBuried(
+      settled.heads,
+      plans.map((plan) => plan.key),
+      options,
+    );
     outcome = await publish(context, settled.vault, settled.replica, remote, branch);
   }
   return { ...result, publish: outcome };
@@ -144,9 +176,12 @@ function refuseBuried(heads: Heads, keys: readonly string[], options: SaveOption
   const alive = new Map(heads.own?.entries.map((one) => [one.s, one]));
   const buried = keys.find((key) => tombstones.has(key) && !alive.has(key));
   if (!buried || options.force) return;
-  throw new ConvosyncError("session-deleted", Exit.stopped, `session ${buried.replace(/^[^:]*:/, "")} was deleted on purpose`, [
-    "save it all the same: git convosync save --force",
-  ]);
+  throw new ConvosyncError(
+    "session-deleted",
+    Exit.stopped,
+    `session ${buried.replace(/^[^:]*:/, "")} was deleted on purpose`,
+    ["save it all the same: git convosync save --force"],
+  );
 }
 
 async function commitCode(
@@ -183,7 +218,8 @@ async function commitCode(
   return { state: { ...before, head: commit, unborn: false, changes: [] }, committed: true };
 }
 
-const defaultMessage = (context: Context): string => `Save of ${context.world.now().toISOString().slice(0, 16).replace("T", " ")}`;
+const defaultMessage = (context: Context): string =>
+  `Save of ${context.world.now().toISOString().slice(0, 16).replace("T", " ")}`;
 
 /** Writes sessions and index in one step: either all refs move or none does. */
 async function store(
@@ -199,7 +235,8 @@ async function store(
   const local = await context.db.refs(vaultPrefix(vault.ref));
   const link = now.state.head ? await describeCommit(context.git, now.state.head, now.state.branch) : null;
   const tombstones = tombstonesOf(heads.all);
-  const writing: { plan: CapturePlan; dir: string; ref: string; tip: Oid | null; writer: SessionWriter }[] = [];
+  const writing: { plan: CapturePlan; dir: string; ref: string; tip: Oid | null; writer: SessionWriter }[] =
+    [];
   const saved: SavedSession[] = [];
   for (const plan of plans) {
     const own = plan.basis?.replica === replica ? plan.basis.manifest : null;
@@ -222,14 +259,28 @@ async function store(
     put: writing.map(({ writer, plan, dir }) => entryOf(writer.done(), dir, plan, tombstones.get(plan.key))),
     unbury: writing.map(({ plan }) => plan.key),
   });
-  await writeIndex(context, vault, { heads, replica, when, change, commits, refs: writing.map(({ ref, tip }) => ({ ref, from: tip })) });
+  await writeIndex(context, vault, {
+    heads,
+    replica,
+    when,
+    change,
+    commits,
+    refs: writing.map(({ ref, tip }) => ({ ref, from: tip })),
+  });
   for (const { plan, writer } of writing) {
     const { manifest, cursor, sealedBytes } = writer.done();
     await writeCursor(context, plan.key, cursor);
     const summary = summarise(plan, manifest, sealedBytes);
     saved.push(summary);
-    if (plan.streams.some((one) => one.gen > 0 && !one.stored)) tell({ step: "generation", session: plan.found.id });
-    tell({ step: "captured", session: summary.session, messages: summary.messages, fresh: summary.newMessages, sealedBytes });
+    if (plan.streams.some((one) => one.gen > 0 && !one.stored))
+      tell({ step: "generation", session: plan.found.id });
+    tell({
+      step: "captured",
+      session: summary.session,
+      messages: summary.messages,
+      fresh: summary.newMessages,
+      sealedBytes,
+    });
   }
   return saved;
 }
@@ -276,7 +327,13 @@ class SessionWriter {
   }
 }
 
-function buildManifest(vault: OpenVault, replica: string, plan: CapturePlan, result: CaptureResult, moment: Moment): Manifest {
+function buildManifest(
+  vault: OpenVault,
+  replica: string,
+  plan: CapturePlan,
+  result: CaptureResult,
+  moment: Moment,
+): Manifest {
   const { state, options, remote, link, when } = moment;
   const before = plan.basis?.manifest;
   const main = result.streams.filter((one) => one.name === "main").sort((a, b) => b.gen - a.gen)[0]!;

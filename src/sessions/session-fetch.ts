@@ -34,9 +34,12 @@ export async function fetchSession(
   if (missing.length === 0) return found;
   if (!remote) {
     if (found.length > 0) return found;
-    throw new ConvosyncError("session-not-here", Exit.remote, "the conversation is not on this device yet, and the remote cannot be reached", [
-      "try again when it can: git convosync resume",
-    ]);
+    throw new ConvosyncError(
+      "session-not-here",
+      Exit.remote,
+      "the conversation is not on this device yet, and the remote cannot be reached",
+      ["try again when it can: git convosync resume"],
+    );
   }
   await dropIncoming(context, incomingRef(prefix));
   const own = heads.replica ? [`^${prefix}${heads.replica}`] : [];
@@ -48,11 +51,17 @@ export async function fetchSession(
   });
   try {
     if (result.status !== "ok") {
-      throw new ConvosyncError("remote-unreachable", Exit.remote, `cannot fetch the conversation from '${remote.name}'`, [
-        result.status === "unreachable" ? result.text : "the remote does not have it",
-      ]);
+      throw new ConvosyncError(
+        "remote-unreachable",
+        Exit.remote,
+        `cannot fetch the conversation from '${remote.name}'`,
+        [result.status === "unreachable" ? result.text : "the remote does not have it"],
+      );
     }
-    return [...found, ...(await acceptCopies(context, vault, missing, local, await context.db.refs(incomingRef(prefix))))];
+    return [
+      ...found,
+      ...(await acceptCopies(context, vault, missing, local, await context.db.refs(incomingRef(prefix)))),
+    ];
   } finally {
     await dropIncoming(context, incomingRef(prefix));
   }
@@ -71,9 +80,11 @@ async function acceptCopies(
   for (const copy of missing) {
     const commit = served.get(copy.ref);
     if (!commit || !parseRef(copy.ref)) {
-      throw integrityError("session-missing", `the remote's index names a copy of ${copy.entry.s} that it does not have`, [
-        "the device that saved it may still be pushing; try again in a moment",
-      ]);
+      throw integrityError(
+        "session-missing",
+        `the remote's index names a copy of ${copy.entry.s} that it does not have`,
+        ["the device that saved it may still be pushing; try again in a moment"],
+      );
     }
     accepted.push(await readSession(vault, copy.replica, copy.entry, commit));
     updates.push({ ref: copy.ref, to: commit, from: local.get(copy.ref) ?? null });

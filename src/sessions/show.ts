@@ -1,7 +1,7 @@
-import { currentStreams } from "../packing/manifest.ts";
-import { readStream, type StoredSession } from "../domains/reader.ts";
 import { type Places, toLocal } from "../agents/portable-paths.ts";
 import { isAgentName, loadAgent } from "../agents/registry.ts";
+import { readStream, type StoredSession } from "../domains/reader.ts";
+import { currentStreams } from "../packing/manifest.ts";
 import { catalog, findSession, loadHeads } from "./heads.ts";
 import { currentBranch, findRemote } from "./remote.ts";
 import type { Context } from "./repository.ts";
@@ -36,9 +36,11 @@ export async function showSession(context: Context, name: string): Promise<Shown
     stored: longest,
     content: async function* () {
       if (!record) return;
-      for await (const part of readStream(vault, longest, record)) yield places ? toLocal(part, places, "jsonl") : part;
+      for await (const part of readStream(vault, longest, record))
+        yield places ? toLocal(part, places, "jsonl") : part;
     },
   };
 }
 
-const mainBytes = (one: StoredSession): number => currentStreams(one.manifest).find((stream) => stream.name === "main")?.bytes ?? 0;
+const mainBytes = (one: StoredSession): number =>
+  currentStreams(one.manifest).find((stream) => stream.name === "main")?.bytes ?? 0;

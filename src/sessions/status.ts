@@ -1,6 +1,6 @@
+import { loadAgents } from "../agents/registry.ts";
 import type { CodeState } from "../worktree/code-state.ts";
 import { inspectCode } from "../worktree/code-state.ts";
-import { loadAgents } from "../agents/registry.ts";
 import { catalog, loadHeads } from "./heads.ts";
 import { remoteQueue } from "./queue.ts";
 import { type ChosenRemote, findRemote } from "./remote.ts";
@@ -21,7 +21,11 @@ export interface StatusResult {
     readonly savedMessages: number | null;
     readonly savedAt: string | null;
   } | null;
-  readonly queue: { readonly waiting: readonly string[]; readonly since: string | null; readonly reason: string | null };
+  readonly queue: {
+    readonly waiting: readonly string[];
+    readonly since: string | null;
+    readonly reason: string | null;
+  };
   readonly devices: readonly {
     readonly name: string;
     readonly type: string;
@@ -63,7 +67,11 @@ export async function status(context: Context): Promise<StatusResult> {
       savedMessages: saved?.newest.entry.n ?? null,
       savedAt: saved?.newest.entry.u ?? null,
     },
-    queue: { waiting, since: waiting.length > 0 ? (queue?.since ?? null) : null, reason: waiting.length > 0 ? (queue?.reason ?? null) : null },
+    queue: {
+      waiting,
+      since: waiting.length > 0 ? (queue?.since ?? null) : null,
+      reason: waiting.length > 0 ? (queue?.reason ?? null) : null,
+    },
     devices: [...vault.keyring.members.values()]
       .filter((one) => one.type !== "recovery")
       .map((one) => ({

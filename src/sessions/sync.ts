@@ -1,13 +1,13 @@
 import { join } from "node:path";
 import { withLock } from "./files.ts";
 import { catalog, type Heads } from "./heads.ts";
-import { publish, type PublishResult } from "./publish.ts";
+import { type PublishResult, publish } from "./publish.ts";
 import { pendingUpdates, remoteQueue, updateQueue } from "./queue.ts";
 import { type ChosenRemote, currentBranch, fetchHeads, findRemote, noRemote, unreachable } from "./remote.ts";
 import { settleReplica } from "./replica.ts";
 import type { Context } from "./repository.ts";
 import { buryDeleted } from "./tombstones.ts";
-import { openVault, type OpenVault } from "./vault.ts";
+import { type OpenVault, openVault } from "./vault.ts";
 
 export interface SyncResult {
   readonly remote: ChosenRemote;
@@ -33,12 +33,18 @@ export async function sync(context: Context, options: { noCode?: boolean }): Pro
     const waiting = await describePending(context, vault, fetched.heads, remote);
     let replica = fetched.heads.replica;
     let outcome = await publishBranches(context, vault, replica, remote, options);
-    if (outcome.status === "queued" && replica && (outcome.reason === "replica-taken" || outcome.reason === "keyring-moved")) {
+    if (
+      outcome.status === "queued" &&
+      replica &&
+      (outcome.reason === "replica-taken" || outcome.reason === "keyring-moved")
+    ) {
       ({ vault, replica } = await settleReplica(context, vault, replica, remote));
       outcome = await publishBranches(context, vault, replica, remote, options);
     }
     const moved = new Set(fetched.changed);
-    const sessions = catalog(fetched.heads, vault).filter((one) => one.copies.some((copy) => moved.has(copy.replica)));
+    const sessions = catalog(fetched.heads, vault).filter((one) =>
+      one.copies.some((copy) => moved.has(copy.replica)),
+    );
     const done = outcome.status !== "queued";
     return {
       remote,
@@ -62,13 +68,23 @@ async function publishBranches(
   const names = options.noCode ? [] : Object.keys(queue.branches);
   let last: PublishResult = { status: "unchanged" };
   for (const name of names.length > 0 ? names : [null]) {
-    const tip = name && (await context.git.run(["rev-parse", "--verify", "--quiet", `refs/heads/${name}`], { okCodes: [0, 1] }));
+    const tip =
+      name &&
+      (await context.git.run(["rev-parse", "--verify", "--quiet", `refs/heads/${name}`], {
+        okCodes: [0, 1],
+      }));
     if (tip && tip.code !== 0) {
       // The branch is gone here: nothing of it can be sent any more.
       await updateQueue(context, remote.key, (entry) => void delete entry.branches[name]);
       continue;
     }
-    const result = await publish(context, vault, replica, remote, name && tip ? { name, commit: tip.stdout.toString().trim() } : null);
+    const result = await publish(
+      context,
+      vault,
+      replica,
+      remote,
+      name && tip ? { name, commit: tip.stdout.toString().trim() } : null,
+    );
     if (result.status === "queued") return result;
     if (result.status === "pushed") last = result;
   }
@@ -84,7 +100,9 @@ export async function describePending(
 ): Promise<string[]> {
   const queue = await remoteQueue(context, remote.key);
   const pending = await pendingUpdates(context, vault, heads.replica, queue);
-  const byDir = new Map((heads.own?.entries ?? []).map((one) => [one.d, one.s.slice(one.s.indexOf(":") + 1)]));
+  const byDir = new Map(
+    (heads.own?.entries ?? []).map((one) => [one.d, one.s.slice(one.s.indexOf(":") + 1)]),
+  );
   const names = pending.flatMap(({ ref, oid }) => {
     const dir = /\/session\/([^/]+)\//.exec(ref)?.[1];
     if (dir) return [oid ? (byDir.get(dir) ?? dir) : `deletion of ${byDir.get(dir) ?? dir}`];

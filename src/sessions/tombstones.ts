@@ -19,9 +19,13 @@ export async function buryDeleted(context: Context, vault: OpenVault, heads: Hea
   if (tombstones.size === 0) return;
   const alive = new Set(catalog(heads, vault).map((one) => one.newest.entry.d));
   const dead = new Set(
-    heads.all.flatMap((one) => one.entries.filter((entry) => tombstones.has(entry.s) && !alive.has(entry.d)).map((entry) => entry.d)),
+    heads.all.flatMap((one) =>
+      one.entries.filter((entry) => tombstones.has(entry.s) && !alive.has(entry.d)).map((entry) => entry.d),
+    ),
   );
   const local = await context.db.refs(vaultPrefix(vault.ref));
-  const updates = [...local].filter(([ref]) => inDirs(ref, dead)).map(([ref, from]): RefUpdate => ({ ref, from, to: null }));
+  const updates = [...local]
+    .filter(([ref]) => inDirs(ref, dead))
+    .map(([ref, from]): RefUpdate => ({ ref, from, to: null }));
   if (updates.length > 0) await context.db.update(updates);
 }

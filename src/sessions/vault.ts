@@ -1,14 +1,21 @@
+import * as v from "valibot";
 import { type Device, deviceSigner } from "../crypto/device.ts";
 import { fromUtf8, utf8 } from "../crypto/encoding.ts";
-import { type Keyring, type KeyringFiles, loadKeyring, memberKey, openFrom, sealFor } from "../crypto/keyring.ts";
+import {
+  type Keyring,
+  type KeyringFiles,
+  loadKeyring,
+  memberKey,
+  openFrom,
+  sealFor,
+} from "../crypto/keyring.ts";
 import { newReplicaId, vaultRef } from "../crypto/names.ts";
 import { type Signer, signLine, verifyLine } from "../crypto/signed-line.ts";
-import * as v from "valibot";
 import type { Vault } from "../domains/reader.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { fields, limits, parseRecord } from "../packing/manifest.ts";
-import type { Oid } from "../refs/object-database.ts";
 import { formatRef } from "../refs/names.ts";
+import type { Oid } from "../refs/object-database.ts";
 import { nativeCodec } from "./codec.ts";
 import { cloneIdentity, keyringNames, repoState } from "./key-store.ts";
 import { keyringReadme } from "./keyring-readme.ts";
@@ -55,7 +62,12 @@ export async function openVault(context: Context): Promise<OpenVault> {
 }
 
 /** Opens the keyring in `commit` as the keyring of `vault`, against what this device remembers of it. */
-export async function openVaultAt(context: Context, device: Device, vault: string, commit: Oid): Promise<OpenVault> {
+export async function openVaultAt(
+  context: Context,
+  device: Device,
+  vault: string,
+  commit: Oid,
+): Promise<OpenVault> {
   const known = device.vaults.find((one) => one.vault === vault);
   if (!known) throw notSetUp();
   const { files, repoFile } = await readKeyringTree(context, commit);
@@ -77,7 +89,10 @@ export async function openVaultAt(context: Context, device: Device, vault: strin
 
 const keyringFileLimit = 4 << 20;
 
-export async function readKeyringTree(context: Context, commit: Oid): Promise<{ files: KeyringFiles; repoFile: Uint8Array }> {
+export async function readKeyringTree(
+  context: Context,
+  commit: Oid,
+): Promise<{ files: KeyringFiles; repoFile: Uint8Array }> {
   const tree = await context.db.files(commit);
   const read = (name: string): Promise<Uint8Array> => {
     const oid = tree.get(name);
@@ -85,25 +100,40 @@ export async function readKeyringTree(context: Context, commit: Oid): Promise<{ 
     return context.db.read(oid, keyringFileLimit);
   };
   const [genesis, vault, log, recovery] = await Promise.all(keyringNames.map(read));
-  return { files: { genesis: genesis!, vault: vault!, log: log!, recovery: recovery! }, repoFile: await read("repo.age") };
+  return {
+    files: { genesis: genesis!, vault: vault!, log: log!, recovery: recovery! },
+    repoFile: await read("repo.age"),
+  };
 }
 
 /** Seals what identifies the repository, signed, for `repo.age`. */
-export async function sealRepoRecord(keyring: Keyring, signer: Signer, record: RepoRecord): Promise<Uint8Array> {
+export async function sealRepoRecord(
+  keyring: Keyring,
+  signer: Signer,
+  record: RepoRecord,
+): Promise<Uint8Array> {
   const line = await signLine("repo", JSON.stringify(record), signer);
   return (await sealFor(keyring, nativeCodec.pack(utf8(`${line}\n`)))).file;
 }
 
 export async function openRepoRecord(keyring: Keyring, file: Uint8Array): Promise<RepoRecord> {
-  const line = fromUtf8(nativeCodec.unpackWithin(await openFrom(keyring, file), limits.headBytes)).replace(/\n$/, "");
+  const line = fromUtf8(nativeCodec.unpackWithin(await openFrom(keyring, file), limits.headBytes)).replace(
+    /\n$/,
+    "",
+  );
   const { json } = await verifyLine("repo", line, (id) => memberKey(keyring, id));
   const record = parseRecord(repoSchema, "repo", json);
-  if (record.vault !== keyring.vault) throw integrityError("wrong-vault", "the repository's record belongs to another vault");
+  if (record.vault !== keyring.vault)
+    throw integrityError("wrong-vault", "the repository's record belongs to another vault");
   return record;
 }
 
 /** The files of a keyring commit. */
-export function keyringTree(keyring: Keyring, files: KeyringFiles, repoFile: Uint8Array): { path: string; content: Uint8Array }[] {
+export function keyringTree(
+  keyring: Keyring,
+  files: KeyringFiles,
+  repoFile: Uint8Array,
+): { path: string; content: Uint8Array }[] {
   return [
     { path: "README.md", content: utf8(keyringReadme(keyring.vaultRef)) },
     { path: "genesis", content: files.genesis },
@@ -118,18 +148,27 @@ export function keyringTree(keyring: Keyring, files: KeyringFiles, repoFile: Uin
 export async function knownReplica(context: Context, vault: Vault): Promise<string | null> {
   const here = await cloneIdentity(context.repo.commonDir);
   const clones = (await context.keys.state()).repos[vault.repo]?.clones ?? [];
-  return clones.find((one) => one.dev === here.dev && one.ino === here.ino && one.born === here.born)?.replica ?? null;
+  return (
+    clones.find((one) => one.dev === here.dev && one.ino === here.ino && one.born === here.born)?.replica ??
+    null
+  );
 }
 
 /** The replica id of this clone; a clone that has none, or whose id another copy uses, is given a new one. */
-export async function ownReplica(context: Context, vault: Vault, options: { renew?: boolean } = {}): Promise<string> {
+export async function ownReplica(
+  context: Context,
+  vault: Vault,
+  options: { renew?: boolean } = {},
+): Promise<string> {
   const known = await knownReplica(context, vault);
   if (known && !options.renew) return known;
   const here = await cloneIdentity(context.repo.commonDir);
   const replica = newReplicaId();
   await context.keys.update((state) => {
     const repo = repoState(state, vault.repo, vault.keyring.vault);
-    repo.clones = repo.clones.filter((one) => one.dev !== here.dev || one.ino !== here.ino || one.born !== here.born);
+    repo.clones = repo.clones.filter(
+      (one) => one.dev !== here.dev || one.ino !== here.ino || one.born !== here.born,
+    );
     repo.clones.push({ replica, ...here });
   });
   return replica;

@@ -5,8 +5,8 @@ import { fetch } from "../refs/transport.ts";
 import { catalog, loadHeads } from "./heads.ts";
 import { remoteQueue } from "./queue.ts";
 import { currentBranch, dropIncoming, fetchHeads, findRemote } from "./remote.ts";
-import { fetchSession } from "./session-fetch.ts";
 import type { Context } from "./repository.ts";
+import { fetchSession } from "./session-fetch.ts";
 import { openVault } from "./vault.ts";
 
 export interface Problem {
@@ -26,7 +26,11 @@ export interface VerifyResult {
  * Proves everything there is: keyring, heads, manifests, and every segment and file of every replica's copy,
  * fetching what is not here. Reports all problems instead of stopping at the first.
  */
-export async function verify(context: Context, options: { local?: boolean }, tell: (session: string) => void): Promise<VerifyResult> {
+export async function verify(
+  context: Context,
+  options: { local?: boolean },
+  tell: (session: string) => void,
+): Promise<VerifyResult> {
   const problems: Problem[] = [];
   const note = (where: string, error: unknown): void => {
     if (!(error instanceof ConvosyncError)) throw error;
@@ -39,9 +43,12 @@ export async function verify(context: Context, options: { local?: boolean }, tel
     try {
       const fetched = await fetchHeads(context, vault, remote);
       if (fetched.status !== "ok") {
-        throw new ConvosyncError("remote-unreachable", Exit.remote, `cannot reach '${remote.name}': ${fetched.text}`, [
-          "check only what is here: git convosync verify --local",
-        ]);
+        throw new ConvosyncError(
+          "remote-unreachable",
+          Exit.remote,
+          `cannot reach '${remote.name}': ${fetched.text}`,
+          ["check only what is here: git convosync verify --local"],
+        );
       }
       ({ vault, heads } = fetched);
     } catch (error) {
@@ -94,13 +101,18 @@ async function compareRefs(
   const incoming = incomingRef(prefix);
   const result = await fetch(context.git, {
     remote: remote.name,
-    refspecs: [`+${prefix}session/*/${replica}:${incoming}session/*/${replica}`, `+${prefix}head/${replica}*:${incoming}head/${replica}*`],
+    refspecs: [
+      `+${prefix}session/*/${replica}:${incoming}session/*/${replica}`,
+      `+${prefix}head/${replica}*:${incoming}head/${replica}*`,
+    ],
     timeoutMs: 120_000,
     prompt: true,
   });
   if (result.status !== "ok") return;
   try {
-    const served = new Map([...(await context.db.refs(incoming))].map(([ref, oid]) => [outgoingRef(ref), oid]));
+    const served = new Map(
+      [...(await context.db.refs(incoming))].map(([ref, oid]) => [outgoingRef(ref), oid]),
+    );
     for (const [ref, oid] of Object.entries((await remoteQueue(context, remote.key)).confirmed)) {
       const name = parseRef(ref);
       if (!name || !ref.startsWith(prefix) || !("replica" in name) || name.replica !== replica) continue;
@@ -109,11 +121,12 @@ async function compareRefs(
       problems.push({
         code: there ? "remote-moved" : "remote-lost",
         where: ref,
-        message: there ? "the remote shows another version than it confirmed" : "the remote no longer has what it confirmed",
+        message: there
+          ? "the remote shows another version than it confirmed"
+          : "the remote no longer has what it confirmed",
       });
     }
   } finally {
     await dropIncoming(context, incoming);
   }
 }
-

@@ -2,7 +2,7 @@ import { realpath } from "node:fs/promises";
 import type { Agent, FoundSession, Workplace } from "../agents/agent.ts";
 import { loadAgents } from "../agents/registry.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
-import { homeOf, type Context } from "./repository.ts";
+import { type Context, homeOf } from "./repository.ts";
 
 /** Where agents look for the sessions of this repository: its work tree and all linked ones. */
 export async function openWorkplace(context: Context): Promise<Workplace> {
@@ -51,8 +51,12 @@ export async function chooseLocalSessions(
     if (exact.length === 1) return exact;
     if (hits.length === 1) return hits;
     if (hits.length > 1) {
-      throw new ConvosyncError("ambiguous-session", Exit.usage, `'${options.session}' could be ${hits.length} sessions`,
-        hits.slice(0, 5).map(({ found }) => `${found.id}  ${found.title}`));
+      throw new ConvosyncError(
+        "ambiguous-session",
+        Exit.usage,
+        `'${options.session}' could be ${hits.length} sessions`,
+        hits.slice(0, 5).map(({ found }) => `${found.id}  ${found.title}`),
+      );
     }
     throw noConversation(agents, options.session);
   }
@@ -62,14 +66,19 @@ export async function chooseLocalSessions(
 }
 
 /** The session a running agent names, else the newest of all agents; null when no agent has any here. */
-export async function currentSession(place: Workplace, agents: readonly Agent[]): Promise<ChosenSession | null> {
+export async function currentSession(
+  place: Workplace,
+  agents: readonly Agent[],
+): Promise<ChosenSession | null> {
   const found: (ChosenSession & { how: string })[] = [];
   for (const agent of agents) {
     const current = await agent.current(place);
     if (current) found.push({ agent, found: current.session, how: current.how });
   }
   const rank = (how: string): number => ["environment", "live", "newest"].indexOf(how);
-  found.sort((a, b) => rank(a.how) - rank(b.how) || b.found.updatedAt.getTime() - a.found.updatedAt.getTime());
+  found.sort(
+    (a, b) => rank(a.how) - rank(b.how) || b.found.updatedAt.getTime() - a.found.updatedAt.getTime(),
+  );
   return found[0] ?? null;
 }
 
@@ -79,6 +88,9 @@ function noConversation(agents: readonly Agent[], wanted: string | undefined): C
     "no-conversation",
     Exit.failed,
     `${what} of ${agents.map((one) => one.title).join(", ")} belongs to this work tree`,
-    ["start one here first, or run this where the agent was started", "nothing was committed; for the code alone use git itself"],
+    [
+      "start one here first, or run this where the agent was started",
+      "nothing was committed; for the code alone use git itself",
+    ],
   );
 }

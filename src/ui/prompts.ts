@@ -12,12 +12,16 @@ export interface Question {
 }
 
 function needAnswer(question: Question): ConvosyncError {
-  return new ConvosyncError("answer-needed", Exit.stopped, `${question.message} (there is no terminal to ask on)`, [
-    `answer with ${question.flag}`,
-  ]);
+  return new ConvosyncError(
+    "answer-needed",
+    Exit.stopped,
+    `${question.message} (there is no terminal to ask on)`,
+    [`answer with ${question.flag}`],
+  );
 }
 
-const cancelled = (): ConvosyncError => new ConvosyncError("cancelled", Exit.cancelled, "cancelled; nothing was changed");
+const cancelled = (): ConvosyncError =>
+  new ConvosyncError("cancelled", Exit.cancelled, "cancelled; nothing was changed");
 
 async function ask<T>(
   terminal: Terminal,
@@ -45,5 +49,7 @@ export function text(terminal: Terminal, question: Question, initialValue: strin
 
 /** Asks for a secret; what is typed is not shown. */
 export function secret(terminal: Terminal, question: Question): Promise<string> {
-  return ask<string>(terminal, question, (clack, output) => clack.password({ message: question.message, output }));
+  return ask<string>(terminal, question, (clack, output) =>
+    clack.password({ message: question.message, output }),
+  );
 }

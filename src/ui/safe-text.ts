@@ -4,6 +4,7 @@ import { stripVTControlCharacters } from "node:util";
 export type SafeText = string & { readonly safe: unique symbol };
 
 const invisible =
+  // biome-ignore lint/suspicious/noMisleadingCharacterClass: the combining characters are meant one by one.
   /[\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc]|[\u{e0000}-\u{e0fff}]|\p{Surrogate}/gu;
 
 /**
@@ -11,7 +12,9 @@ const invisible =
  * graphemes of at most 8 code points each. What could steer a terminal or hide itself becomes `·`.
  */
 export function safeText(raw: string, width = 200): SafeText {
-  const plain = stripVTControlCharacters(raw.slice(0, 4096)).normalize("NFC").replace(/[\t\r\n]+/g, " ");
+  const plain = stripVTControlCharacters(raw.slice(0, 4096))
+    .normalize("NFC")
+    .replace(/[\t\r\n]+/g, " ");
   const shown = plain.replace(invisible, "·").replace(/\s+/g, " ").trim();
   if (shown.length <= width) return shown as SafeText;
   let cut = "";

@@ -44,7 +44,8 @@ export class Terminal {
     this.#quiet = options.quiet === true;
     this.#debug = options.debug === true || isSet(env["CONVOSYNC_DEBUG"]);
     this.#colour = wantsColour(streams, env);
-    this.#unicode = env["TERM"] !== "linux" && !/^(C|POSIX)$/.test(env["LC_ALL"] ?? env["LC_CTYPE"] ?? env["LANG"] ?? "");
+    this.#unicode =
+      env["TERM"] !== "linux" && !/^(C|POSIX)$/.test(env["LC_ALL"] ?? env["LC_CTYPE"] ?? env["LANG"] ?? "");
     this.interactive =
       streams.stdin.isTTY === true &&
       streams.stderr.isTTY === true &&
@@ -101,12 +102,17 @@ export class Terminal {
   fail(error: ConvosyncError): void {
     if (this.json) {
       const { code, message, hints, exit } = error;
-      this.streams.stdout.write(`${JSON.stringify({ convosync: 1, error: { code, message, hints, exit } })}\n`);
+      this.streams.stdout.write(
+        `${JSON.stringify({ convosync: 1, error: { code, message, hints, exit } })}\n`,
+      );
     } else {
       this.streams.stderr.write(`${this.style("red", "error:")} ${safeText(error.message, 1000)}\n`);
       for (const hint of error.hints) this.hint(safeText(hint, 1000));
     }
-    if (this.#debug) this.streams.stderr.write(`${error.stack ?? ""}\n${error.cause ? `caused by: ${String(error.cause)}\n` : ""}`);
+    if (this.#debug)
+      this.streams.stderr.write(
+        `${error.stack ?? ""}\n${error.cause ? `caused by: ${String(error.cause)}\n` : ""}`,
+      );
   }
 
   #note(text: string): void {

@@ -12,7 +12,10 @@ export function relativeTime(then: Date, now: Date): string {
   const seconds = (then.getTime() - now.getTime()) / 1000;
   const unit = units.find(([, size]) => Math.abs(seconds) >= size);
   if (!unit) return "just now";
-  return new Intl.RelativeTimeFormat("en", { numeric: "auto" }).format(Math.round(seconds / unit[1]), unit[0]);
+  return new Intl.RelativeTimeFormat("en", { numeric: "auto" }).format(
+    Math.round(seconds / unit[1]),
+    unit[0],
+  );
 }
 
 /** "3.7 MB": decimal units, as disks and hosts count. */

@@ -17,12 +17,14 @@ export function renderLine(line: string, style: Style): string {
   if (record?.["isMeta"] === true) return "";
   const message = record?.["message"];
   const content = isObject(message) ? message["content"] : undefined;
-  const blocks = typeof content === "string" ? [{ type: "text", text: content }] : Array.isArray(content) ? content : [];
+  const blocks =
+    typeof content === "string" ? [{ type: "text", text: content }] : Array.isArray(content) ? content : [];
   const parts = blocks.filter(isObject).map((block) => renderBlock(block, style));
   const body = parts.filter((part) => part !== "").join("\n");
   if (body === "") return "";
   const spoken = blocks.some((block) => isObject(block) && block["type"] === "text");
-  const who = type === "user" ? (spoken ? style("green", "You") : "") : spoken ? style("yellow", "Agent") : "";
+  const who =
+    type === "user" ? (spoken ? style("green", "You") : "") : spoken ? style("yellow", "Agent") : "";
   return `${who === "" ? "" : `${who}\n`}${body}\n\n`;
 }
 
@@ -33,7 +35,10 @@ function renderBlock(block: Record<string, unknown>, style: Style): string {
     case "tool_use": {
       const input = isObject(block["input"]) ? block["input"] : {};
       const first = Object.values(input).find((value) => typeof value === "string");
-      return style("dim", `  [${safeText(String(block["name"] ?? "tool"), 40)}] ${safeText(String(first ?? ""), 100)}`);
+      return style(
+        "dim",
+        `  [${safeText(String(block["name"] ?? "tool"), 40)}] ${safeText(String(first ?? ""), 100)}`,
+      );
     }
     case "tool_result":
       return style("dim", folded(textOf(block["content"])));
@@ -54,7 +59,9 @@ function folded(text: string): string {
 function textOf(content: unknown): string {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) return "";
-  return content.map((one) => (isObject(one) && typeof one["text"] === "string" ? one["text"] : "")).join("\n");
+  return content
+    .map((one) => (isObject(one) && typeof one["text"] === "string" ? one["text"] : ""))
+    .join("\n");
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -1,0 +1,17 @@
+import type { World } from "./sessions/repository.ts";
+import type { Streams, Terminal } from "./ui/terminal.ts";
+
+declare const __VERSION__: string | undefined;
+/** Set by the build. */
+export const version = typeof __VERSION__ === "string" ? __VERSION__ : "0.0.0-source";
+
+/** The whole world a command sees. */
+export interface CommandWorld extends World {
+  readonly streams: Streams;
+}
+
+/** What every command is given. */
+export interface Invocation {
+  readonly world: CommandWorld;
+  readonly terminal: Terminal;
+}

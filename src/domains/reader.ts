@@ -4,10 +4,17 @@ import { lineHash, verifyLine } from "../crypto/signed-line.ts";
 import { integrityError } from "../errors.ts";
 import {
   type FileRecord,
+  type Frozen,
   filePath,
+  frozenBy,
+  joinManifest,
   limits,
   type Manifest,
+  type ManifestPage,
+  manifestPagePath,
+  type PageRef,
   parseManifest,
+  parseManifestPage,
   type Segment,
   type StreamRecord,
   segmentPath,
@@ -209,7 +216,10 @@ export function nameOf(keyring: Keyring, device: string): string {
 export interface StoredSession {
   readonly replica: string;
   readonly commit: Oid;
+  /** Whole: with the records of its pages. */
   readonly manifest: Manifest;
+  /** What of it stands in pages. */
+  readonly frozen: Frozen;
   readonly files: ReadonlyMap<string, Oid>;
 }
 
@@ -226,16 +236,29 @@ export async function readSession(
     throw integrityError("manifest-mismatch", `session ${entry.s} is not the one its index names`);
   }
   const body = vault.codec.unpackWithin(await openFrom(vault.keyring, sealed), limits.manifestBytes);
-  const manifest = parseManifest(fromUtf8(body));
+  const open = parseManifest(fromUtf8(body));
   if (
-    manifest.vault !== vault.keyring.vault ||
-    manifest.repo !== vault.repo ||
-    manifest.replica !== replica ||
-    `${manifest.agent}:${manifest.session}` !== entry.s
+    open.vault !== vault.keyring.vault ||
+    open.repo !== vault.repo ||
+    open.replica !== replica ||
+    `${open.agent}:${open.session}` !== entry.s
   ) {
     throw integrityError("wrong-manifest", `session ${entry.s} carries the manifest of another`);
   }
-  return { replica, commit, manifest, files };
+  const pages = await Promise.all(open.pages.map((ref) => readManifestPage(vault, files, ref)));
+  return { replica, commit, manifest: joinManifest(open, pages), frozen: frozenBy(open, pages), files };
+}
+
+async function readManifestPage(
+  vault: Vault,
+  files: ReadonlyMap<string, Oid>,
+  { n, m, epoch }: PageRef,
+): Promise<ManifestPage> {
+  const sealed = await readFile(vault, files, manifestPagePath(n), sealedLimit(limits.manifestBytes));
+  if ((await hashOf(sealed)) !== m)
+    throw integrityError("wrong-page", "a page of a manifest is not the one it names");
+  const body = vault.codec.unpackWithin(await openFrom(vault.keyring, sealed, epoch), limits.manifestBytes);
+  return parseManifestPage(fromUtf8(body), n);
 }
 
 /** The raw bytes of one segment, proved at every layer. Exit 6. */

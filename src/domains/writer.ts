@@ -1,7 +1,15 @@
 import { utf8 } from "../crypto/encoding.ts";
 import { sealFor } from "../crypto/keyring.ts";
 import { type Signer, signLine } from "../crypto/signed-line.ts";
-import type { Manifest } from "../packing/manifest.ts";
+import {
+  type Manifest,
+  type ManifestPage,
+  manifestPagePath,
+  nothingFrozen,
+  splitManifest,
+  stillFrozen,
+} from "../packing/manifest.ts";
+import type { NewFile } from "../refs/object-database.ts";
 import {
   type Entry,
   type Head,
@@ -13,7 +21,7 @@ import {
   pageSize,
   tombstoneDays,
 } from "./head.ts";
-import { hashOf, markOf, type ReplicaHead, type Vault } from "./reader.ts";
+import { hashOf, markOf, type ReplicaHead, type StoredSession, type Vault } from "./reader.ts";
 
 /** What changes in the index of this replica. */
 export interface HeadChange {
@@ -131,18 +139,36 @@ export async function sealHead(
   return { head: signed, line, files };
 }
 
-/** Seals a manifest; `m` is what the head's entry binds. */
+/**
+ * Seals a whole manifest that continues `basis`: the files to put into the session's tree besides its segments
+ * (pages of the basis by their oid), and `m`, what the head's entry binds.
+ */
 export async function sealManifest(
   vault: Vault,
   manifest: Manifest,
-): Promise<{ file: Uint8Array; m: string }> {
-  const { file } = await sealRecord(vault, manifest);
-  return { file, m: await hashOf(file) };
+  basis: StoredSession | null,
+): Promise<{ files: NewFile[]; m: string; sealedBytes: number }> {
+  const frozen = basis && stillFrozen(basis.frozen, basis.manifest, manifest) ? basis.frozen : nothingFrozen;
+  const { open, page } = splitManifest(manifest, frozen);
+  const files = frozen.pages.map(({ n }): NewFile => {
+    const path = manifestPagePath(n);
+    return { path, content: basis!.files.get(path)! };
+  });
+  let sealedBytes = 0;
+  if (page) {
+    const { file, epoch } = await sealRecord(vault, page);
+    files.push({ path: manifestPagePath(page.n), content: file });
+    open.pages.push({ n: page.n, m: await hashOf(file), epoch });
+    sealedBytes += file.length;
+  }
+  const { file } = await sealRecord(vault, open);
+  files.push({ path: "manifest.age", content: file });
+  return { files, m: await hashOf(file), sealedBytes: sealedBytes + file.length };
 }
 
 async function sealRecord(
   vault: Vault,
-  record: Manifest | Page,
+  record: Manifest | ManifestPage | Page,
 ): Promise<{ file: Uint8Array; epoch: number }> {
   return sealFor(vault.keyring, vault.codec.pack(utf8(JSON.stringify(record))));
 }

@@ -16,6 +16,7 @@ export const limits = {
   segments: 10_000,
   files: 10_000,
   snapshots: 100_000,
+  pages: 10_000,
   manifestBytes: 4 << 20,
   headBytes: 1 << 20,
 } as const;
@@ -96,6 +97,9 @@ const link = v.looseObject({
   rewritten: v.array(commitName),
 });
 
+/** A sealed page of records that no longer change; bound by its hash. */
+const pageRef = v.looseObject({ n: count, m: hash, epoch: v.pipe(count, v.minValue(1)) });
+
 export const manifestSchema = v.looseObject({
   v: v.literal(1),
   type: v.literal("manifest"),
@@ -117,8 +121,21 @@ export const manifestSchema = v.looseObject({
     origin: v.nullable(text),
     roots: v.array(commitName),
   }),
+  /** Where the older segments, snapshots and links stand. */
+  pages: v.pipe(v.array(pageRef), v.maxLength(limits.pages)),
 });
 
+const manifestPageSchema = v.looseObject({
+  v: v.literal(1),
+  type: v.literal("manifest-page"),
+  n: count,
+  streams: v.array(v.looseObject({ name, gen: count, segments: v.array(segment) })),
+  snapshots: v.array(snapshot),
+  links: v.array(link),
+});
+
+export type PageRef = v.InferOutput<typeof pageRef>;
+export type ManifestPage = v.InferOutput<typeof manifestPageSchema>;
 export type Segment = v.InferOutput<typeof segment>;
 export type StreamRecord = v.InferOutput<typeof stream>;
 export type FileRecord = v.InferOutput<typeof file>;
@@ -155,9 +172,37 @@ export function parseRecord<S extends v.GenericSchema>(
   return parsed.output;
 }
 
-/** Parses a manifest and checks what its schema cannot: contiguous segments, sums, unique indexes. Exit 6. */
-export function parseManifest(json: string): Manifest {
-  const manifest = parseRecord(manifestSchema, "manifest", json);
+/** Parses a manifest as sealed: without the records of its pages. Exit 6. */
+export const parseManifest = (json: string): Manifest => parseRecord(manifestSchema, "manifest", json);
+
+export function parseManifestPage(json: string, n: number): ManifestPage {
+  const page = parseRecord(manifestPageSchema, "manifest-page", json);
+  if (page.n !== n) throw integrityError("damaged-manifest", "a page of a manifest is not the one it names");
+  return page;
+}
+
+/**
+ * Puts the records of the pages back in front of the manifest's own, and checks what a schema cannot:
+ * contiguous segments, sums, unique indexes. Exit 6.
+ */
+export function joinManifest(manifest: Manifest, pages: readonly ManifestPage[]): Manifest {
+  const streams = manifest.streams.map((one): StreamRecord => {
+    const older = pages.flatMap((page) =>
+      page.streams.filter(({ name, gen }) => name === one.name && gen === one.gen),
+    );
+    return { ...one, segments: [...older.flatMap((part) => part.segments), ...one.segments] };
+  });
+  const joined: Manifest = {
+    ...manifest,
+    streams,
+    snapshots: [...pages.flatMap((page) => page.snapshots), ...manifest.snapshots],
+    links: [...pages.flatMap((page) => page.links), ...manifest.links],
+  };
+  checkStreams(joined);
+  return joined;
+}
+
+function checkStreams(manifest: Manifest): void {
   const seen = new Set<number>();
   let total = 0;
   for (const { name: streamName, segments, bytes, lines } of manifest.streams) {
@@ -182,7 +227,91 @@ export function parseManifest(json: string): Manifest {
   if (total > limits.sessionBytes) {
     throw integrityError("session-too-large", `the session is larger than ${limits.sessionBytes >> 20} MiB`);
   }
-  return manifest;
+}
+
+/** What of a manifest stands in pages already, counted from the front of each list. */
+export interface Frozen {
+  readonly pages: readonly PageRef[];
+  /** By `<generation> <stream>`. */
+  readonly segments: ReadonlyMap<string, number>;
+  readonly snapshots: number;
+  readonly links: number;
+}
+
+export const nothingFrozen: Frozen = { pages: [], segments: new Map(), snapshots: 0, links: 0 };
+
+const streamKey = (one: { readonly name: string; readonly gen: number }): string => `${one.gen} ${one.name}`;
+
+export function frozenBy(manifest: Manifest, pages: readonly ManifestPage[]): Frozen {
+  const segments = new Map<string, number>();
+  for (const one of pages.flatMap((page) => page.streams)) {
+    segments.set(streamKey(one), (segments.get(streamKey(one)) ?? 0) + one.segments.length);
+  }
+  const sum = (count: (page: ManifestPage) => number): number =>
+    pages.reduce((all, page) => all + count(page), 0);
+  return {
+    pages: manifest.pages,
+    segments,
+    snapshots: sum((page) => page.snapshots.length),
+    links: sum((page) => page.links.length),
+  };
+}
+
+/** So many records may stand in the manifest itself; then all but the newest move into a page. */
+const openRecords = 24;
+const keptRecords = 8;
+
+/**
+ * Splits a whole manifest for sealing: records that stand in pages stay there, and when too many have gathered
+ * since, the older ones make a new page. So a save uploads a few kilobytes of manifest whether it is the tenth or
+ * the thousandth. `frozen` must describe a prefix of every list of `manifest`.
+ */
+export function splitManifest(
+  manifest: Manifest,
+  frozen: Frozen,
+): { open: Manifest; page: ManifestPage | null } {
+  const rest = <T>(list: readonly T[], done: number): readonly T[] => list.slice(done);
+  const snapshots = rest(manifest.snapshots, frozen.snapshots);
+  const links = rest(manifest.links, frozen.links);
+  const streams = manifest.streams.map((one) => ({
+    one,
+    segments: rest(one.segments, frozen.segments.get(streamKey(one)) ?? 0),
+  }));
+  const most = Math.max(snapshots.length, links.length, ...streams.map((part) => part.segments.length));
+  const move = most > openRecords;
+  const [older, newer] = [
+    <T>(list: readonly T[]): T[] => (move ? list.slice(0, Math.max(0, list.length - keptRecords)) : []),
+    <T>(list: readonly T[]): T[] => (move ? list.slice(Math.max(0, list.length - keptRecords)) : [...list]),
+  ];
+  const open: Manifest = {
+    ...manifest,
+    streams: streams.map(({ one, segments }) => ({ ...one, segments: newer(segments) })),
+    snapshots: newer(snapshots),
+    links: newer(links),
+    pages: [...frozen.pages],
+  };
+  if (!move) return { open, page: null };
+  const page: ManifestPage = {
+    v: 1,
+    type: "manifest-page",
+    n: (frozen.pages.at(-1)?.n ?? -1) + 1,
+    streams: streams
+      .map(({ one, segments }) => ({ name: one.name, gen: one.gen, segments: older(segments) }))
+      .filter(({ segments }) => segments.length > 0),
+    snapshots: older(snapshots),
+    links: older(links),
+  };
+  return { open, page };
+}
+
+/** Whether `frozen` still describes a prefix of the manifest's lists; false after a stream was dropped or repacked. */
+export function stillFrozen(frozen: Frozen, before: Manifest, now: Manifest): boolean {
+  const streams = new Map(now.streams.map((one) => [streamKey(one), one.segments]));
+  return before.streams.every((one) => {
+    const done = frozen.segments.get(streamKey(one)) ?? 0;
+    const segments = streams.get(streamKey(one));
+    return done === 0 || one.segments.slice(0, done).every((part, at) => segments?.[at]?.ct === part.ct);
+  });
 }
 
 /** The streams as they stand: of each name the highest generation. */
@@ -203,6 +332,12 @@ export function mainStream(manifest: Manifest): StreamRecord | undefined {
 export function segmentPath(i: number): string {
   const two = (n: number): string => String(n).padStart(2, "0");
   return `segment/${two(Math.floor(i / 64))}/${two(i % 64)}.age`;
+}
+
+/** Where a page of the manifest lies. */
+export function manifestPagePath(n: number): string {
+  const two = (part: number): string => String(part).padStart(2, "0");
+  return `page/${two(Math.floor(n / 64))}/${two(n % 64)}.age`;
 }
 
 /** Where a sealed file lies, named by the hash of its ciphertext in hex, which tells the remote nothing new. */

@@ -55,7 +55,7 @@ const depth = +(process.env.DEPTH ?? 32);
 const GOOD = +(process.env.GOOD ?? 32), GD = +(process.env.GD ?? 4);
 const BACK = +(process.env.BACK??0);
 const LL = +(process.env.LL ?? 16), LD = +(process.env.LD ?? 6);
-const headBits = 17;
+const headBits = +(process.env.HB ?? 17);
 
 /**
  * Divides the target into steps so that they cost least: a shortest path through the positions, each step an
@@ -64,8 +64,8 @@ const headBits = 17;
  */
 export function parse(input: ParseInput): Step[] {
   const { window, first, origin, far } = input;
-  const strings = new Strings(window, stringLength);
-  const longStrings = new Strings(window, LL);
+  const strings = new Strings(window, stringLength, first - +(process.env.SR ?? 1<<20));
+  const longStrings = new Strings(window, LL, 0);
   const steps: Step[] = [];
   // The best way to reach each position of the chunk: its cost, the position it comes from, and what the step is.
   const cost = new Int32Array(chunkLength + 1);
@@ -235,10 +235,13 @@ class Strings {
   #inserted = 0;
 
   readonly #stringLength: number;
+  readonly #view: DataView;
 
-  constructor(window: Uint8Array, stringLength: number) {
+  constructor(window: Uint8Array, stringLength: number, from: number) {
     this.#stringLength = stringLength;
     this.#window = window;
+    this.#view = new DataView(window.buffer, window.byteOffset, window.length);
+    this.#inserted = Math.max(0, from);
     this.#previous = new Int32Array(window.length);
   }
 
@@ -262,11 +265,9 @@ class Strings {
   }
 
   #slot(at: number): number {
-    const w = this.#window;
-    const end = at + this.#stringLength;
-    let hash = w[end - 1]!;
-    for (let i = at; i + 4 <= end; i += 4) {
-      hash = Math.imul(hash ^ (w[i]! | (w[i + 1]! << 8) | (w[i + 2]! << 16) | (w[i + 3]! << 24)), 0x9e3779b1);
+    let hash = this.#stringLength === 5 ? this.#window[at + 4]! : 0;
+    for (let i = at, end = at + this.#stringLength; i + 4 <= end; i += 4) {
+      hash = Math.imul(hash ^ this.#view.getInt32(i, true), 0x9e3779b1);
       hash ^= hash >>> 15;
     }
     return Math.imul(hash, 0x85ebca6b) >>> (32 - headBits);

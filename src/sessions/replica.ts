@@ -2,7 +2,7 @@ import type { Entry } from "../domains/head.ts";
 import { readSession } from "../domains/reader.ts";
 import { sealManifest } from "../domains/writer.ts";
 import { formatRef, incomingRef, outgoingRef, vaultPrefix } from "../refs/names.ts";
-import type { NewCommit, NewFile, RefUpdate } from "../refs/object-database.ts";
+import type { NewCommit, RefUpdate } from "../refs/object-database.ts";
 import { fetch } from "../refs/transport.ts";
 import { type Heads, loadHeads } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
@@ -88,14 +88,16 @@ async function renewReplica(context: Context, vault: OpenVault, old: string): Pr
     const tip = local.get(oldRef);
     if (!tip) continue;
     const stored = await readSession(vault, old, entry, tip);
-    const { file, m } = await sealManifest(vault, { ...stored.manifest, replica });
-    const files = [...stored.files].map(
-      ([path, oid]): NewFile => ({ path, content: path === "manifest.age" ? file : oid }),
-    );
+    const sealed = await sealManifest(vault, { ...stored.manifest, replica }, stored);
+    const anew = new Set(sealed.files.map(({ path }) => path));
+    const kept = [...stored.files]
+      .filter(([path]) => !anew.has(path))
+      .map(([path, content]) => ({ path, content }));
+    const files = [...kept, ...sealed.files];
     commits.push({ parents: [tip], files, when });
     refs.push({ ref: formatRef({ kind: "session", vault: vault.ref, dir: entry.d, replica }), from: null });
     updates.push({ ref: oldRef, from: tip, to: null });
-    entries.push({ ...entry, m });
+    entries.push({ ...entry, m: sealed.m });
   }
   const oldHead = formatRef({ kind: "head", vault: vault.ref, replica: old });
   if (heads.own) updates.push({ ref: oldHead, from: heads.own.commit, to: null });

@@ -22,6 +22,11 @@ export interface Context {
   readonly settings: Settings;
   /** Where this clone keeps its queue, cursors and locks: inside the common git directory, never pushed. */
   readonly cloneDir: string;
+  /**
+   * Where what holds conversations in the clear is kept (backups of replaced transcripts): in the user's state
+   * directory, because a repository's folder is copied and handed on.
+   */
+  readonly stateDir: string;
   close(): Promise<void>;
 }
 
@@ -58,6 +63,7 @@ export async function openRepository(world: World): Promise<Context> {
     keys: new KeyStore(world.env),
     settings,
     cloneDir: join(repo.commonDir, "convosync"),
+    stateDir: stateDirectory(world.env),
     close: () => db.close(),
   };
 }
@@ -74,4 +80,9 @@ export async function withRepository<T>(world: World, work: (context: Context) =
 
 export function homeOf(env: NodeJS.ProcessEnv): string {
   return env["HOME"] || env["USERPROFILE"] || homedir();
+}
+
+function stateDirectory(env: NodeJS.ProcessEnv): string {
+  if (process.platform === "win32" && env["LOCALAPPDATA"]) return join(env["LOCALAPPDATA"], "convosync");
+  return join(env["XDG_STATE_HOME"] || join(homeOf(env), ".local", "state"), "convosync");
 }

@@ -114,7 +114,7 @@ async function resumeLocked(
       return { ...result, restored: restore.paths, workingDirectory: cwd, dryRun: true };
     }
     await bringCode(context, plan, tell);
-    for (const path of await restore.commit(join(context.cloneDir, "backup", session.id)))
+    for (const path of await restore.commit(join(context.stateDir, "backup", session.id)))
       tell({ step: "kept-backup", path });
     await writeCursor(context, session.key, restore.cursor);
     tell({ step: "restored", messages: result.messages, fresh: restore.fresh, files: restore.paths.length });

@@ -316,9 +316,14 @@ class SessionWriter {
       yield one;
     }
     const manifest = buildManifest(this.#vault, this.#replica, this.#plan, result, this.#moment);
-    const { file, m } = await sealManifest(this.#vault, manifest);
-    this.#done = { manifest, m, cursor: result.cursor, sealedBytes: sealedBytes + file.length };
-    yield { path: "manifest.age", content: file };
+    const sealed = await sealManifest(this.#vault, manifest, this.#plan.basis);
+    this.#done = {
+      manifest,
+      m: sealed.m,
+      cursor: result.cursor,
+      sealedBytes: sealedBytes + sealed.sealedBytes,
+    };
+    yield* sealed.files;
   }
 
   done(): { manifest: Manifest; m: string; cursor: Cursor; sealedBytes: number } {
@@ -366,6 +371,7 @@ function buildManifest(
     streams: result.streams,
     files: result.files,
     snapshots: [...snapshots, snapshot],
+    pages: [],
     links: moved ? [...links, { upto: main.lines, ...link }] : links,
     meta: {
       cwd: portable(plan.found.cwd),

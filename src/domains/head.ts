@@ -44,7 +44,7 @@ const entry = v.looseObject({
   back: v.optional(fields.time),
 });
 
-const headSchema = v.looseObject({
+export const headSchema = v.looseObject({
   v: v.literal(1),
   type: v.literal("head"),
   vault: fields.id16,
@@ -70,7 +70,7 @@ const headSchema = v.looseObject({
   domains: v.record(v.string(), fields.hash),
 });
 
-const pageSchema = v.looseObject({
+export const pageSchema = v.looseObject({
   v: v.literal(1),
   type: v.literal("page"),
   n: fields.count,

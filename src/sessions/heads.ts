@@ -1,7 +1,8 @@
 import { buried, type Entry } from "../domains/head.ts";
-import { acceptHeads, type Marks, nameOf, type ReplicaHead, readHead } from "../domains/reader.ts";
+import { acceptHeads, type Marks, nameOf, type ReplicaHead } from "../domains/reader.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { formatRef, parseRef, vaultPrefix } from "../refs/names.ts";
+import { readHeadOnce } from "./head-cache.ts";
 import type { Context } from "./repository.ts";
 import { knownReplica, type OpenVault } from "./vault.ts";
 
@@ -20,7 +21,7 @@ export async function loadHeads(context: Context, vault: OpenVault): Promise<Hea
   const all: ReplicaHead[] = [];
   for (const [ref, commit] of refs) {
     const name = parseRef(ref);
-    if (name?.kind === "head") all.push(await readHead(vault, name.replica, commit));
+    if (name?.kind === "head") all.push(await readHeadOnce(context, vault, name.replica, commit));
   }
   const marks = (await context.keys.state()).repos[vault.repo]?.heads ?? {};
   // Locally a replica may be missing (a fresh clone has fetched nothing yet); the remote must show it.
@@ -65,7 +66,7 @@ export interface CatalogEntry {
 }
 
 /** Every session that no replica has buried, the most recently active first. */
-export function catalog(heads: Heads, vault: OpenVault): CatalogEntry[] {
+export function catalog(heads: Heads, vault: { readonly ref: string }): CatalogEntry[] {
   const tombstones = tombstonesOf(heads.all);
   const groups = new Map<string, Copy[]>();
   for (const one of heads.all) {

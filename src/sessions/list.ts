@@ -1,4 +1,5 @@
-import { catalog, deviceName, loadHeads } from "./heads.ts";
+import { catalog } from "./heads.ts";
+import { type Overview, openOverview, overviewOf } from "./overview.ts";
 import { currentBranch, fetchHeads, findRemote } from "./remote.ts";
 import type { Context } from "./repository.ts";
 import { openVault } from "./vault.ts";
@@ -31,23 +32,15 @@ export async function listSessions(
   context: Context,
   options: ListOptions,
 ): Promise<{ sessions: ListedSession[]; offline: string | null }> {
-  let vault = await openVault(context);
-  let offline: string | null = null;
-  let heads: Awaited<ReturnType<typeof loadHeads>>;
-  const remote = options.fetch ? await findRemote(context, await currentBranch(context)) : null;
-  if (remote) {
-    const fetched = await fetchHeads(context, vault, remote);
-    ({ vault, heads } = fetched);
-    if (fetched.status !== "ok") offline = fetched.text;
-  } else heads = await loadHeads(context, vault);
-  const sessions = catalog(heads, vault).map(
+  const { overview, offline } = await look(context, options.fetch === true);
+  const sessions = catalog(overview.heads, overview).map(
     ({ id, agent, newest: { entry, device } }): ListedSession => ({
       id,
       agent,
       title: entry.t,
       message: entry.msg,
-      device: deviceName(vault, device),
-      deviceType: vault.keyring.members.get(device)?.type ?? "desktop",
+      device: overview.members.get(device)?.name ?? device.slice(0, 8),
+      deviceType: overview.members.get(device)?.type ?? "desktop",
       branch: entry.br,
       commit: entry.c,
       messages: entry.n,
@@ -68,4 +61,15 @@ export async function listSessions(
           `${one.title}\n${one.message}\n${one.branch ?? ""}\n${one.id}`.toLowerCase().includes(needle)),
     ),
   };
+}
+
+async function look(
+  context: Context,
+  fresh: boolean,
+): Promise<{ overview: Overview; offline: string | null }> {
+  const remote = fresh ? await findRemote(context, await currentBranch(context)) : null;
+  if (!remote) return { overview: await openOverview(context), offline: null };
+  const fetched = await fetchHeads(context, await openVault(context), remote);
+  const overview = await overviewOf(context, fetched.vault, fetched.heads);
+  return { overview, offline: fetched.status === "ok" ? null : fetched.text };
 }

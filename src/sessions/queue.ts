@@ -4,7 +4,6 @@ import { formatRef, parseRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { readCache, withLock, writeAtomic } from "./files.ts";
 import type { Context } from "./repository.ts";
-import type { OpenVault } from "./vault.ts";
 
 /**
  * What has still to reach a remote. It is not a list that could be lost: it is the difference between this
@@ -81,7 +80,7 @@ export interface PendingUpdate {
 /** Everything of this replica that the remote has not confirmed. */
 export async function pendingUpdates(
   context: Context,
-  vault: OpenVault,
+  vault: { readonly ref: string },
   replica: string | null,
   queue: RemoteQueue,
 ): Promise<PendingUpdate[]> {
@@ -98,4 +97,5 @@ export async function pendingUpdates(
   return updates;
 }
 
-export const keyringRef = (vault: OpenVault): string => formatRef({ kind: "keyring", vault: vault.ref });
+export const keyringRef = (vault: { readonly ref: string }): string =>
+  formatRef({ kind: "keyring", vault: vault.ref });

@@ -1,5 +1,5 @@
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { discover, type Git, type Repository, readConfig, repositoryGit } from "../git/git.ts";
 import { openGitDatabase } from "../refs/git-database.ts";
 import type { ObjectDatabase } from "../refs/object-database.ts";
@@ -27,6 +27,8 @@ export interface Context {
    * directory, because a repository's folder is copied and handed on.
    */
   readonly stateDir: string;
+  /** Where opened heads are kept, in the clear and for the same reason, so that reading them again costs nothing. */
+  readonly cacheDir: string;
   close(): Promise<void>;
 }
 
@@ -63,7 +65,8 @@ export async function openRepository(world: World): Promise<Context> {
     keys: new KeyStore(world.env),
     settings,
     cloneDir: join(repo.commonDir, "convosync"),
-    stateDir: stateDirectory(world.env),
+    stateDir: userDirectory(world.env, "XDG_STATE_HOME", ".local/state"),
+    cacheDir: userDirectory(world.env, "XDG_CACHE_HOME", ".cache"),
     close: () => db.close(),
   };
 }
@@ -82,7 +85,8 @@ export function homeOf(env: NodeJS.ProcessEnv): string {
   return env["HOME"] || env["USERPROFILE"] || homedir();
 }
 
-function stateDirectory(env: NodeJS.ProcessEnv): string {
-  if (process.platform === "win32" && env["LOCALAPPDATA"]) return join(env["LOCALAPPDATA"], "convosync");
-  return join(env["XDG_STATE_HOME"] || join(homeOf(env), ".local", "state"), "convosync");
+function userDirectory(env: NodeJS.ProcessEnv, variable: string, usual: string): string {
+  if (process.platform === "win32" && env["LOCALAPPDATA"])
+    return join(env["LOCALAPPDATA"], "convosync", basename(usual));
+  return join(env[variable] || join(homeOf(env), usual), "convosync");
 }

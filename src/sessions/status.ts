@@ -1,12 +1,12 @@
 import { loadAgents } from "../agents/registry.ts";
 import type { CodeState } from "../worktree/code-state.ts";
 import { inspectCode } from "../worktree/code-state.ts";
-import { catalog, loadHeads } from "./heads.ts";
+import { catalog } from "./heads.ts";
+import { openOverview } from "./overview.ts";
 import { remoteQueue } from "./queue.ts";
 import { type ChosenRemote, findRemote } from "./remote.ts";
 import type { Context } from "./repository.ts";
 import { describePending } from "./sync.ts";
-import { openVault } from "./vault.ts";
 import { currentSession, openWorkplace } from "./workplace.ts";
 
 export interface StatusResult {
@@ -39,16 +39,16 @@ export interface StatusResult {
 
 /** Where this clone stands, from what is known here: asks no network. */
 export async function status(context: Context): Promise<StatusResult> {
-  const [vault, place, code] = await Promise.all([
-    openVault(context),
+  const [overview, place, code] = await Promise.all([
+    openOverview(context),
     openWorkplace(context),
     inspectCode(context.git, context.repo),
   ]);
-  const heads = await loadHeads(context, vault);
+  const { heads } = overview;
   const remote = await findRemote(context, code.branch);
   const queue = remote ? await remoteQueue(context, remote.key) : null;
-  const waiting = remote ? await describePending(context, vault, heads, remote) : [];
-  const known = catalog(heads, vault);
+  const waiting = remote ? await describePending(context, overview, heads, remote) : [];
+  const known = catalog(heads, overview);
   const found = await currentSession(place, await loadAgents());
   const saved = found && known.find((one) => one.key === `${found.agent.name}:${found.found.id}`);
   const lastSave = new Map<string, string>();
@@ -72,14 +72,14 @@ export async function status(context: Context): Promise<StatusResult> {
       since: waiting.length > 0 ? (queue?.since ?? null) : null,
       reason: waiting.length > 0 ? (queue?.reason ?? null) : null,
     },
-    devices: [...vault.keyring.members.values()]
-      .filter((one) => one.type !== "recovery")
-      .map((one) => ({
+    devices: [...overview.members]
+      .filter(([, one]) => one.type !== "recovery")
+      .map(([id, one]) => ({
         name: one.name,
         type: one.type,
-        thisDevice: one.id === vault.device.id,
-        revoked: one.removedAt !== undefined,
-        lastSave: lastSave.get(one.id) ?? null,
+        thisDevice: id === overview.device,
+        revoked: one.revoked,
+        lastSave: lastSave.get(id) ?? null,
       })),
     sessions: known.length,
     bytes: known.reduce((sum, one) => sum + one.newest.entry.b, 0),

@@ -94,7 +94,7 @@ async function publishBranches(
 /** What waits for a remote, as a person would name it. */
 export async function describePending(
   context: Context,
-  vault: OpenVault,
+  vault: { readonly ref: string },
   heads: Heads,
   remote: ChosenRemote,
 ): Promise<string[]> {

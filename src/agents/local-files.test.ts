@@ -91,7 +91,13 @@ describe("RestoreFile", () => {
 
   test.each([
     ["appended to", (path: string) => appendFileSync(path, "more\n")],
-    ["replaced", (path: string) => (writeFileSync(`${path}.x`, "local\n"), renameSync(`${path}.x`, path))],
+    [
+      "replaced",
+      (path: string) => {
+        writeFileSync(`${path}.x`, "local\n");
+        renameSync(`${path}.x`, path);
+      },
+    ],
     ["deleted", (path: string) => rmSync(path)],
   ])("a file that was %s since it was looked at is left alone", async (_, change) => {
     const path = join(root, "s.jsonl");
@@ -194,7 +200,10 @@ describe("readWholeLines", () => {
     const changes = [
       () => truncateSync(path, 1),
       () => rmSync(path),
-      () => (rmSync(path), writeFileSync(path, "y\n")),
+      () => {
+        rmSync(path);
+        writeFileSync(path, "y\n");
+      },
     ];
     for (const change of changes) {
       writeFileSync(path, "x\n".repeat(10));

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { constants, type Stats } from "node:fs";
 import { copyFile, type FileHandle, link, lstat, mkdir, open, rename, rm, utimes } from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 
 const chunkBytes = 1 << 20;
@@ -131,7 +132,7 @@ export class RestoreFile {
       const now = new Date();
       await utimes(this.#temporary, now, now);
       if (!sameFile(await identify(this.path), expect)) throw localChanged(this.path);
-      await rename(this.#temporary, this.path);
+      await replace(this.#temporary, this.path);
       await syncFolder(dirname(this.path));
     } catch (error) {
       await this.abort();
@@ -192,6 +193,19 @@ async function keep(path: string, backupDir: string): Promise<string> {
   }
   await syncFolder(backupDir);
   return backup;
+}
+
+/** On Windows a file that a virus scanner or the agent has open cannot be replaced for a moment. */
+async function replace(from: string, to: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await rename(from, to);
+    } catch (error) {
+      const busy = /^(?:EPERM|EBUSY|EACCES)$/.test((error as NodeJS.ErrnoException).code ?? "");
+      if (process.platform !== "win32" || !busy || attempt === 8) throw error;
+      await sleep(25 * attempt);
+    }
+  }
 }
 
 async function makeFolders(folder: string, root: string): Promise<void> {

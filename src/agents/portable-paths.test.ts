@@ -143,6 +143,12 @@ describe("what is a path", () => {
     expect(portable("/home/me/a /home/b", above)).toBe("{{CS:HOME}}/a {{CS:ROOT}}/b");
   });
 
+  test("what a path ends with opens nothing: on another machine it ends differently", () => {
+    const colon = machine("/srv/file:", "/home/me");
+    expect(portable("/srv/file:/home/me/a", colon)).toBe("{{CS:ROOT}}/home/me/a");
+    expect(portable("/srv/file:///home/me/a", colon)).toBe("{{CS:ROOT}}///home/me/a");
+  });
+
   test("nothing to replace costs no copy", () => {
     const bytes = Buffer.from("nothing here\n");
     expect(toPortable(bytes, laptop, "jsonl")).toBe(bytes);

@@ -20,6 +20,7 @@ import {
   segmentPath,
 } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
+import { decode } from "../packing/vcdiff-decode.ts";
 import type { ObjectDatabase, Oid } from "../refs/object-database.ts";
 import {
   allEntries,
@@ -32,6 +33,7 @@ import {
   parseHead,
   parsePage,
 } from "./head.ts";
+import type { Spool } from "./spool.ts";
 
 /**
  * Reading what the remote and the other devices say, in the order of format.md 6: each step is allowed to
@@ -40,7 +42,8 @@ import {
 
 /** Turns a payload into bytes and back; bound to this platform's (de)compressor by the caller. */
 export interface Codec {
-  pack(body: Uint8Array): Uint8Array;
+  /** `cuts`: offsets at which another kind of data begins. */
+  pack(body: Uint8Array, cuts?: readonly number[]): Uint8Array;
   /** Exactly `length` bytes, or an integrity error. */
   unpack(payload: Uint8Array, length: number): Uint8Array;
   unpackWithin(payload: Uint8Array, limit: number): Uint8Array;
@@ -53,6 +56,8 @@ export interface Vault {
   readonly repo: string;
   readonly db: ObjectDatabase;
   readonly codec: Codec;
+  /** Room for a stream while it is being read. */
+  newSpool(): Spool;
 }
 
 /** A head that has been opened and whose signature holds; not yet compared with what is remembered. */
@@ -261,8 +266,8 @@ async function readManifestPage(
   return parseManifestPage(fromUtf8(body), n);
 }
 
-/** The raw bytes of one segment, proved at every layer. Exit 6. */
-export async function readSegment(vault: Vault, session: StoredSession, part: Segment): Promise<Uint8Array> {
+/** What the gzip member of a segment holds: its bytes, or a delta. Exit 6. */
+async function readBody(vault: Vault, session: StoredSession, part: Segment): Promise<Uint8Array> {
   const sealed = await readFile(vault, session.files, segmentPath(part.i), sealedLimit(part.enc));
   if ((await hashOf(sealed)) !== part.ct)
     throw integrityError("wrong-segment", "a segment is not the one its manifest names");
@@ -276,12 +281,20 @@ export async function* readStream(
   stream: StreamRecord,
 ): AsyncGenerator<Uint8Array> {
   const whole = StreamHash.start();
-  for (const part of stream.segments) {
-    const bytes = await readSegment(vault, session, part);
-    if ((await hashOf(bytes)) !== part.sha)
-      throw integrityError("wrong-segment", "a segment does not hold what its manifest says");
-    whole.update(bytes);
-    yield bytes;
+  const lastDelta = stream.segments.findLastIndex((part) => part.codec === "vcd");
+  const spool = vault.newSpool();
+  try {
+    for (const [index, part] of stream.segments.entries()) {
+      const body = await readBody(vault, session, part);
+      const bytes = part.codec === "vcd" ? decode(body, spool.source, part.raw) : body;
+      if ((await hashOf(bytes)) !== part.sha)
+        throw integrityError("wrong-segment", "a segment does not hold what its manifest says");
+      whole.update(bytes);
+      if (index < lastDelta) spool.append(bytes);
+      yield bytes;
+    }
+  } finally {
+    spool.close();
   }
   if (toBase64url(whole.digest()) !== stream.sha) {
     throw integrityError("wrong-stream", `stream '${stream.name}' does not hold what its manifest says`);

@@ -1,4 +1,4 @@
-import { Deflate as DeflateStream, deflateSync, Gunzip } from "fflate";
+import { deflateSync, Gunzip } from "fflate";
 import { ConvosyncError, integrityError } from "../errors.ts";
 import { crc32 } from "./crc32.ts";
 import { paddedLength } from "./padme.ts";
@@ -19,9 +19,12 @@ export type Inflate = (deflated: Uint8Array, limit: number) => Uint8Array;
 export interface PackOptions {
   /** Hide the length: fill up to the PADMÉ target. On unless told otherwise. */
   readonly pad?: boolean;
-  /** Another compressor than the portable one, such as the platform's: zlib's output is 3 % smaller. */
+  /** Another compressor than fflate, such as the platform's: zlib's output is 3 % smaller. */
   readonly deflate?: Deflate;
-  /** Offsets in the body, rising, at which another kind of data begins: compressed apart, all come out smaller. */
+  /**
+   * Offsets in the body, rising, at which another kind of data begins: compressed apart, all come out smaller.
+   * The portable compressor compresses them together, as fflate's open streams are broken at some lengths.
+   */
   readonly cuts?: readonly number[];
 }
 
@@ -35,27 +38,21 @@ const header = (flags: number) => Uint8Array.of(0x1f, 0x8b, 8, flags, 0, 0, 0, 0
 /** LEN and NLEN of the empty stored block that ends an open stream. */
 const openEnd = [0x00, 0x00, 0xff, 0xff];
 
-/** DEFLATE's best case is 258 bytes for two bits; whatever claims more is lying (with room for tiny streams). */
+/** DEFLATE's best case is 258 bytes for two bits; whatever claims more is lying. */
 const largestRatio = 1032;
 
 /** Each slice of a compressed stream can swell to at most 4 MiB before the limit is looked at. */
 const sliceLength = 4096;
 
-const deflatePortably: Deflate = (bytes, open) => {
-  if (!open) return deflateSync(bytes, { level: 9 });
-  const pieces: Uint8Array[] = [];
-  const stream = new DeflateStream({ level: 9 }, (piece) => pieces.push(piece));
-  stream.push(bytes);
-  stream.flush(true);
-  return joined(pieces);
-};
-
 /**
- * Wraps `body` into the payload of a sealed object: one gzip member that any gunzip opens. Padding is a comment
- * of spaces in the header, which also compresses to nothing in a plain file and disturbs no reader.
+ * Wraps `body` into the payload of a sealed object: one gzip member that any gunzip opens. The padding is a
+ * comment of spaces in its header, which every reader skips.
  */
 export function pack(body: Uint8Array, options: PackOptions = {}): Uint8Array {
-  const deflated = deflatePieces(body, options.cuts ?? [], options.deflate ?? deflatePortably);
+  const deflated =
+    options.deflate === undefined
+      ? deflateSync(body, { level: 9 })
+      : deflatePieces(body, options.cuts ?? [], options.deflate);
   const bare = headerLength + deflated.length + trailerLength;
   const pad = options.pad ?? true;
   const payload = new Uint8Array(pad ? paddedLength(bare + 1) : bare);

@@ -1,6 +1,6 @@
 // Repositories of every shape a user may have, for tests.
 
-import { mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { discover, type Git, openGit, type Repository, repositoryGit } from "../git/git.ts";
@@ -17,55 +17,53 @@ export async function temporaryFolder(): Promise<string> {
   return realpath(await mkdtemp(join(tmpdir(), "convosync tëst ")));
 }
 
-async function code(git: Git, folder: string): Promise<void> {
-  for (const n of [1, 2, 3]) {
-    await writeFile(join(folder, "code.txt"), `version ${n}\n`);
-    await git.run(["add", "code.txt"]);
-    await git.run(["commit", "--quiet", "-m", `version ${n}`]);
-  }
+/** git in a folder, without the sample hooks that make each new repository slow. */
+const start = (folder: string, ...args: string[]) =>
+  openGit(folder).run(["-c", "init.templateDir=", ...args]);
+
+/** Three commits of code on main, checked out. */
+async function withCode(folder: string, ...options: string[]): Promise<string> {
+  const repo = join(folder, "repo");
+  await start(folder, "init", "--quiet", "-b", "main", ...options, "repo");
+  const git = openGit(repo);
+  const commits = [1, 2, 3].map((n) => {
+    const text = `version ${n}\n`;
+    const who = `committer Test <test@example.com> ${1_700_000_000 + n} +0000`;
+    return `commit refs/heads/main\n${who}\ndata ${text.length}\n${text}M 100644 inline code.txt\ndata ${text.length}\n${text}\n`;
+  });
+  await git.run(["fast-import", "--quiet"], { input: commits.join("") });
+  await git.run(["reset", "--quiet", "--hard"]);
+  return repo;
 }
 
 /** Makes repositories as git users do; each answers the folder to work in. */
 const shapes = {
-  normal: async (folder: string) => {
-    await openGit(folder).run(["init", "--quiet", "-b", "main", "repo"]);
-    await code(openGit(join(folder, "repo")), join(folder, "repo"));
-    return join(folder, "repo");
-  },
-  "SHA-256": async (folder: string) => {
-    await openGit(folder).run(["init", "--quiet", "-b", "main", "--object-format=sha256", "repo"]);
-    await code(openGit(join(folder, "repo")), join(folder, "repo"));
-    return join(folder, "repo");
-  },
+  normal: (folder: string) => withCode(folder),
+  "SHA-256": (folder: string) => withCode(folder, "--object-format=sha256"),
   "linked worktree": async (folder: string) => {
-    const main = await shapes.normal(folder);
-    await openGit(main).run(["worktree", "add", "--quiet", join(folder, "linked")]);
+    await start(await withCode(folder), "worktree", "add", "--quiet", join(folder, "linked"));
     return join(folder, "linked");
   },
   bare: async (folder: string) => {
-    const main = await shapes.normal(folder);
-    await openGit(folder).run(["clone", "--quiet", "--bare", main, "bare.git"]);
+    await start(folder, "clone", "--quiet", "--bare", await withCode(folder), "bare.git");
     return join(folder, "bare.git");
   },
   "worktree of a bare repository": async (folder: string) => {
-    const bare = await shapes.bare(folder);
-    await openGit(bare).run(["worktree", "add", "--quiet", join(folder, "linked"), "main"]);
+    await start(await shapes.bare(folder), "worktree", "add", "--quiet", join(folder, "linked"), "main");
     return join(folder, "linked");
   },
   shallow: async (folder: string) => {
-    const main = await shapes.normal(folder);
-    await openGit(folder).run(["clone", "--quiet", "--depth=1", `file://${main}`, "shallow"]);
+    await start(folder, "clone", "--quiet", "--depth=1", `file://${await withCode(folder)}`, "shallow");
     return join(folder, "shallow");
   },
   partial: async (folder: string) => {
-    const main = await shapes.normal(folder);
-    await openGit(main).run(["config", "uploadpack.allowFilter", "true"]);
-    await openGit(folder).run(["clone", "--quiet", "--filter=blob:none", `file://${main}`, "partial"]);
+    const main = await withCode(folder);
+    await start(main, "config", "uploadpack.allowFilter", "true");
+    await start(folder, "clone", "--quiet", "--filter=blob:none", `file://${main}`, "partial");
     return join(folder, "partial");
   },
   alternates: async (folder: string) => {
-    const main = await shapes.normal(folder);
-    await openGit(folder).run(["clone", "--quiet", "--shared", main, "shared"]);
+    await start(folder, "clone", "--quiet", "--shared", await withCode(folder), "shared");
     return join(folder, "shared");
   },
 };

@@ -18,9 +18,11 @@ import {
   segmentPath,
 } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
-import type { Oid } from "../refs/object-database.ts";
+import type { NewFile, Oid } from "../refs/object-database.ts";
 import { type Cursor, examineTail, readCursor } from "./cursor.ts";
+import { DeltaPacker } from "./deltas.ts";
 import type { CatalogEntry, Copy } from "./heads.ts";
+import { LocalHistory } from "./local-history.ts";
 import type { Context } from "./repository.ts";
 
 /**
@@ -50,7 +52,10 @@ interface StreamPlan {
   readonly gen: number;
   /** Bytes of the agent's file that are stored. */
   readonly offset: number;
-  readonly hash: StreamHash;
+  /** The stored stream's hash, to be continued; null when the agent's file holds less than is stored. */
+  readonly hash: StreamHash | null;
+  /** Where the stored segments begin in the agent's file. */
+  readonly starts: readonly number[];
   readonly news: boolean;
 }
 
@@ -169,6 +174,7 @@ async function planStream(
       gen: 0,
       offset: 0,
       hash: StreamHash.start(),
+      starts: [],
       news: await hasLineAfter(source.path, 0),
     };
   }
@@ -177,7 +183,8 @@ async function planStream(
     const now = await examineTail(source.path, at.offset);
     if (now && now.ino === at.ino && now.tail === at.tail) {
       const news = now.size > at.offset && (await hasLineAfter(source.path, at.offset));
-      return { source, stored, gen: stored.gen, offset: at.offset, hash: StreamHash.resume(at.state), news };
+      const hash = StreamHash.resume(at.state);
+      return { source, stored, gen: stored.gen, offset: at.offset, hash, starts: at.starts, news };
     }
   }
   const compared = await compareWithFile(vault, basis, stored, source.path, places);
@@ -190,18 +197,24 @@ async function planStream(
       gen,
       offset: 0,
       hash: StreamHash.start(),
+      starts: [],
       news: await hasLineAfter(source.path, 0),
     };
   }
-  const news = compared.relation === "prefix" && (await hasLineAfter(source.path, compared.offset));
-  return { source, stored, gen: stored.gen, offset: compared.offset, hash: compared.hash, news };
+  const { relation, offset, hash, starts } = compared;
+  const news = relation === "prefix" && (await hasLineAfter(source.path, offset));
+  return { source, stored, gen: stored.gen, offset, hash: relation === "prefix" ? hash : null, starts, news };
 }
 
 type Compared =
-  | { relation: "prefix"; offset: number; hash: StreamHash }
-  /** The file holds only the beginning of what is stored: an older copy, which never replaces a longer one. */
-  | { relation: "behind"; offset: number; hash: StreamHash }
-  | { relation: "different" };
+  | { readonly relation: "different" }
+  | {
+      /** `behind`: the file holds only the beginning of what is stored, an older copy that never replaces it. */
+      readonly relation: "prefix" | "behind";
+      readonly offset: number;
+      readonly hash: StreamHash;
+      readonly starts: readonly number[];
+    };
 
 /** Compares a stored stream, in this machine's form, with the beginning of a file. */
 async function compareWithFile(
@@ -212,10 +225,11 @@ async function compareWithFile(
   places: Places | null,
 ): Promise<Compared> {
   const handle = await open(path, "r").catch(() => null);
-  if (!handle) return { relation: "behind", offset: 0, hash: StreamHash.start() };
+  const hash = StreamHash.start();
+  const starts: number[] = [];
+  let offset = 0;
+  if (!handle) return { relation: "behind", offset, hash, starts };
   try {
-    const hash = StreamHash.start();
-    let offset = 0;
     for await (const part of readStream(vault, session, record)) {
       const local = places ? toLocal(part, places, "jsonl") : part;
       const chunk = Buffer.alloc(local.length);
@@ -223,11 +237,12 @@ async function compareWithFile(
       if (Buffer.compare(chunk.subarray(0, bytesRead), local.subarray(0, bytesRead)) !== 0) {
         return { relation: "different" };
       }
+      starts.push(offset);
       offset += bytesRead;
       hash.update(part);
-      if (bytesRead < local.length) return { relation: "behind", offset, hash };
+      if (bytesRead < local.length) return { relation: "behind", offset, hash, starts };
     }
-    return { relation: "prefix", offset, hash };
+    return { relation: "prefix", offset, hash, starts };
   } finally {
     await handle.close();
   }
@@ -285,81 +300,38 @@ export interface CaptureResult {
  * so that memory follows the size of a segment and not of the conversation. Fills `result` on the way.
  */
 export async function* captureTree(
+  context: Context,
   vault: Vault,
   plan: CapturePlan,
   result: CaptureResult,
-): AsyncGenerator<{ path: string; content: Uint8Array | Oid }> {
+): AsyncGenerator<NewFile> {
   const kept = plan.basis?.files ?? new Map<string, Oid>();
-  const keepSegments = function* (record: StreamRecord) {
-    for (const { i } of record.segments) yield { path: segmentPath(i), content: kept.get(segmentPath(i))! };
-  };
-  let next =
-    1 +
-    Math.max(
-      -1,
-      ...(plan.basis?.manifest.streams ?? []).flatMap((one) => one.segments.map((part) => part.i)),
-    );
-  let total = 0;
+  const keep = (path: string): NewFile => ({ path, content: kept.get(path)! });
+  const known = (plan.basis?.manifest.streams ?? []).flatMap((one) => one.segments.map((part) => part.i));
+  const numbers = { next: known.reduce((most, i) => Math.max(most, i + 1), 0), bytes: 0 };
   for (const record of plan.keptStreams) {
-    yield* keepSegments(record);
+    for (const { i } of record.segments) yield keep(segmentPath(i));
     result.streams.push(record);
-    total += record.bytes;
+    numbers.bytes += record.bytes;
   }
   for (const stream of plan.streams) {
-    if (stream.stored) yield* keepSegments(stream.stored);
-    const segments: Segment[] = [...(stream.stored?.segments ?? [])];
-    const progress = { offset: stream.offset };
-    let bytes = stream.stored?.bytes ?? 0;
-    let lines = stream.stored?.lines ?? 0;
-    const chunks = stream.news ? portableLines(stream, plan.places, progress) : [];
-    for await (const part of segmentLines(chunks, { segment: limits.segmentBytes, line: limits.lineBytes })) {
-      if (next >= limits.segments || total + bytes + part.bytes.length > limits.sessionBytes)
-        throw tooLarge(plan);
-      const payload = vault.codec.pack(part.bytes);
-      const { file, epoch } = await sealFor(vault.keyring, payload);
-      segments.push({
-        i: next,
-        off: bytes,
-        raw: part.bytes.length,
-        lines: part.lines,
-        enc: part.bytes.length,
-        sha: await hashOf(part.bytes),
-        ct: await hashOf(file),
-        codec: "gz",
-        epoch,
-      });
-      yield { path: segmentPath(next++), content: file };
-      stream.hash.update(part.bytes);
-      bytes += part.bytes.length;
-      lines += part.lines;
-    }
-    total += bytes;
-    const sha = toBase64url(stream.hash.digest());
-    result.streams.push({ name: stream.source.name, gen: stream.gen, lines, bytes, sha, segments });
-    const at = await examineTail(stream.source.path, progress.offset);
-    if (at) {
-      const { ino, tail } = at;
-      const state = stream.hash.save();
-      result.cursor.streams[stream.source.name] = {
-        ino,
-        offset: progress.offset,
-        tail,
-        gen: stream.gen,
-        bytes,
-        lines,
-        sha,
-        state,
-      };
+    for (const { i } of stream.stored?.segments ?? []) yield keep(segmentPath(i));
+    numbers.bytes += stream.stored?.bytes ?? 0;
+    if (stream.news || !stream.stored) yield* captureStream(context, vault, plan, stream, numbers, result);
+    else {
+      result.streams.push(stream.stored);
+      if (stream.hash)
+        await noteCursor(result, stream, stream.stored, stream.hash, stream.offset, stream.starts);
     }
   }
   for (const record of plan.keptFiles) {
-    yield { path: filePath(record.ct), content: kept.get(filePath(record.ct))! };
+    yield keep(filePath(record.ct));
     result.files.push(record);
   }
   for (const { source, stored, content, sha, stat: info } of plan.files) {
     result.cursor.files[source.name] = { ...info, sha };
     if (content === null) {
-      yield { path: filePath(stored!.ct), content: kept.get(filePath(stored!.ct))! };
+      yield keep(filePath(stored!.ct));
       result.files.push(stored!);
       continue;
     }
@@ -371,15 +343,90 @@ export async function* captureTree(
   }
 }
 
-async function* portableLines(
+/** Seals what a stream has gained; `numbers` counts segments and bytes of the whole session. */
+async function* captureStream(
+  context: Context,
+  vault: Vault,
+  plan: CapturePlan,
   stream: StreamPlan,
-  places: Places | null,
-  progress: { offset: number },
-): AsyncGenerator<Uint8Array> {
-  for await (const chunk of readWholeLines(stream.source.path, stream.offset)) {
-    yield places ? toPortable(chunk, places, "jsonl") : chunk;
-    progress.offset += chunk.length;
+  numbers: { next: number; bytes: number },
+  result: CaptureResult,
+): AsyncGenerator<NewFile> {
+  const { source, stored, gen } = stream;
+  const hash = stream.hash ?? StreamHash.start();
+  const segments: Segment[] = [...(stored?.segments ?? [])];
+  let bytes = stored?.bytes ?? 0;
+  let lines = stored?.lines ?? 0;
+  const history = new LocalHistory(source.path, segments, stream.starts, stream.offset, plan.places);
+  const packer = await DeltaPacker.open(
+    context,
+    vault.codec,
+    vault.repo,
+    `${plan.key} ${gen} ${source.name}`,
+    history,
+  );
+  const chunks = portableLines(source.path, stream.offset, plan.places);
+  try {
+    for await (const part of segmentLines(chunks, { segment: limits.segmentBytes, line: limits.lineBytes })) {
+      numbers.bytes += part.bytes.length;
+      if (numbers.next >= limits.segments || numbers.bytes > limits.sessionBytes) throw tooLarge(plan);
+      const { payload, codec, enc } = packer.pack(part.bytes);
+      const { file, epoch } = await sealFor(vault.keyring, payload);
+      const segment: Segment = {
+        i: numbers.next++,
+        off: bytes,
+        raw: part.bytes.length,
+        lines: part.lines,
+        enc,
+        sha: await hashOf(part.bytes),
+        ct: await hashOf(file),
+        codec,
+        epoch,
+      };
+      segments.push(segment);
+      packer.append(segment, part.bytes);
+      yield { path: segmentPath(segment.i), content: file };
+      hash.update(part.bytes);
+      bytes += part.bytes.length;
+      lines += part.lines;
+    }
+  } finally {
+    await packer.close();
   }
+  const record = { name: source.name, gen, lines, bytes, sha: toBase64url(hash.digest()), segments };
+  result.streams.push(record);
+  await noteCursor(result, stream, record, hash, history.end, history.starts);
+}
+
+async function noteCursor(
+  result: CaptureResult,
+  { source, gen }: StreamPlan,
+  record: StreamRecord,
+  hash: StreamHash,
+  offset: number,
+  starts: readonly number[],
+): Promise<void> {
+  const at = await examineTail(source.path, offset);
+  if (!at) return;
+  const { ino, tail } = at;
+  const { bytes, lines, sha } = record;
+  const state = hash.save();
+  result.cursor.streams[source.name] = {
+    ino,
+    offset,
+    tail,
+    gen,
+    bytes,
+    lines,
+    sha,
+    state,
+    starts: [...starts],
+  };
+}
+
+async function* portableLines(path: string, from: number, places: Places | null): AsyncGenerator<Uint8Array> {
+  for await (const chunk of readWholeLines(path, from))
+    yield places ? toPortable(chunk, places, "jsonl") : chunk;
 }
 
 function tooLarge(plan: CapturePlan): ConvosyncError {

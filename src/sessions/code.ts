@@ -172,7 +172,7 @@ async function planHere(
       ahead: target !== commit,
     };
   }
-  throw codeDiverged(branch, commit);
+  throw here === "unknown" ? hiddenHistory(branch, commit) : codeDiverged(branch, commit);
 }
 
 async function planSwitch(
@@ -194,6 +194,7 @@ async function planSwitch(
   }
   const there = await relation(context.git, local, target);
   if (there === "diverged") throw codeDiverged(branch, commit);
+  if (there === "unknown") throw hiddenHistory(branch, commit);
   const forward = there === "behind" ? target : null;
   return { ...base, create: null, track: null, forward, ahead: there === "ahead" || target !== commit };
 }
@@ -237,6 +238,19 @@ function codeDiverged(branch: string, commit: Oid): ConvosyncError {
     `your branch '${branch}' and the conversation's commit ${commit.slice(0, 10)} went on separately`,
     [
       `bring them together: git merge ${commit.slice(0, 10)}`,
+      "look at the conversation's code on its own: git convosync resume --exact",
+      "bring back the conversation alone: git convosync resume --stay-on-branch",
+    ],
+  );
+}
+
+function hiddenHistory(branch: string, commit: Oid): ConvosyncError {
+  return new ConvosyncError(
+    "shallow-clone",
+    Exit.stopped,
+    `this clone is shallow: it cannot tell how '${branch}' and the conversation's commit ${commit.slice(0, 10)} belong together`,
+    [
+      "fetch the rest of the history, then resume: git fetch --unshallow",
       "look at the conversation's code on its own: git convosync resume --exact",
       "bring back the conversation alone: git convosync resume --stay-on-branch",
     ],

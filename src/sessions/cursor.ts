@@ -22,6 +22,8 @@ const streamCursor = v.object({
   lines: v.number(),
   sha: v.string(),
   state: v.string(),
+  /** Where each stored segment begins in the agent's file. */
+  starts: v.array(v.number()),
 });
 const fileCursor = v.object({ ino: v.number(), size: v.number(), mtimeMs: v.number(), sha: v.string() });
 const cursorSchema = v.object({

@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { createDevice, type Device, deviceSigner } from "../crypto/device.ts";
+import { createDevice, type Device, deviceSigner, withVault } from "../crypto/device.ts";
 import {
   addDevice,
   createKeyring,
@@ -15,7 +15,7 @@ import { ConvosyncError, Exit } from "../errors.ts";
 import { formatRef, outgoingRef, parseRef } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { fetch, push } from "../refs/transport.ts";
-import { normaliseRemote, rootCommits } from "../worktree/remotes.ts";
+import { rootCommits } from "../worktree/remotes.ts";
 import { nativeCodec } from "./codec.ts";
 import { withLock } from "./files.ts";
 import { type PublishResult, publish } from "./publish.ts";
@@ -149,6 +149,8 @@ async function decide(
     ts: context.world.now().toISOString(),
     codec: nativeCodec,
   });
+  // In this order a device that names a vault can always open it: after a crash the next run goes on from here.
+  await context.keys.saveKeyringCopy(made.keyring.vaultRef, made.files);
   await context.keys.saveDevice(made.device);
   return setUp(context, made.device, made.keyring, made.files, remote, { created: true });
 }
@@ -234,7 +236,7 @@ async function setUp(
     vault: keyring.vault,
     repo: newId(),
     ts: now.toISOString(),
-    origins: remote ? [normaliseRemote(remote.url)] : [],
+    origins: remote ? [remote.origin] : [],
     roots: context.repo.shallow ? [] : await rootCommits(context.git),
   });
   const commit = await context.db.commit({
@@ -297,11 +299,21 @@ async function joinVault(
   const code = await dialogue.recoveryCode();
   const { ref, opened } = await tryCode(context, keyrings, code);
   const fresh = device ?? (await makeDevice(context, options));
+  // Before the remote hears of them: a crash must not leave keys enrolled that nobody has.
+  await context.keys.saveDevice(fresh);
   let commit = keyrings.get(ref)!.commit;
   let recovery = opened;
   for (let attempt = 1; ; attempt++) {
     const { repoFile } = await readKeyringTree(context, commit);
     await openRepoRecord(recovery.keyring, repoFile);
+    if (recovery.keyring.members.has(fresh.id)) {
+      // The push of an earlier run arrived, its answer did not.
+      const enrolled = withVault(fresh, recovery.keyring);
+      await context.keys.saveDevice(enrolled);
+      return adopt(context, enrolled, recovery.keyring.vault, { commit, incoming: true }, remote, {
+        joined: true,
+      });
+    }
     const now = context.world.now();
     const added = await addDevice(
       recovery.keyring,

@@ -9,14 +9,24 @@ import { keyringRef, remoteQueue, updateQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
 import { type OpenVault, openVaultAt, readKeyringTree } from "./vault.ts";
 
-/** The remote conversations go to; `key` names it in our own records, without credentials. */
+/** The remote conversations go to. */
 export interface ChosenRemote extends Remote {
+  /** Names it in our own records: where it is pushed to, normalised, without credentials. */
   readonly key: string;
+  /** Where it is fetched from, in the same form: by this other clones know the repository. */
+  readonly origin: string;
 }
 
 export async function findRemote(context: Context, branch: string | null): Promise<ChosenRemote | null> {
   const remote = await chooseRemote(context.git, branch, context.settings.get("remote"));
-  return remote && { ...remote, key: normaliseRemote(remote.pushUrl) };
+  if (!remote) return null;
+  // Where git starts a relative path: it is run in the top folder, wherever the user stands.
+  const base = context.repo.root ?? context.repo.gitDir;
+  return {
+    ...remote,
+    key: normaliseRemote(remote.pushUrl, base),
+    origin: normaliseRemote(remote.url, base),
+  };
 }
 
 /** The branch that is checked out, null when HEAD is detached. */

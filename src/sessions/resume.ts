@@ -344,6 +344,7 @@ class Restore {
     const local = expect ? await open(target.path, "r") : null;
     try {
       const hash = StreamHash.start();
+      const starts: number[] = [];
       let offset = 0;
       let localLines = 0;
       let tail = Buffer.alloc(0);
@@ -361,6 +362,7 @@ class Restore {
         }
         await file.write(bytes);
         hash.update(part);
+        starts.push(offset);
         offset += bytes.length;
         tail = bytes.subarray(-(256 << 10));
       }
@@ -374,6 +376,7 @@ class Restore {
         lines: record.lines,
         sha: record.sha,
         state: hash.save(),
+        starts,
       };
       if (record.name === "main") {
         this.fresh = Math.max(0, record.lines - localLines);

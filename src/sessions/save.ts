@@ -18,7 +18,6 @@ import {
   untrackedSizes,
 } from "../worktree/commit.ts";
 import { defaultExcludes } from "../worktree/exclude.ts";
-import { normaliseRemote } from "../worktree/remotes.ts";
 import { checkSave } from "../worktree/safety.ts";
 import { type CapturePlan, type CaptureResult, captureTree, planCapture } from "./capture.ts";
 import { type Cursor, writeCursor } from "./cursor.ts";
@@ -239,15 +238,16 @@ async function store(
     [];
   const saved: SavedSession[] = [];
   for (const plan of plans) {
-    const own = plan.basis?.replica === replica ? plan.basis.manifest : null;
-    const last = own?.snapshots.at(-1);
-    if (own && last && !plan.news && last.commit === now.state.head && last.branch === now.state.branch) {
-      saved.push(summarise(plan, own, 0));
+    // Whoever took the last snapshot: what was just resumed from another device is saved already.
+    const stored = plan.basis?.manifest;
+    const last = stored?.snapshots.at(-1);
+    if (stored && last && !plan.news && last.commit === now.state.head && last.branch === now.state.branch) {
+      saved.push(summarise(plan, stored, 0));
       continue;
     }
     const dir = await sessionDir(vault.keyring.nameKey, vault.repo, plan.agent.name, plan.found.id);
     const ref = formatRef({ kind: "session", vault: vault.ref, dir, replica });
-    const writer = new SessionWriter(vault, replica, plan, { ...now, link, when });
+    const writer = new SessionWriter(context, vault, replica, plan, { ...now, link, when });
     writing.push({ plan, dir, ref, tip: local.get(ref) ?? null, writer });
   }
   if (writing.length === 0) return saved;
@@ -295,13 +295,15 @@ interface Moment {
 
 /** Streams one session into a commit and knows, once that is done, what it has written. */
 class SessionWriter {
+  readonly #context: Context;
   readonly #vault: OpenVault;
   readonly #replica: string;
   readonly #plan: CapturePlan;
   readonly #moment: Moment;
   #done: { manifest: Manifest; m: string; cursor: Cursor; sealedBytes: number } | null = null;
 
-  constructor(vault: OpenVault, replica: string, plan: CapturePlan, moment: Moment) {
+  constructor(context: Context, vault: OpenVault, replica: string, plan: CapturePlan, moment: Moment) {
+    this.#context = context;
     this.#vault = vault;
     this.#replica = replica;
     this.#plan = plan;
@@ -311,7 +313,7 @@ class SessionWriter {
   async *files(): AsyncGenerator<NewFile> {
     const result: CaptureResult = { streams: [], files: [], cursor: { v: 1, streams: {}, files: {} } };
     let sealedBytes = 0;
-    for await (const one of captureTree(this.#vault, this.#plan, result)) {
+    for await (const one of captureTree(this.#context, this.#vault, this.#plan, result)) {
       if (typeof one.content !== "string") sealedBytes += one.content.length;
       yield one;
     }
@@ -377,7 +379,7 @@ function buildManifest(
       cwd: portable(plan.found.cwd),
       tool: plan.agent.tool,
       toolVersion: null,
-      origin: remote ? normaliseRemote(remote.url) : null,
+      origin: remote?.origin ?? null,
       roots: before?.meta.roots ?? [],
     },
   };

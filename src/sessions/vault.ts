@@ -20,6 +20,7 @@ import { nativeCodec } from "./codec.ts";
 import { cloneIdentity, keyringNames, repoState } from "./key-store.ts";
 import { keyringReadme } from "./keyring-readme.ts";
 import type { Context } from "./repository.ts";
+import { FileSpool } from "./spool.ts";
 
 /** A repository whose vault this device can open. */
 export interface OpenVault extends Vault {
@@ -84,6 +85,7 @@ export async function openVaultAt(
     repo: record.repo,
     db: context.db,
     codec: nativeCodec,
+    newSpool: () => new FileSpool(),
   };
 }
 

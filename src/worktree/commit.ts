@@ -127,11 +127,11 @@ async function saveIndex({ gitDir }: Repository): Promise<SavedIndex> {
   }
   return {
     forget: () => rm(copy, { force: true }),
-    restore: () =>
-      withIndexLock(path, async () => {
-        if (before === null) await rm(path, { force: true });
-        else await rename(copy, path);
-      }),
+    restore: async () => {
+      const now = await lstat(path).catch(() => null);
+      if (now?.ino === before?.ino && now?.mtimeMs === before?.mtimeMs) return rm(copy, { force: true });
+      await withIndexLock(path, () => (before === null ? rm(path, { force: true }) : rename(copy, path)));
+    },
   };
 }
 

@@ -24,10 +24,7 @@ export interface ResumePlan {
 }
 
 /** The first reason not to resume here now; null when there is none. */
-export function checkResume(
-  state: CodeState,
-  { movesCode, headIsKept }: ResumePlan,
-): ConvosyncError | null {
+export function checkResume(state: CodeState, { movesCode, headIsKept }: ResumePlan): ConvosyncError | null {
   const problem = conflicts(state, []) ?? unfinished(state, []);
   if (problem || !movesCode) return problem;
   if (state.detached && !headIsKept) {

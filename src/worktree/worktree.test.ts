@@ -141,10 +141,7 @@ describe("inspectCode", () => {
       expect(() => sh(work, ...start)).toThrow();
       const state = await inspect();
       expect(state.operation).toBe(operation);
-      for (const problem of [
-        checkSave(state),
-        checkResume(state, { movesCode: false, keepsChanges: true }),
-      ]) {
+      for (const problem of [checkSave(state), checkResume(state, { movesCode: false, headIsKept: true })]) {
         expect(problem).toMatchObject({ exit: 4 });
         const conflicted = state.changes.some((change) => change.kind === "conflicted");
         expect(problem?.code).toBe(conflicted ? "merge-conflicts" : "operation-in-progress");
@@ -167,18 +164,19 @@ describe("inspectCode", () => {
     const detached = await inspect();
     expect(detached).toMatchObject({ branch: null, head, detached: true });
     expect(checkSave(detached)).toMatchObject({ code: "detached-head", exit: 4 });
-    expect(checkResume(detached, { movesCode: true, keepsChanges: true })?.code).toBe("detached-head");
-    expect(checkResume(detached, { movesCode: false, keepsChanges: false })).toBeNull();
+    expect(checkResume(detached, { movesCode: true, headIsKept: true })).toBeNull();
+    expect(checkResume(detached, { movesCode: true, headIsKept: false })?.code).toBe("detached-head");
+    expect(checkResume(detached, { movesCode: false, headIsKept: false })).toBeNull();
     sh(work, "switch", "--quiet", "main");
     put("f", "changed");
     put("untracked");
     const dirty = await inspect();
     expect(checkSave(dirty)).toBeNull();
-    expect(checkResume(dirty, { movesCode: true, keepsChanges: false })).toMatchObject({
-      code: "uncommitted-changes",
-      message: "uncommitted changes in 1 file",
-    });
-    expect(checkResume(dirty, { movesCode: true, keepsChanges: true })).toBeNull();
+    const problem = checkResume(dirty, { movesCode: true, headIsKept: true });
+    expect(problem).toMatchObject({ code: "uncommitted-changes", exit: 4 });
+    expect(problem?.message).toContain("uncommitted changes in 1 file");
+    expect(problem?.hints.at(-1)).toBe("f");
+    expect(checkResume(dirty, { movesCode: false, headIsKept: true })).toBeNull();
   });
 
   test("bare repository, shallow clone, linked worktree of a bare repository", async () => {
@@ -346,7 +344,11 @@ describe("commitAll", () => {
     commit("f");
     put("f", "x");
     put("../work/.git/index.lock", "");
-    await expect(save()).rejects.toMatchObject({ code: expect.stringMatching(/index-locked|commit-failed/) });
+    await expect(save()).rejects.toMatchObject({
+      code: "commit-failed",
+      hints: expect.arrayContaining([expect.stringMatching(/index\.lock': File exists/)]),
+    });
+    expect(litter()).toEqual(["index.lock"]);
     expect(readFileSync(join(work, ".git", "index.lock"), "utf8")).toBe("");
   });
 

@@ -14,7 +14,6 @@ export const validId = (id: string): boolean => uuid.test(id);
 interface Candidate {
   readonly id: string;
   readonly path: string;
-  readonly size: number;
   readonly updatedAt: Date;
 }
 
@@ -85,15 +84,17 @@ async function list(
     if (!folder.isDirectory() || !wanted(folder.name)) continue;
     const directory = join(projects, folder.name);
     const names = id === null ? await readdir(directory).catch(() => []) : [`${id}.jsonl`];
-    for (const name of names) {
-      if (!name.endsWith(".jsonl") || !validId(basename(name, ".jsonl"))) continue;
-      const path = join(directory, name);
-      const stat = await lstat(path).catch(() => null);
-      if (!stat?.isFile()) continue;
-      candidates.push({ id: basename(name, ".jsonl"), path, size: stat.size, updatedAt: stat.mtime });
-    }
+    const seen = names.map((name) => candidateAt(join(directory, name)));
+    candidates.push(...(await Promise.all(seen)).filter((candidate) => candidate !== null));
   }
   return candidates.sort((a, b) => b.updatedAt.getTime() - a.updatedAt.getTime());
+}
+
+async function candidateAt(path: string): Promise<Candidate | null> {
+  const id = basename(path, ".jsonl");
+  if (!path.endsWith(".jsonl") || !validId(id)) return null;
+  const stat = await lstat(path).catch(() => null);
+  return stat?.isFile() ? { id, path, updatedAt: stat.mtime } : null;
 }
 
 interface Where {

@@ -1,0 +1,107 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import type { Codec } from "../domains/reader.ts";
+import { HistoryIndex } from "../packing/history-index.ts";
+import type { Segment } from "../packing/manifest.ts";
+import { encode } from "../packing/vcdiff-encode.ts";
+import { readIfPresent, writeAtomic } from "./files.ts";
+import { HistoryChanged, type LocalHistory } from "./local-history.ts";
+import type { Context } from "./repository.ts";
+
+/** A delta must be at least this much smaller to be worth a second tool for whoever reads with stock ones. */
+const worthwhile = 0.9;
+/** Up to this length both ways are tried; beyond, a delta that is much shorter than its target needs no rival. */
+const comparedBytes = 1 << 20;
+
+export interface Packed {
+  readonly payload: Uint8Array;
+  readonly codec: Segment["codec"];
+  /** Length of what the gzip member holds. */
+  readonly enc: number;
+}
+
+/**
+ * Packs the segments of one stream, each as a delta against all that precedes it where that is smaller. The index
+ * of the history is kept between saves, so that a save costs what is new.
+ */
+export class DeltaPacker {
+  readonly #codec: Codec;
+  readonly #history: LocalHistory;
+  readonly #path: string;
+  #index: HistoryIndex | null;
+
+  private constructor(codec: Codec, history: LocalHistory, path: string, index: HistoryIndex | null) {
+    this.#codec = codec;
+    this.#history = history;
+    this.#path = path;
+    this.#index = index;
+  }
+
+  /** `stream` names it among all streams of the repository. Without deltas when the setting says so. */
+  static async open(
+    context: Context,
+    codec: Codec,
+    repo: string,
+    stream: string,
+    history: LocalHistory,
+  ): Promise<DeltaPacker> {
+    const name = createHash("sha256").update(stream).digest("base64url").slice(0, 22);
+    const path = join(context.cacheDir, "index", repo, name);
+    const plain = context.settings.get("codec") === "gz";
+    return new DeltaPacker(codec, history, path, plain ? null : await loadIndex(path, history));
+  }
+
+  pack(bytes: Uint8Array): Packed {
+    const delta = this.#delta(bytes);
+    if (delta && bytes.length > comparedBytes && delta.enc < bytes.length / 2) return delta;
+    const plain: Packed = { payload: this.#codec.pack(bytes), codec: "gz", enc: bytes.length };
+    return delta && delta.payload.length <= plain.payload.length * worthwhile ? delta : plain;
+  }
+
+  /** Takes in a segment that was packed, so that the next may copy from it. */
+  append(segment: Pick<Segment, "off" | "raw" | "sha">, bytes: Uint8Array): void {
+    this.#history.append(segment, bytes);
+    this.#index?.extend(bytes);
+  }
+
+  async close(): Promise<void> {
+    this.#history.close();
+    if (this.#index) await writeAtomic(this.#path, this.#index.save());
+  }
+
+  #delta(bytes: Uint8Array): Packed | null {
+    if (!this.#index) return null;
+    try {
+      const delta = encode(bytes, this.#index, this.#history);
+      return { payload: this.#codec.pack(delta.bytes, delta.cuts), codec: "vcd", enc: delta.bytes.length };
+    } catch (error) {
+      if (!(error instanceof HistoryChanged)) throw error;
+      this.#index = null;
+      return null;
+    }
+  }
+}
+
+/** The index as it was kept, or made anew from the history; null when the agent's file no longer holds that. */
+async function loadIndex(path: string, history: LocalHistory): Promise<HistoryIndex | null> {
+  const saved = await readIfPresent(path);
+  if (saved && history.length > 0) {
+    try {
+      const index = HistoryIndex.load(saved);
+      if (index.length === history.length) return index;
+    } catch {
+      // A damaged cache is made anew.
+    }
+  }
+  const index = HistoryIndex.start();
+  const step = 1 << 20;
+  try {
+    for (let at = 0; at < history.length; at += step) {
+      index.extend(history.read(at, Math.min(step, history.length - at)));
+    }
+    return index;
+  } catch (error) {
+    if (error instanceof HistoryChanged) return null;
+    throw error;
+  }
+}

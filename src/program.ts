@@ -134,6 +134,7 @@ export async function run(argv: readonly string[], world: CommandWorld): Promise
     "check every object, signature and hash, here and on the remote",
     () => import("./commands/verify.ts"),
   ).option("--local", "only what is here");
+  verb("gc", "fold old sessions into archives, repack long ones", () => import("./commands/gc.ts"));
 
   try {
     await program.parseAsync(argv.length === 0 ? ["--help"] : [...argv], { from: "user" });

@@ -58,7 +58,7 @@ export default async function initCommand(
           }
         },
         recoveryCode: async () => {
-          if (file) return (await readFile(file, "utf8")).trim();
+          if (file) return readSecret(file);
           return secret(terminal, {
             message: "Recovery code of the vault:",
             flag: "--recovery-file <path>, a file that holds the recovery code",
@@ -91,6 +91,20 @@ export default async function initCommand(
     return waiting.exit;
   }
   return Exit.done;
+}
+
+async function readSecret(path: string): Promise<string> {
+  try {
+    return (await readFile(path, "utf8")).trim();
+  } catch (cause) {
+    throw new ConvosyncError(
+      "unreadable-file",
+      Exit.usage,
+      `the recovery code cannot be read from ${path}`,
+      ["name the file that holds it: --recovery-file <path>"],
+      cause,
+    );
+  }
 }
 
 /** Writes a secret into a file that did not exist and that only its owner can read. */

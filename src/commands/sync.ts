@@ -2,6 +2,7 @@ import { Exit } from "../errors.ts";
 import { queuedError } from "../sessions/publish.ts";
 import { withRepository } from "../sessions/repository.ts";
 import { sync } from "../sessions/sync.ts";
+import { safeText } from "../ui/safe-text.ts";
 import { plural } from "../ui/time.ts";
 import type { Invocation } from "../world.ts";
 
@@ -12,7 +13,7 @@ export default async function syncCommand(
 ): Promise<number> {
   const result = await withRepository(world, (context) => sync(context, { noCode: options.code === false }));
   const { pushed, fetched, queued, publish, remote } = result;
-  if (pushed.length > 0) terminal.step(`Sent to ${remote.name}: ${pushed.join(", ")}`);
+  if (pushed.length > 0) terminal.step(`Sent to ${remote.name}: ${named(pushed)}`);
   if (fetched.length > 0) terminal.step(`Fetched ${plural(fetched.length, "session")} from other devices`);
   if (pushed.length + fetched.length + queued.length === 0) terminal.step("Everything is up to date");
   terminal.document({ pushed, fetched, queued });
@@ -20,4 +21,14 @@ export default async function syncCommand(
   const waiting = queuedError(publish, remote);
   if (!terminal.json) terminal.fail(waiting);
   return waiting.exit;
+}
+
+const shownNames = 5;
+
+function named(all: readonly string[]): string {
+  const rest = all.length - shownNames;
+  return [
+    ...all.slice(0, shownNames).map((one) => safeText(one)),
+    ...(rest > 0 ? [`and ${rest} more`] : []),
+  ].join(", ");
 }

@@ -40,6 +40,8 @@ const entry = v.looseObject({
   k: fields.count,
   /** Message of the last snapshot. */
   msg: fields.text,
+  /** Set when the session is folded into an archive of this replica: its number, and the tree of the session's folder. */
+  a: v.optional(v.looseObject({ n: fields.count, t: fields.commitName })),
   /** Time of a tombstone that the user overrode by saving the session again. */
   back: v.optional(fields.time),
 });

@@ -32,6 +32,7 @@ import {
   pagePath,
   parseHead,
   parsePage,
+  tombstoneDays,
 } from "./head.ts";
 import type { Spool } from "./spool.ts";
 
@@ -145,7 +146,9 @@ export function acceptHeads(
     }
     const before = accepted.get(replica);
     const listed = new Set(one.entries.map((entry) => entry.s));
-    const dropped = before?.entries.find((entry) => !listed.has(entry.s) && !tombstones.has(entry.s));
+    const dropped = (before && remembers(before.head, head) ? before.entries : []).find(
+      (entry) => !listed.has(entry.s) && !tombstones.has(entry.s),
+    );
     if (dropped)
       throw integrityError("session-dropped", `session ${dropped.s} vanished without having been deleted`);
     next[replica] = { seq: head.seq, hash, device: head.device };
@@ -159,6 +162,11 @@ export function acceptHeads(
       checkSeen(keyring, byReplica.get(replica), head, seq, hash);
   }
   return next;
+}
+
+/** Whether a session that `before` lists and `now` does not must have a tombstone: they are not repeated for ever. */
+function remembers(before: Head, now: Head): boolean {
+  return Date.parse(now.ts) - Date.parse(before.ts) < tombstoneDays * 86_400_000;
 }
 
 function checkSigner(keyring: Keyring, { head, hash: own }: ReplicaHead): void {
@@ -220,7 +228,8 @@ export function nameOf(keyring: Keyring, device: string): string {
 /** A replica's version of a session with the objects of its tree. */
 export interface StoredSession {
   readonly replica: string;
-  readonly commit: Oid;
+  /** The commit that holds it; null when only its folder was fetched out of an archive. */
+  readonly commit: Oid | null;
   /** Whole: with the records of its pages. */
   readonly manifest: Manifest;
   /** What of it stands in pages. */
@@ -228,14 +237,13 @@ export interface StoredSession {
   readonly files: ReadonlyMap<string, Oid>;
 }
 
-/** Opens the manifest an index entry is bound to. Exit 6; `manifest-mismatch` when the ref shows another one. */
+/** Opens the manifest an index entry is bound to. Exit 6; `manifest-mismatch` when another one is found there. */
 export async function readSession(
   vault: Vault,
   replica: string,
   entry: Entry,
-  commit: Oid,
+  { commit, files }: Pick<StoredSession, "commit" | "files">,
 ): Promise<StoredSession> {
-  const files = await vault.db.files(commit);
   const sealed = await readFile(vault, files, "manifest.age", sealedLimit(limits.manifestBytes));
   if ((await hashOf(sealed)) !== entry.m) {
     throw integrityError("manifest-mismatch", `session ${entry.s} is not the one its index names`);

@@ -31,6 +31,8 @@ export interface HeadChange {
   readonly bury?: readonly string[];
   /** Tombstones to take back. */
   readonly unbury?: readonly string[];
+  /** Write all pages anew, without what newer entries have replaced. */
+  readonly rebuild?: boolean;
 }
 
 export interface HeadContext {
@@ -53,14 +55,15 @@ export function nextHead(
   const ts = now.toISOString();
   const buried = new Set(change.bury ?? []);
   const put = new Map((change.put ?? []).map((entry) => [entry.s, entry]));
-  const kept = (previous?.head.sessions ?? []).filter((entry) => !put.has(entry.s));
+  const before = change.rebuild ? (previous?.entries ?? []) : (previous?.head.sessions ?? []);
+  const kept = before.filter((entry) => !put.has(entry.s));
   const hot = [...put.values(), ...kept].filter((entry) => !buried.has(entry.s)).sort(byActivity);
   const oldest = new Date(now.getTime() - tombstoneDays * 86_400_000).toISOString();
   const unbury = new Set(change.unbury ?? []);
   const gone = (previous?.head.gone ?? []).filter(
     ([s, at]) => at >= oldest && !buried.has(s) && !unbury.has(s),
   );
-  const { sessions, pages, index } = spill(hot, previous);
+  const { sessions, pages, index } = spill(hot, change.rebuild ? null : previous);
   const head: Head = {
     v: 1,
     type: "head",

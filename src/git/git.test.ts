@@ -200,7 +200,7 @@ describe("run", () => {
     await expect(git.run(endless, { maxBytes: 1000 })).rejects.toMatchObject({
       code: "git-output-too-large",
     });
-    const wait = ["-c", "alias.wait=!exec sleep 60", "wait"];
+    const wait = ["-c", "alias.wait=!exec sleep 3", "wait"];
     for (const start of [git.run, git.runLong]) {
       await expect(start(wait, { timeoutMs: 50 })).rejects.toMatchObject({ code: "git-timeout" });
       await expect(start(wait, { signal: AbortSignal.timeout(50) })).rejects.toMatchObject({ exit: 130 });

@@ -1,22 +1,32 @@
-const slotBits = 17;
+const mostSlotBits = 20;
 
 /**
- * Where strings of a fixed length occur in a window, newest first: hash chains, as deflate's. Positions become
- * known one after another, from `from` on.
+ * Where strings of a fixed length occurred in a window, newest first: hash chains, as deflate's. Only the last
+ * `2 ** reachBits` positions are known at a time, which bounds the memory: 4 bytes for each, and as much again.
  */
 export class Strings {
   readonly #view: DataView;
   readonly #length: number;
-  readonly #newest = new Int32Array(1 << slotBits).fill(-1);
+  /** The newest position of each slot; -1 for none. */
+  readonly #newest: Int32Array;
+  readonly #shift: number;
+  /** For each position known, modulo the ring's length, the one before it in its slot. */
   readonly #before: Int32Array;
+  readonly #mask: number;
   #known: number;
 
-  /** `length`: of the strings, at least 5. */
-  constructor(window: Uint8Array, length: number, from: number) {
+  /** `length`: of the strings, at least 5. `first`: the first position that will be looked up. */
+  constructor(window: Uint8Array, length: number, reachBits: number, first: number) {
     this.#view = new DataView(window.buffer, window.byteOffset, window.length);
     this.#length = length;
-    this.#before = new Int32Array(window.length);
-    this.#known = from;
+    this.#known = Math.max(0, first - 2 ** reachBits);
+    const ringBits = Math.min(reachBits, 32 - Math.clz32((window.length - this.#known) | 255));
+    this.#before = new Int32Array(2 ** ringBits);
+    this.#mask = this.#before.length - 1;
+    // About as many slots as positions: with fewer, what hashes alike by chance uses up the tries.
+    const slotBits = Math.min(mostSlotBits, ringBits);
+    this.#newest = new Int32Array(2 ** slotBits).fill(-1);
+    this.#shift = 32 - slotBits;
   }
 
   /** Makes every position before `to` known. */
@@ -24,19 +34,24 @@ export class Strings {
     const end = Math.min(to, this.#view.byteLength - this.#length + 1);
     for (; this.#known < end; this.#known++) {
       const slot = this.#slot(this.#known);
-      this.#before[this.#known] = this.#newest[slot]!;
+      this.#before[this.#known & this.#mask] = this.#newest[slot]!;
       this.#newest[slot] = this.#known;
     }
   }
 
-  /** The newest known position whose string hashes like the one at `at`, before which it is; -1 for none. */
+  /** The newest known position whose string hashes like the one at `at`; -1 for none. */
   newest(at: number): number {
-    return at + this.#length <= this.#view.byteLength ? this.#newest[this.#slot(at)]! : -1;
+    if (at + this.#length > this.#view.byteLength) return -1;
+    return this.#withinReach(this.#newest[this.#slot(at)]!);
   }
 
   /** The position known before `at` whose string hashes alike; -1 for none. */
   before(at: number): number {
-    return this.#before[at]!;
+    return this.#withinReach(this.#before[at & this.#mask]!);
+  }
+
+  #withinReach(at: number): number {
+    return at >= this.#known - this.#mask ? at : -1;
   }
 
   #slot(at: number): number {
@@ -46,7 +61,7 @@ export class Strings {
       hash = Math.imul(hash ^ this.#view.getInt32(i, true), 0x9e3779b1);
       hash ^= hash >>> 15;
     }
-    return Math.imul(hash ^ this.#view.getInt32(last, true), 0x85ebca6b) >>> (32 - slotBits);
+    return Math.imul(hash ^ this.#view.getInt32(last, true), 0x85ebca6b) >>> this.#shift;
   }
 }
 

@@ -105,10 +105,9 @@ export class StreamHash {
 function compress(hash: Int32Array, bytes: Uint8Array, at: number, blocks: number): void {
   const w = schedule;
   const k = roundConstants;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   for (let block = 0; block < blocks; block++) {
-    for (let t = 0; t < 16; t++, at += 4) {
-      w[t] = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
-    }
+    for (let t = 0; t < 16; t++, at += 4) w[t] = view.getInt32(at);
     for (let t = 16; t < 64; t++) {
       const x = w[t - 15]!;
       const y = w[t - 2]!;

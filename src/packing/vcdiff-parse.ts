@@ -13,10 +13,10 @@ export interface ParseInput {
   readonly far: readonly FarMatch[];
 }
 
-// Short strings are worth copying from nearby only, where the address is short and their like plenty; longer ones
-// from anywhere in the window. Of either, so many occurrences are tried.
-const short = { length: 5, reach: 1 << 18, tries: 8 };
-const long = { length: 12, tries: 16 };
+// Short strings are worth copying from nearby only, where addresses are short; longer ones from anywhere in the
+// window, though memory sets a limit. Of either, so many occurrences are tried.
+const short = { length: 5, reachBits: 19, tries: 8 };
+const long = { length: 12, reachBits: 21, tries: 16 };
 
 const shortestRun = 8;
 
@@ -63,8 +63,8 @@ class Search {
 
   constructor(input: ParseInput) {
     this.#input = input;
-    this.#short = new Strings(input.window, short.length, Math.max(0, input.first - short.reach));
-    this.#long = new Strings(input.window, long.length, 0);
+    this.#short = new Strings(input.window, short.length, short.reachBits, input.first);
+    this.#long = new Strings(input.window, long.length, long.reachBits, input.first);
   }
 
   /** Offers `path`, whose chunk is from `start` to `end`, all steps at `at`; the length of the longest copy. */

@@ -38,10 +38,10 @@ const noise = (length: number, seed = 1) => {
 };
 
 /** Records as agents write them: the same shape again and again, and texts that come back. */
-function log(records: number, seed: number): Uint8Array {
+function log(records: number, seed: number, longest = 2000): Uint8Array {
   const roll = dice(seed);
   const texts = Array.from({ length: 20 }, () =>
-    Buffer.from(noise(40 + roll(2000), roll(1e6))).toString("base64"),
+    Buffer.from(noise(40 + roll(longest), roll(1e6))).toString("base64"),
   );
   const lines = Array.from({ length: records }, (_, n) =>
     JSON.stringify({ n, uuid: roll(2 ** 31), type: "user", cwd: "/home/ada/engine", text: texts[roll(20)] }),
@@ -156,8 +156,8 @@ test("the golden payload with a delta is read the same for ever", () => {
 
 describe("a hostile delta", () => {
   const plain = [0xd6, 0xc3, 0xc4, 0, 0];
-  const source = log(40, 1);
-  const target = concat(log(30, 2), ascii("-".repeat(50)));
+  const source = log(40, 1, 40);
+  const target = concat(log(30, 2, 40), ascii("-".repeat(50)));
   const bytes = delta(target, source);
 
   test("that is cut short anywhere is refused", () => {
@@ -200,29 +200,30 @@ describe("a hostile delta", () => {
   });
 
   test("changed anyhow neither crashes, nor hangs, nor makes another length", () => {
-    const rounds = process.env["SLOW"] ? 100_000 : 5000;
+    const rounds = 100_000;
     const roll = dice(11);
     const seeds = [bytes, delta(source, new Uint8Array(0)), vector("vcd-xdelta3.bin")];
     let rebuilt = 0;
     for (let round = 0; round < rounds; round++) {
-      const mutant = Array.from(seeds[round % seeds.length]!);
+      let mutant = seeds[round % seeds.length]!.slice();
       for (let changes = 1 + roll(4); changes > 0; changes--) {
         const at = roll(round % 2 ? mutant.length : Math.min(40, mutant.length));
+        const [before, after] = [mutant.subarray(0, at), mutant.subarray(at)];
         const kind = roll(6);
-        if (kind === 0) mutant.splice(at, 1 + roll(8));
-        else if (kind === 1) mutant.splice(at, 0, ...Array.from({ length: 1 + roll(8) }, () => roll(256)));
-        else if (kind === 2) mutant.splice(at, 0, ...mutant.slice(roll(mutant.length), roll(mutant.length)));
-        else if (kind === 3) mutant[at] = 0xff;
-        else mutant[at] = roll(256);
+        if (kind === 0) mutant = concat(before, after.subarray(1 + roll(8)));
+        else if (kind === 1) mutant = concat(before, noise(1 + roll(8), roll(1e6)), after);
+        else if (kind === 2) mutant = concat(before, mutant.subarray(roll(mutant.length)), after);
+        else mutant[at] = kind === 3 ? 0xff : roll(256);
+        if (mutant.length === 0) break;
       }
       try {
-        expect(decode(Uint8Array.from(mutant), source, target.length).length).toBe(target.length);
+        if (decode(mutant, source, target.length).length !== target.length) expect.unreachable();
         rebuilt++;
       } catch (error) {
         if ((error as { code?: unknown }).code !== "bad-delta") throw error;
       }
     }
-    expect(rebuilt).toBeLessThan(rounds);
+    expect(rebuilt).toBeLessThan(rounds / 2);
   });
 });
 

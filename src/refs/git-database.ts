@@ -14,7 +14,7 @@ import {
   signature,
 } from "./object-database.ts";
 import { ObjectReader } from "./object-reader.ts";
-import { parseCommit, parseTree, walkTree } from "./tree.ts";
+import { foldersIn, parseCommit, parseTree, walkTree } from "./tree.ts";
 
 /**
  * Objects are named as they are (no replacement refs) and only local: in a partial clone git must not fetch behind
@@ -49,6 +49,8 @@ export function openGitDatabase(git: Git, repository: Repository): ObjectDatabas
     return parseCommit(commit, await objects.read(commit, "commit", COMMIT_LIMIT));
   }
 
+  const entriesOf = async (tree: Oid) => parseTree(await objects.read(tree, "tree", TREE_LIMIT), oidBytes);
+
   async function commits(list: readonly NewCommit[]): Promise<Oid[]> {
     if (list.length === 0) return [];
     const args = [...WRITE, "fast-import", "--quiet", "--done", "--depth=0"];
@@ -69,11 +71,9 @@ export function openGitDatabase(git: Git, repository: Repository): ObjectDatabas
         lines.filter(Boolean).map((line) => [line.slice(oidBytes * 2 + 1), line.slice(0, oidBytes * 2)]),
       );
     },
-    async files(commit) {
-      const entriesOf = async (tree: Oid) =>
-        parseTree(await objects.read(tree, "tree", TREE_LIMIT), oidBytes);
-      return walkTree((await header(commit)).tree, entriesOf);
-    },
+    files: async (commit) => walkTree((await header(commit)).tree, entriesOf),
+    filesOfTree: (tree) => walkTree(tree, entriesOf),
+    folders: async (commit) => foldersIn(await entriesOf((await header(commit)).tree)),
     read: (blob, limit) => objects.read(blob, "blob", limit),
     parents: async (commit) => (await header(commit)).parents,
     commit: async (commit) => (await commits([commit]))[0]!,

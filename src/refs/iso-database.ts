@@ -16,7 +16,7 @@ import {
   roundUpToHour,
   signature,
 } from "./object-database.ts";
-import { walkTree } from "./tree.ts";
+import { foldersIn, walkTree } from "./tree.ts";
 
 type IsomorphicGit = typeof import("isomorphic-git");
 
@@ -127,6 +127,8 @@ export async function openIsoDatabase(fs: PromiseFsClient, gitdir: string): Prom
       return refs;
     },
     files: async (oid) => walkTree((await header(oid)).tree, entriesOf),
+    filesOfTree: (tree) => walkTree(tree, entriesOf),
+    folders: async (oid) => foldersIn(await entriesOf((await header(oid)).tree)),
     async read(oid, limit) {
       const bytes = await blob(oid);
       if (bytes.length > limit) throw objectTooLarge(oid, limit);

@@ -49,6 +49,20 @@ export function describeObjectDatabase(name: string, create: () => Promise<Datab
       expect(await db.parents(commit)).toEqual([]);
     });
 
+    test("shows a folder of a commit by itself", async () => {
+      const files = [
+        { path: "one/deep/a", content: Uint8Array.of(1) },
+        { path: "two/b", content: Uint8Array.of(2) },
+        { path: "c", content: Uint8Array.of(3) },
+      ];
+      const made = await db.commit({ parents: [], files, when });
+      const all = await db.files(made);
+      const folders = await db.folders(made);
+      expect([...folders.keys()].sort()).toEqual(["one", "two"]);
+      expect(await db.filesOfTree(folders.get("one")!)).toEqual(new Map([["deep/a", all.get("one/deep/a")]]));
+      await expect(db.filesOfTree(made)).rejects.toMatchObject({ code: "bad-object" });
+    });
+
     test("shows a commit only through a ref", async () => {
       const commit = await save(files);
       expect(await db.refs("refs/convosync/")).toEqual(new Map());

@@ -32,6 +32,10 @@ export interface ObjectDatabase {
   refs(prefix: string): Promise<Map<string, Oid>>;
   /** Path and blob of every file of a commit. `bad-tree` when it holds what `NewCommit` cannot make. */
   files(commit: Oid): Promise<Map<string, Oid>>;
+  /** The same of a bare tree, such as a folder that was fetched by its name. */
+  filesOfTree(tree: Oid): Promise<Map<string, Oid>>;
+  /** Name and tree of the folders directly below a commit's root. */
+  folders(commit: Oid): Promise<Map<string, Oid>>;
   /**
    * The bytes of a blob. Missing: `missing-object`; more than `limit` bytes: `object-too-large`, found out before
    * they are read. Calls may overlap, and many overlapping calls are the fast way to read many blobs.

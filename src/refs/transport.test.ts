@@ -240,9 +240,9 @@ describe("a remote that does not answer", () => {
       GIT_SSH_COMMAND: ssh,
       GIT_SSH_VARIANT: "simple",
     });
-    const result = await push(slow, { ...both(), remote: "ssh://localhost/x.git", timeoutMs: 500 });
-    expect(result).toEqual({ status: "unreachable", text: "no answer within 0.5 s" });
-    await expect.poll(() => readFile(note, "utf8")).toBe("ended\n");
+    const result = await push(slow, { ...both(), remote: "ssh://localhost/x.git", timeoutMs: 1000 });
+    expect(result).toEqual({ status: "unreachable", text: "no answer within 1 s" });
+    await expect.poll(() => readFile(note, "utf8"), { timeout: 5000 }).toBe("ended\n");
   });
 
   test("can be cancelled", async () => {

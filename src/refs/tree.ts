@@ -72,6 +72,10 @@ export async function walkTree(
   return files;
 }
 
+export function foldersIn(entries: readonly TreeEntry[]): Map<string, Oid> {
+  return new Map(entries.filter(({ kind }) => kind === "folder").map(({ name, oid }) => [name, oid]));
+}
+
 /** The tree and the parents a commit object names. */
 export function parseCommit(oid: Oid, bytes: Uint8Array): { tree: Oid; parents: Oid[] } {
   const header = new TextDecoder("latin1").decode(bytes).split("\n\n", 1)[0] ?? "";

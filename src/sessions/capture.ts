@@ -4,7 +4,7 @@ import { readWholeLines } from "../agents/local-files.ts";
 import { type Places, toLocal, toPortable } from "../agents/portable-paths.ts";
 import { toBase64url } from "../crypto/encoding.ts";
 import { sealFor } from "../crypto/keyring.ts";
-import { hashOf, readSession, readStream, type StoredSession, type Vault } from "../domains/reader.ts";
+import { hashOf, readStream, type StoredSession, type Vault } from "../domains/reader.ts";
 import { relateVersions } from "../domains/sessions.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { segmentLines } from "../packing/lines.ts";
@@ -18,12 +18,15 @@ import {
   segmentPath,
 } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
+import { vaultPrefix } from "../refs/names.ts";
 import type { NewFile, Oid } from "../refs/object-database.ts";
 import { type Cursor, examineTail, readCursor } from "./cursor.ts";
 import { DeltaPacker } from "./deltas.ts";
 import type { CatalogEntry, Copy } from "./heads.ts";
 import { LocalHistory } from "./local-history.ts";
 import type { Context } from "./repository.ts";
+import { localCopy } from "./session-fetch.ts";
+import type { OpenVault } from "./vault.ts";
 
 /**
  * Capture: from the agent's files to sealed segments. `planCapture` finds out, reading only what is new, where
@@ -70,7 +73,7 @@ interface FilePlan {
 
 export async function planCapture(
   context: Context,
-  vault: Vault,
+  vault: OpenVault,
   agent: Agent,
   found: FoundSession,
   place: Workplace,
@@ -116,7 +119,7 @@ export async function planCapture(
  */
 async function chooseBasis(
   context: Context,
-  vault: Vault,
+  vault: OpenVault,
   main: StreamSource,
   cursor: Cursor,
   places: Places | null,
@@ -124,11 +127,8 @@ async function chooseBasis(
   replica: string | null,
 ): Promise<StoredSession | null> {
   if (!session) return null;
-  const refs = await context.db.refs(session.copies[0]!.ref.replace(/[^/]+$/, ""));
-  const load = async (copy: Copy): Promise<StoredSession | null> => {
-    const commit = refs.get(copy.ref);
-    return commit ? readSession(vault, copy.replica, copy.entry, commit) : null;
-  };
+  const refs = await context.db.refs(vaultPrefix(vault.ref));
+  const load = (copy: Copy): Promise<StoredSession | null> => localCopy(vault, copy, refs);
   const ownCopy = session.copies.find((copy) => copy.replica === replica);
   const own = ownCopy ? await load(ownCopy) : null;
   const at = cursor.streams["main"];
@@ -181,7 +181,8 @@ async function planStream(
   const at = cursor.streams[source.name];
   if (at && at.gen === stored.gen && at.sha === stored.sha && at.bytes === stored.bytes) {
     const now = await examineTail(source.path, at.offset);
-    if (now && now.ino === at.ino && now.tail === at.tail) {
+    const aligned = at.starts.length === stored.segments.length;
+    if (now && aligned && now.ino === at.ino && now.tail === at.tail) {
       const news = now.size > at.offset && (await hasLineAfter(source.path, at.offset));
       const hash = StreamHash.resume(at.state);
       return { source, stored, gen: stored.gen, offset: at.offset, hash, starts: at.starts, news };

@@ -2,8 +2,16 @@ import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
 import type { Codec } from "../domains/reader.ts";
 import { type Deflate, type Inflate, pack, unpack, unpackWithin } from "../packing/payload.ts";
 
-const inflate: Inflate = (deflated, limit) =>
-  inflateRawSync(deflated, { maxOutputLength: Math.max(1, limit) });
+const inflate: Inflate = (deflated, limit) => {
+  // With `info` zlib says how much it read; its types do not know that. By itself it ignores what follows the end.
+  const options = { maxOutputLength: Math.max(1, limit), info: true };
+  const { buffer, engine } = inflateRawSync(deflated, options) as unknown as {
+    buffer: Uint8Array;
+    engine: { bytesWritten: number };
+  };
+  if (engine.bytesWritten !== deflated.length) throw new Error("bytes after the end of the stream");
+  return buffer;
+};
 const deflate: Deflate = (bytes, open) =>
   deflateRawSync(bytes, {
     level: 9,

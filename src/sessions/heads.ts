@@ -72,7 +72,7 @@ export function catalog(heads: Heads, vault: { readonly ref: string }): CatalogE
   for (const one of heads.all) {
     for (const entry of one.entries) {
       if (buried(entry, tombstones.get(entry.s))) continue;
-      const ref = formatRef({ kind: "session", vault: vault.ref, dir: entry.d, replica: one.replica });
+      const ref = refOf(vault.ref, one.replica, entry);
       const group = groups.get(entry.s) ?? [];
       group.push({ replica: one.replica, device: one.head.device, entry, ref });
       groups.set(entry.s, group);
@@ -84,6 +84,13 @@ export function catalog(heads: Heads, vault: { readonly ref: string }): CatalogE
     return { key, agent: key.slice(0, colon), id: key.slice(colon + 1), copies, newest: copies[0]! };
   });
   return found.sort((a, b) => byProgress(a.newest, b.newest));
+}
+
+/** The ref that holds a session: its own, or the archive it was folded into. */
+export function refOf(vault: string, replica: string, entry: Entry): string {
+  return entry.a
+    ? formatRef({ kind: "archive", vault, replica, n: entry.a.n })
+    : formatRef({ kind: "session", vault, dir: entry.d, replica });
 }
 
 /** Latest tombstone of each session over all replicas. */

@@ -1,5 +1,4 @@
 import { hostname } from "node:os";
-import { join } from "node:path";
 import { createDevice, type Device, deviceSigner, withVault } from "../crypto/device.ts";
 import {
   addDevice,
@@ -17,7 +16,6 @@ import type { Oid } from "../refs/object-database.ts";
 import { fetch, push } from "../refs/transport.ts";
 import { rootCommits } from "../worktree/remotes.ts";
 import { nativeCodec } from "./codec.ts";
-import { withLock } from "./files.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { confirmRef } from "./queue.ts";
 import {
@@ -28,10 +26,11 @@ import {
   noRemote,
   unreachable,
 } from "./remote.ts";
-import type { Context } from "./repository.ts";
+import { type Context, withCloneLock } from "./repository.ts";
 import {
   keyringTree,
   type OpenVault,
+  openOrRenew,
   openRepoRecord,
   openVaultAt,
   ownReplica,
@@ -83,7 +82,7 @@ export async function init(
   options: InitOptions,
   dialogue: InitDialogue,
 ): Promise<InitResult> {
-  return withLock(join(context.cloneDir, "lock"), 60_000, () => initLocked(context, options, dialogue));
+  return withCloneLock(context, () => initLocked(context, options, dialogue));
 }
 
 async function initLocked(
@@ -210,12 +209,11 @@ async function adopt(
   { joined }: { joined: boolean },
 ): Promise<InitResult> {
   const ref = formatRef({ kind: "keyring", vault: await vaultRef(vault) });
-  const opened = await openVaultAt(context, device, vault, found.commit);
-  if (found.incoming) {
-    await context.db.update([{ ref, to: found.commit, from: null }]);
-    if (remote) await confirmRef(context, remote.key, ref, found.commit);
-  }
-  await remember(context, opened.keyring, (await readKeyringTree(context, found.commit)).files);
+  const opened = await openOrRenew(context, device, vault, found.commit);
+  const from = found.incoming ? null : found.commit;
+  if (opened.keyringCommit !== from) await context.db.update([{ ref, to: opened.keyringCommit, from }]);
+  if (found.incoming && remote) await confirmRef(context, remote.key, ref, found.commit);
+  await remember(context, opened.keyring, (await readKeyringTree(context, opened.keyringCommit)).files);
   return finish(context, opened, remote, { created: false, joined, already: !found.incoming && !joined });
 }
 
@@ -256,8 +254,9 @@ async function setUp(
 }
 
 async function remember(context: Context, keyring: Keyring, files: KeyringFiles): Promise<void> {
-  await context.keys.rememberKeyring(keyring.vault, keyring.genesis, [keyring.seq, keyring.hash]);
+  // The copy first: it must never be older than what is remembered.
   await context.keys.saveKeyringCopy(keyring.vaultRef, files);
+  await context.keys.rememberKeyring(keyring.vault, keyring.genesis, [keyring.seq, keyring.hash]);
 }
 
 async function finish(

@@ -1,7 +1,7 @@
 import { catalog } from "./heads.ts";
 import { type Overview, openOverview, overviewOf } from "./overview.ts";
 import { currentBranch, fetchHeads, findRemote } from "./remote.ts";
-import type { Context } from "./repository.ts";
+import { type Context, withCloneLock } from "./repository.ts";
 import { openVault } from "./vault.ts";
 
 export interface ListOptions {
@@ -69,7 +69,9 @@ async function look(
 ): Promise<{ overview: Overview; offline: string | null }> {
   const remote = fresh ? await findRemote(context, await currentBranch(context)) : null;
   if (!remote) return { overview: await openOverview(context), offline: null };
-  const fetched = await fetchHeads(context, await openVault(context), remote);
+  const fetched = await withCloneLock(context, async () =>
+    fetchHeads(context, await openVault(context), remote),
+  );
   const overview = await overviewOf(context, fetched.vault, fetched.heads);
   return { overview, offline: fetched.status === "ok" ? null : fetched.text };
 }

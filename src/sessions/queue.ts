@@ -70,6 +70,13 @@ export function confirmRef(context: Context, remote: string, ref: string, oid: O
   });
 }
 
+/** Forgets what a remote confirmed of a replica: the next push finds out, or sends it again. */
+export function forgetReplica(entry: RemoteQueue, prefix: string, replica: string): void {
+  for (const ref of Object.keys(entry.confirmed)) {
+    if (ref.startsWith(prefix) && ref.endsWith(`/${replica}`)) delete entry.confirmed[ref];
+  }
+}
+
 export interface PendingUpdate {
   readonly ref: string;
   readonly oid: Oid | null;

@@ -5,7 +5,7 @@ import type { RefUpdate } from "../refs/object-database.ts";
 import { fetch } from "../refs/transport.ts";
 import { chooseRemote, normaliseRemote, type Remote } from "../worktree/remotes.ts";
 import { type Heads, loadHeads, marksOf, splitOwn } from "./heads.ts";
-import { keyringRef, remoteQueue, updateQueue } from "./queue.ts";
+import { forgetReplica, keyringRef, type RemoteQueue, remoteQueue, updateQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
 import { type OpenVault, openVaultAt, readKeyringTree } from "./vault.ts";
 
@@ -116,7 +116,8 @@ async function acceptIncoming(
     const theirs = await openVaultAt(context, opened.device, opened.keyring.vault, served);
     if (theirs.repo !== opened.repo)
       throw integrityError("wrong-repository", "the remote shows another repository's keyring");
-    if (theirs.keyring.seq > opened.keyring.seq) {
+    // Of equal keyrings in different commits the remote's stays, so that devices do not push theirs in turns.
+    if (theirs.keyring.seq > opened.keyring.seq || theirs.keyring.hash === opened.keyring.hash) {
       vault = theirs;
       updates.push({ ref: ring, to: served, from: opened.keyringCommit });
     }
@@ -142,23 +143,37 @@ async function acceptIncoming(
   );
   const marks = acceptHeads(vault.keyring, all, { ...others, ...ownMark(before) }, known);
   if (updates.length > 0) await context.db.update(updates);
-  await context.keys.rememberKeyring(vault.keyring.vault, vault.keyring.genesis, [
-    vault.keyring.seq,
-    vault.keyring.hash,
-  ]);
-  await context.keys.rememberHeads(vault.repo, vault.keyring.vault, marks);
   if (vault !== opened) {
+    // Before it is remembered: the copy must never be older than what is.
     await context.keys.saveKeyringCopy(
       vault.ref,
       (await readKeyringTree(context, vault.keyringCommit)).files,
     );
   }
+  await context.keys.rememberKeyring(vault.keyring.vault, vault.keyring.genesis, [
+    vault.keyring.seq,
+    vault.keyring.hash,
+  ]);
+  await context.keys.rememberHeads(vault.repo, vault.keyring.vault, marks);
   await updateQueue(context, remote.key, (entry) => {
     entry.contact = context.world.now().toISOString();
     if (confirmedRing) entry.confirmed[ring] = confirmedRing;
     else delete entry.confirmed[ring];
+    if (before.replica && remote.key === remote.origin && !holdsOurs(entry, refs, prefix, before.replica))
+      forgetReplica(entry, prefix, before.replica);
   });
   return { status: "ok", text: "", vault, heads: splitOwn(all, before.replica), changed };
+}
+
+/** Whether the remote still shows the head of ours that it once confirmed; somebody may have wiped or reset it. */
+function holdsOurs(
+  entry: RemoteQueue,
+  served: ReadonlyMap<string, string>,
+  prefix: string,
+  replica: string,
+): boolean {
+  const head = `${prefix}head/${replica}`;
+  return entry.confirmed[head] === undefined || served.get(incomingRef(head)) === entry.confirmed[head];
 }
 
 function ownMark(heads: Heads): ReturnType<typeof marksOf> {

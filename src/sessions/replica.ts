@@ -1,14 +1,14 @@
 import type { Entry } from "../domains/head.ts";
-import { readSession } from "../domains/reader.ts";
 import { sealManifest } from "../domains/writer.ts";
-import { formatRef, incomingRef, outgoingRef, vaultPrefix } from "../refs/names.ts";
+import { formatRef, incomingRef, outgoingRef, parseRef, vaultPrefix } from "../refs/names.ts";
 import type { NewCommit, RefUpdate } from "../refs/object-database.ts";
 import { fetch } from "../refs/transport.ts";
-import { type Heads, loadHeads } from "./heads.ts";
+import { type Heads, loadHeads, refOf } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
-import { updateQueue } from "./queue.ts";
+import { forgetReplica, updateQueue } from "./queue.ts";
 import { type ChosenRemote, dropIncoming, fetchHeads } from "./remote.ts";
 import type { Context } from "./repository.ts";
+import { localCopy } from "./session-fetch.ts";
 import { buryDeleted } from "./tombstones.ts";
 import { type OpenVault, openVault, ownReplica } from "./vault.ts";
 
@@ -54,18 +54,14 @@ export async function settleReplica(
       for (const [ref, oid] of served) queue.confirmed[ref] = oid;
     });
     const fetched = await fetchHeads(context, vault, remote);
-    await buryDeleted(context, fetched.vault, fetched.heads);
+    await buryDeleted(context, fetched.vault, fetched.heads, remote.key);
     return { vault: fetched.vault, heads: fetched.heads, replica };
   }
   await dropIncoming(context, incoming);
   const renewed = await renewReplica(context, vault, replica);
-  await updateQueue(context, remote.key, (queue) => {
-    for (const ref of Object.keys(queue.confirmed)) {
-      if (ref.startsWith(prefix) && ref.endsWith(`/${replica}`)) delete queue.confirmed[ref];
-    }
-  });
+  await updateQueue(context, remote.key, (queue) => forgetReplica(queue, prefix, replica));
   const fetched = await fetchHeads(context, await openVault(context), remote);
-  await buryDeleted(context, fetched.vault, fetched.heads);
+  await buryDeleted(context, fetched.vault, fetched.heads, remote.key);
   return { vault: fetched.vault, heads: fetched.heads, replica: renewed };
 }
 
@@ -84,23 +80,28 @@ async function renewReplica(context: Context, vault: OpenVault, old: string): Pr
   const updates: RefUpdate[] = [];
   const entries: Entry[] = [];
   for (const entry of heads.own?.entries ?? []) {
-    const oldRef = formatRef({ kind: "session", vault: vault.ref, dir: entry.d, replica: old });
-    const tip = local.get(oldRef);
-    if (!tip) continue;
-    const stored = await readSession(vault, old, entry, tip);
+    const oldRef = refOf(vault.ref, old, entry);
+    const stored = await localCopy(
+      vault,
+      { replica: old, device: vault.device.id, entry, ref: oldRef },
+      local,
+    );
+    if (!stored) continue;
     const sealed = await sealManifest(vault, { ...stored.manifest, replica }, stored);
     const anew = new Set(sealed.files.map(({ path }) => path));
     const kept = [...stored.files]
       .filter(([path]) => !anew.has(path))
       .map(([path, content]) => ({ path, content }));
     const files = [...kept, ...sealed.files];
-    commits.push({ parents: [tip], files, when });
+    commits.push({ parents: stored.commit ? [stored.commit] : [], files, when });
     refs.push({ ref: formatRef({ kind: "session", vault: vault.ref, dir: entry.d, replica }), from: null });
-    updates.push({ ref: oldRef, from: tip, to: null });
-    entries.push({ ...entry, m: sealed.m });
+    const { a: _folded, ...hot } = entry;
+    entries.push({ ...hot, m: sealed.m });
   }
-  const oldHead = formatRef({ kind: "head", vault: vault.ref, replica: old });
-  if (heads.own) updates.push({ ref: oldHead, from: heads.own.commit, to: null });
+  for (const [ref, from] of local) {
+    const name = parseRef(ref);
+    if (name && "replica" in name && name.replica === old) updates.push({ ref, from, to: null });
+  }
   const gone = heads.own?.head.gone.map(([session]) => session) ?? [];
   const change = () => ({
     put: entries,

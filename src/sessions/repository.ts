@@ -3,6 +3,7 @@ import { basename, join } from "node:path";
 import { discover, type Git, type Repository, readConfig, repositoryGit } from "../git/git.ts";
 import { openGitDatabase } from "../refs/git-database.ts";
 import type { ObjectDatabase } from "../refs/object-database.ts";
+import { withLock } from "./files.ts";
 import { KeyStore } from "./key-store.ts";
 
 /** All a use case knows of the machine it runs on. */
@@ -79,6 +80,16 @@ export async function withRepository<T>(world: World, work: (context: Context) =
   } finally {
     await context.close();
   }
+}
+
+const lockPatienceMs = 60_000;
+
+/**
+ * Runs `work` as the only one that changes this clone's refs, queue and cursors. What it goes by, the vault first
+ * of all, must be read inside: another process may have moved it while this one waited.
+ */
+export function withCloneLock<T>(context: Context, work: () => Promise<T>): Promise<T> {
+  return withLock(join(context.cloneDir, "lock"), lockPatienceMs, work);
 }
 
 export function homeOf(env: NodeJS.ProcessEnv): string {

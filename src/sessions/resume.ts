@@ -13,10 +13,9 @@ import { currentStreams, mainStream, type Snapshot } from "../packing/manifest.t
 import { StreamHash } from "../packing/stream-hash.ts";
 import { bringCode, type CodeEvent, type CodeOptions, planCode } from "./code.ts";
 import { type Cursor, examineTail, writeCursor } from "./cursor.ts";
-import { withLock } from "./files.ts";
 import { type CatalogEntry, catalog, deviceName, findSession, loadHeads } from "./heads.ts";
 import { type ChosenRemote, currentBranch, type Fetched, fetchHeads, findRemote } from "./remote.ts";
-import type { Context } from "./repository.ts";
+import { type Context, withCloneLock } from "./repository.ts";
 import { fetchSession } from "./session-fetch.ts";
 import { type OpenVault, openVault } from "./vault.ts";
 import { openWorkplace } from "./workplace.ts";
@@ -60,10 +59,9 @@ export async function resume(
   options: ResumeOptions,
   tell: (event: ResumeEvent) => void,
 ): Promise<ResumeResult> {
-  const opened = await openVault(context);
   const place = await openWorkplace(context);
-  return withLock(join(context.cloneDir, "lock"), 60_000, () =>
-    resumeLocked(context, opened, place, options, tell),
+  return withCloneLock(context, async () =>
+    resumeLocked(context, await openVault(context), place, options, tell),
   );
 }
 

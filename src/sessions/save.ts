@@ -1,9 +1,8 @@
-import { join } from "node:path";
 import type { Workplace } from "../agents/agent.ts";
 import { toPortable } from "../agents/portable-paths.ts";
 import { fromUtf8, utf8 } from "../crypto/encoding.ts";
 import { sessionDir } from "../crypto/names.ts";
-import type { Entry } from "../domains/head.ts";
+import { buried, type Entry } from "../domains/head.ts";
 import { type HeadChange, sealManifest } from "../domains/writer.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { type Manifest, mainStream, type Snapshot } from "../packing/manifest.ts";
@@ -21,14 +20,13 @@ import { defaultExcludes } from "../worktree/exclude.ts";
 import { checkSave } from "../worktree/safety.ts";
 import { type CapturePlan, type CaptureResult, captureTree, planCapture } from "./capture.ts";
 import { type Cursor, writeCursor } from "./cursor.ts";
-import { withLock } from "./files.ts";
 import { catalog, type Heads, loadHeads, tombstonesOf } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
 import { describeCommit, type LinkedCommit } from "./links.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { type ChosenRemote, findRemote } from "./remote.ts";
 import { settleReplica } from "./replica.ts";
-import type { Context } from "./repository.ts";
+import { type Context, withCloneLock } from "./repository.ts";
 import { type OpenVault, openVault, ownReplica } from "./vault.ts";
 import { chooseLocalSessions, openWorkplace } from "./workplace.ts";
 
@@ -81,8 +79,6 @@ export interface SaveResult {
   readonly devices: number;
 }
 
-const lockPatienceMs = 60_000;
-
 /**
  * Saves the conversation with the code: checks, commit, capture, seal, local refs, one atomic push. After the
  * local refs are written nothing can be lost; what could not be pushed waits in the queue.
@@ -92,10 +88,9 @@ export async function save(
   options: SaveOptions,
   tell: (event: SaveEvent) => void,
 ): Promise<SaveResult> {
-  const vault = await openVault(context);
   const place = await openWorkplace(context);
-  return withLock(join(context.cloneDir, "lock"), lockPatienceMs, () =>
-    saveLocked(context, vault, place, options, tell),
+  return withCloneLock(context, async () =>
+    saveLocked(context, await openVault(context), place, options, tell),
   );
 }
 
@@ -109,7 +104,7 @@ async function saveLocked(
   const before = await inspectCode(context.git, context.repo);
   if (!options.noCode) {
     const stop = checkSave(before);
-    if (stop && !(options.force && stop.code !== "conflicts")) throw stop;
+    if (stop && !(options.force && stop.code !== "merge-conflicts")) throw stop;
   }
   const remote = await findRemote(context, before.branch);
   const chosen = await chooseLocalSessions(place, {
@@ -172,13 +167,16 @@ async function saveLocked(
 
 function refuseBuried(heads: Heads, keys: readonly string[], options: SaveOptions): void {
   const tombstones = tombstonesOf(heads.all);
-  const alive = new Map(heads.own?.entries.map((one) => [one.s, one]));
-  const buried = keys.find((key) => tombstones.has(key) && !alive.has(key));
-  if (!buried || options.force) return;
+  const own = new Map(heads.own?.entries.map((one) => [one.s, one]));
+  const dead = keys.find((key) => {
+    const entry = own.get(key);
+    return tombstones.has(key) && (!entry || buried(entry, tombstones.get(key)));
+  });
+  if (!dead || options.force) return;
   throw new ConvosyncError(
     "session-deleted",
     Exit.stopped,
-    `session ${buried.replace(/^[^:]*:/, "")} was deleted on purpose`,
+    `session ${dead.replace(/^[^:]*:/, "")} was deleted on purpose`,
     ["save it all the same: git convosync save --force"],
   );
 }
@@ -252,8 +250,8 @@ async function store(
   }
   if (writing.length === 0) return saved;
   const commits = writing.map(({ plan, tip, writer }): NewCommit => {
-    const basis = plan.basis && plan.basis.commit !== tip ? [plan.basis.commit] : [];
-    return { parents: [...(tip ? [tip] : []), ...basis], files: writer.files(), when };
+    const parents = [tip, plan.basis?.commit ?? null].filter((oid) => oid !== null);
+    return { parents: [...new Set(parents)], files: writer.files(), when };
   });
   const change = (): HeadChange => ({
     put: writing.map(({ writer, plan, dir }) => entryOf(writer.done(), dir, plan, tombstones.get(plan.key))),

@@ -1,6 +1,6 @@
-import { hashOf, readSession, type StoredSession } from "../domains/reader.ts";
+import { readSession, type StoredSession } from "../domains/reader.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
-import { incomingRef, outgoingRef, parseRef, vaultPrefix } from "../refs/names.ts";
+import { incomingRef, outgoingRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid, RefUpdate } from "../refs/object-database.ts";
 import { fetch } from "../refs/transport.ts";
 import type { CatalogEntry, Copy, Heads } from "./heads.ts";
@@ -21,13 +21,11 @@ export async function fetchSession(
   session: CatalogEntry,
   remote: ChosenRemote | null,
 ): Promise<StoredSession[]> {
-  const prefix = `${vaultPrefix(vault.ref)}session/${session.newest.entry.d}/`;
-  const local = await context.db.refs(prefix);
+  const refs = await context.db.refs(vaultPrefix(vault.ref));
   const found: StoredSession[] = [];
   const missing: Copy[] = [];
   for (const copy of session.copies) {
-    const commit = local.get(copy.ref);
-    const stored = commit ? await readCurrent(vault, copy, commit) : null;
+    const stored = await localCopy(vault, copy, refs);
     if (stored) found.push(stored);
     else missing.push(copy);
   }
@@ -41,6 +39,70 @@ export async function fetchSession(
       ["try again when it can: git convosync resume"],
     );
   }
+  const archived = missing.filter((copy) => copy.entry.a);
+  const hot = missing.filter((copy) => !copy.entry.a);
+  for (const copy of archived) found.push(await fetchFolder(context, vault, copy, remote));
+  if (hot.length > 0) found.push(...(await fetchHot(context, vault, heads, hot, refs, remote)));
+  return found;
+}
+
+/**
+ * The copy as this clone has it: by its own ref, or as a folder of an archive. Null when it is not here, or when
+ * the index has moved on from what is here.
+ */
+export async function localCopy(
+  vault: OpenVault,
+  copy: Copy,
+  refs: ReadonlyMap<string, Oid>,
+): Promise<StoredSession | null> {
+  const commit = refs.get(copy.ref) ?? null;
+  if (!copy.entry.a && !commit) return null;
+  try {
+    const files = copy.entry.a ? await vault.db.filesOfTree(copy.entry.a.t) : await vault.db.files(commit!);
+    return await readSession(vault, copy.replica, copy.entry, { commit, files });
+  } catch (error) {
+    const stale =
+      error instanceof ConvosyncError && ["manifest-mismatch", "missing-object"].includes(error.code);
+    if (stale) return null;
+    throw error;
+  }
+}
+
+/** Fetches one session out of an archive: its folder alone by name, or where a remote refuses that, the archive. */
+async function fetchFolder(
+  context: Context,
+  vault: OpenVault,
+  copy: Copy,
+  remote: ChosenRemote,
+): Promise<StoredSession> {
+  const tree = copy.entry.a!.t;
+  const options = { remote: remote.name, timeoutMs: fetchTimeoutMs, prompt: true };
+  const alone = await fetch(context.git, { ...options, refspecs: [tree] });
+  if (alone.status !== "ok") {
+    const whole = await fetch(context.git, {
+      ...options,
+      refspecs: [`+${copy.ref}:${incomingRef(copy.ref)}`],
+    });
+    if (whole.status !== "ok") throw notFetched(remote, whole.status === "unreachable" ? whole.text : "");
+  }
+  try {
+    const stored = await localCopy(vault, copy, new Map());
+    if (!stored) throw missingCopy(copy);
+    return stored;
+  } finally {
+    await dropIncoming(context, incomingRef(copy.ref));
+  }
+}
+
+async function fetchHot(
+  context: Context,
+  vault: OpenVault,
+  heads: Heads,
+  missing: readonly Copy[],
+  refs: ReadonlyMap<string, Oid>,
+  remote: ChosenRemote,
+): Promise<StoredSession[]> {
+  const prefix = `${vaultPrefix(vault.ref)}session/${missing[0]!.entry.d}/`;
   await dropIncoming(context, incomingRef(prefix));
   const own = heads.replica ? [`^${prefix}${heads.replica}`] : [];
   const result = await fetch(context.git, {
@@ -50,52 +112,36 @@ export async function fetchSession(
     prompt: true,
   });
   try {
-    if (result.status !== "ok") {
-      throw new ConvosyncError(
-        "remote-unreachable",
-        Exit.remote,
-        `cannot fetch the conversation from '${remote.name}'`,
-        [result.status === "unreachable" ? result.text : "the remote does not have it"],
-      );
+    if (result.status !== "ok") throw notFetched(remote, result.status === "unreachable" ? result.text : "");
+    const incoming = await context.db.refs(incomingRef(prefix));
+    const served = new Map([...incoming].map(([ref, commit]) => [outgoingRef(ref), commit]));
+    const accepted: StoredSession[] = [];
+    const updates: RefUpdate[] = [];
+    for (const copy of missing) {
+      const commit = served.get(copy.ref);
+      if (!commit) throw missingCopy(copy);
+      const files = await vault.db.files(commit);
+      accepted.push(await readSession(vault, copy.replica, copy.entry, { commit, files }));
+      updates.push({ ref: copy.ref, to: commit, from: refs.get(copy.ref) ?? null });
     }
-    return [
-      ...found,
-      ...(await acceptCopies(context, vault, missing, local, await context.db.refs(incomingRef(prefix)))),
-    ];
+    await context.db.update(updates);
+    return accepted;
   } finally {
     await dropIncoming(context, incomingRef(prefix));
   }
 }
 
-async function acceptCopies(
-  context: Context,
-  vault: OpenVault,
-  missing: readonly Copy[],
-  local: ReadonlyMap<string, Oid>,
-  incoming: ReadonlyMap<string, Oid>,
-): Promise<StoredSession[]> {
-  const served = new Map([...incoming].map(([ref, commit]) => [outgoingRef(ref), commit]));
-  const accepted: StoredSession[] = [];
-  const updates: RefUpdate[] = [];
-  for (const copy of missing) {
-    const commit = served.get(copy.ref);
-    if (!commit || !parseRef(copy.ref)) {
-      throw integrityError(
-        "session-missing",
-        `the remote's index names a copy of ${copy.entry.s} that it does not have`,
-        ["the device that saved it may still be pushing; try again in a moment"],
-      );
-    }
-    accepted.push(await readSession(vault, copy.replica, copy.entry, commit));
-    updates.push({ ref: copy.ref, to: commit, from: local.get(copy.ref) ?? null });
-  }
-  await context.db.update(updates);
-  return accepted;
-}
+const missingCopy = (copy: Copy): ConvosyncError =>
+  integrityError(
+    "session-missing",
+    `the remote's index names a copy of ${copy.entry.s} that it does not have`,
+    ["the device that saved it may still be pushing; try again in a moment"],
+  );
 
-/** The copy as the local ref has it, or null when the index has moved on from there. */
-async function readCurrent(vault: OpenVault, copy: Copy, commit: Oid): Promise<StoredSession | null> {
-  const oid = (await vault.db.files(commit)).get("manifest.age");
-  if (!oid || (await hashOf(await vault.db.read(oid, 8 << 20))) !== copy.entry.m) return null;
-  return readSession(vault, copy.replica, copy.entry, commit);
-}
+const notFetched = (remote: ChosenRemote, text: string): ConvosyncError =>
+  new ConvosyncError(
+    "remote-unreachable",
+    Exit.remote,
+    `cannot fetch the conversation from '${remote.name}'`,
+    [text || "the remote does not have it"],
+  );

@@ -4,7 +4,7 @@ import { readStream, type StoredSession } from "../domains/reader.ts";
 import { currentStreams } from "../packing/manifest.ts";
 import { catalog, findSession, loadHeads } from "./heads.ts";
 import { currentBranch, findRemote } from "./remote.ts";
-import type { Context } from "./repository.ts";
+import { type Context, withCloneLock } from "./repository.ts";
 import { fetchSession } from "./session-fetch.ts";
 import { openVault } from "./vault.ts";
 import { openWorkplace } from "./workplace.ts";
@@ -18,7 +18,11 @@ export interface Shown {
 }
 
 /** A saved conversation, for reading: from here, or fetched when it is not here yet. */
-export async function showSession(context: Context, name: string): Promise<Shown> {
+export function showSession(context: Context, name: string): Promise<Shown> {
+  return withCloneLock(context, () => findShown(context, name));
+}
+
+async function findShown(context: Context, name: string): Promise<Shown> {
   const vault = await openVault(context);
   const heads = await loadHeads(context, vault);
   const { session } = findSession(catalog(heads, vault), name);

@@ -1,11 +1,10 @@
-import { join } from "node:path";
-import { withLock } from "./files.ts";
-import { catalog, type Heads } from "./heads.ts";
+import { fold } from "./fold.ts";
+import { catalog, type Heads, loadHeads } from "./heads.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { pendingUpdates, remoteQueue, updateQueue } from "./queue.ts";
 import { type ChosenRemote, currentBranch, fetchHeads, findRemote, noRemote, unreachable } from "./remote.ts";
 import { settleReplica } from "./replica.ts";
-import type { Context } from "./repository.ts";
+import { type Context, withCloneLock } from "./repository.ts";
 import { buryDeleted } from "./tombstones.ts";
 import { type OpenVault, openVault } from "./vault.ts";
 
@@ -22,15 +21,16 @@ export interface SyncResult {
 
 /** Sends what waits, fetches what other devices saved. Exit 8 when the remote cannot be reached. */
 export async function sync(context: Context, options: { noCode?: boolean }): Promise<SyncResult> {
-  const opened = await openVault(context);
   const remote = await findRemote(context, await currentBranch(context));
-  if (!remote) throw noRemote();
-  return withLock(join(context.cloneDir, "lock"), 60_000, async () => {
+  return withCloneLock(context, async () => {
+    const opened = await openVault(context);
+    if (!remote) throw noRemote();
     const fetched = await fetchHeads(context, opened, remote);
     if (fetched.status !== "ok") throw unreachable(remote, fetched.text);
     let { vault } = fetched;
-    await buryDeleted(context, vault, fetched.heads);
-    const waiting = await describePending(context, vault, fetched.heads, remote);
+    await buryDeleted(context, vault, fetched.heads, remote.key);
+    await fold(context, vault, await loadHeads(context, vault), remote.key);
+    const waiting = await describePending(context, vault, await loadHeads(context, vault), remote);
     let replica = fetched.heads.replica;
     let outcome = await publishBranches(context, vault, replica, remote, options);
     if (
@@ -100,13 +100,16 @@ export async function describePending(
 ): Promise<string[]> {
   const queue = await remoteQueue(context, remote.key);
   const pending = await pendingUpdates(context, vault, heads.replica, queue);
-  const byDir = new Map(
-    (heads.own?.entries ?? []).map((one) => [one.d, one.s.slice(one.s.indexOf(":") + 1)]),
-  );
-  const names = pending.flatMap(({ ref, oid }) => {
+  const entries = new Map((heads.own?.entries ?? []).map((one) => [one.d, one]));
+  const names = pending.map(({ ref, oid }) => {
     const dir = /\/session\/([^/]+)\//.exec(ref)?.[1];
-    if (dir) return [oid ? (byDir.get(dir) ?? dir) : `deletion of ${byDir.get(dir) ?? dir}`];
-    return ref.endsWith("/keyring") ? ["keyring"] : ["index"];
+    const entry = dir === undefined ? undefined : entries.get(dir);
+    if (entry?.a || ref.includes("/archive/")) return "archive";
+    if (dir) {
+      const id = entry ? entry.s.slice(entry.s.indexOf(":") + 1) : dir;
+      return oid ? id : `deletion of ${id}`;
+    }
+    return ref.endsWith("/keyring") ? "keyring" : "index";
   });
   return [...new Set([...names, ...Object.keys(queue.branches).map((name) => `branch ${name}`)])];
 }

@@ -1,31 +1,115 @@
-import { parseRef, vaultPrefix } from "../refs/names.ts";
-import type { RefUpdate } from "../refs/object-database.ts";
-import { catalog, type Heads, tombstonesOf } from "./heads.ts";
+import { formatRef, parseRef, vaultPrefix } from "../refs/names.ts";
+import type { NewFile, RefUpdate } from "../refs/object-database.ts";
+import { type CatalogEntry, catalog, type Heads, tombstonesOf } from "./heads.ts";
+import { writeIndex } from "./index-writer.ts";
+import { updateQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
 
+/**
+ * Buries sessions: their refs go, of all replicas, here and with the next push on the remote; they leave this
+ * replica's archives; and its head carries tombstones that every device honours. Copies in other replicas'
+ * archives are theirs to drop, which they do when they see the tombstone.
+ */
+export async function bury(
+  context: Context,
+  vault: OpenVault,
+  heads: Heads,
+  replica: string,
+  sessions: readonly Pick<CatalogEntry, "key" | "copies">[],
+  remote: string | null,
+): Promise<void> {
+  const when = context.world.now();
+  const dirs = new Set(sessions.flatMap((one) => one.copies.map((copy) => copy.entry.d)));
+  const refs = sessions
+    .flatMap((one) => one.copies.map((copy) => copy.ref))
+    .filter((ref) => inDirs(ref, dirs));
+  const updates = [
+    ...(await dropRefs(context, vault, dirs)),
+    ...(await dropFromArchives(context, vault, replica, dirs)),
+  ];
+  const emptied = updates.filter(({ ref, to }) => to === null && parseRef(ref)?.kind === "archive");
+  if (remote) {
+    await updateQueue(context, remote, (queue) => {
+      for (const ref of [...refs, ...emptied.map((one) => one.ref)]) {
+        queue.deletions[ref] = when.toISOString();
+        delete queue.confirmed[ref];
+      }
+    });
+  }
+  const keys = sessions.map((one) => one.key);
+  await writeIndex(context, vault, {
+    heads,
+    replica,
+    when,
+    change: () => ({ bury: keys, rebuild: true }),
+    updates,
+  });
+}
+
+/**
+ * Honours other devices' tombstones: drops this clone's copies of what they deleted, and buries it in this
+ * replica's own index too. Nothing is revived; a session that was saved again on purpose carries a later mark than
+ * its tombstone.
+ */
+export async function buryDeleted(
+  context: Context,
+  vault: OpenVault,
+  heads: Heads,
+  remote: string | null,
+): Promise<boolean> {
+  const tombstones = tombstonesOf(heads.all);
+  if (tombstones.size === 0) return false;
+  const alive = new Set(catalog(heads, vault).map((one) => one.newest.entry.d));
+  const dead = heads.all.flatMap((one) =>
+    one.entries
+      .filter((entry) => tombstones.has(entry.s) && !alive.has(entry.d))
+      .map((entry) => ({ one, entry })),
+  );
+  const own = dead.filter(({ one }) => one === heads.own);
+  if (heads.own && own.length > 0) {
+    const { replica, head } = heads.own;
+    const sessions = own.map(({ entry }) => {
+      const ref = formatRef({ kind: "session", vault: vault.ref, dir: entry.d, replica });
+      return { key: entry.s, copies: [{ replica, device: head.device, entry, ref }] };
+    });
+    await bury(context, vault, heads, replica, sessions, remote);
+    return true;
+  }
+  const updates = await dropRefs(context, vault, new Set(dead.map(({ entry }) => entry.d)));
+  if (updates.length > 0) await context.db.update(updates);
+  return false;
+}
+
 /** Whether a ref is a replica's copy of one of these sessions, named by their directories. */
-export function inDirs(ref: string, dirs: ReadonlySet<string>): boolean {
+function inDirs(ref: string, dirs: ReadonlySet<string>): boolean {
   const name = parseRef(ref);
   return name?.kind === "session" && dirs.has(name.dir);
 }
 
-/**
- * Honours other devices' tombstones: drops this clone's copies of sessions they deleted. Nothing is revived; a
- * session that was saved again on purpose carries a later mark than its tombstone.
- */
-export async function buryDeleted(context: Context, vault: OpenVault, heads: Heads): Promise<void> {
-  const tombstones = tombstonesOf(heads.all);
-  if (tombstones.size === 0) return;
-  const alive = new Set(catalog(heads, vault).map((one) => one.newest.entry.d));
-  const dead = new Set(
-    heads.all.flatMap((one) =>
-      one.entries.filter((entry) => tombstones.has(entry.s) && !alive.has(entry.d)).map((entry) => entry.d),
-    ),
-  );
+async function dropRefs(context: Context, vault: OpenVault, dirs: ReadonlySet<string>): Promise<RefUpdate[]> {
   const local = await context.db.refs(vaultPrefix(vault.ref));
-  const updates = [...local]
-    .filter(([ref]) => inDirs(ref, dead))
+  return [...local]
+    .filter(([ref]) => inDirs(ref, dirs))
     .map(([ref, from]): RefUpdate => ({ ref, from, to: null }));
-  if (updates.length > 0) await context.db.update(updates);
+}
+
+/** Writes this replica's archives anew without these sessions: as re-roots, so that the bytes become unreachable. */
+async function dropFromArchives(
+  context: Context,
+  vault: OpenVault,
+  replica: string,
+  dirs: ReadonlySet<string>,
+): Promise<RefUpdate[]> {
+  const updates: RefUpdate[] = [];
+  for (const [ref, from] of await context.db.refs(`${vaultPrefix(vault.ref)}archive/${replica}/`)) {
+    const all = await context.db.files(from);
+    const files = [...all].map(([path, content]): NewFile => ({ path, content }));
+    const kept = files.filter(({ path }) => !dirs.has(path.slice(0, path.indexOf("/"))));
+    if (kept.length === files.length) continue;
+    const when = context.world.now();
+    const to = kept.length === 0 ? null : await context.db.commit({ parents: [], files: kept, when });
+    updates.push({ ref, from, to });
+  }
+  return updates;
 }

@@ -7,6 +7,7 @@ import {
   loadKeyring,
   memberKey,
   openFrom,
+  type Pinned,
   sealFor,
 } from "../crypto/keyring.ts";
 import { newReplicaId, vaultRef } from "../crypto/names.ts";
@@ -54,12 +55,43 @@ export async function openVault(context: Context): Promise<OpenVault> {
   const device = await context.keys.device();
   if (!device) throw notSetUp();
   for (const { vault } of device.vaults) {
-    const ref = await vaultRef(vault);
-    const refs = await context.db.refs(formatRef({ kind: "keyring", vault: ref }));
-    const commit = refs.get(formatRef({ kind: "keyring", vault: ref }));
-    if (commit) return openVaultAt(context, device, vault, commit);
+    const ref = formatRef({ kind: "keyring", vault: await vaultRef(vault) });
+    const commit = (await context.db.refs(ref)).get(ref);
+    if (!commit) continue;
+    const opened = await openOrRenew(context, device, vault, commit);
+    if (opened.keyringCommit !== commit)
+      await context.db.update([{ ref, from: commit, to: opened.keyringCommit }]);
+    return opened;
   }
   throw notSetUp();
+}
+
+/**
+ * Opens the keyring in `commit`, or, where this device has seen a newer one in another of its repositories or
+ * clones, that one in a commit on top of it: a vault has one keyring, with a copy in each of its repositories.
+ */
+export async function openOrRenew(
+  context: Context,
+  device: Device,
+  vault: string,
+  commit: Oid,
+): Promise<OpenVault> {
+  try {
+    return await openVaultAt(context, device, vault, commit);
+  } catch (error) {
+    const older = error instanceof ConvosyncError && error.code === "keyring-rollback";
+    const files = older ? await context.keys.keyringCopy(await vaultRef(vault)) : null;
+    if (!files) throw error;
+    const keyring = await loadKeyring(files, device, await pinned(context, device, vault), nativeCodec);
+    const { repoFile } = await readKeyringTree(context, commit);
+    await openRepoRecord(keyring, repoFile);
+    const next = await context.db.commit({
+      parents: [commit],
+      files: keyringTree(keyring, files, repoFile),
+      when: context.world.now(),
+    });
+    return openVaultAt(context, device, vault, next);
+  }
 }
 
 /** Opens the keyring in `commit` as the keyring of `vault`, against what this device remembers of it. */
@@ -69,12 +101,8 @@ export async function openVaultAt(
   vault: string,
   commit: Oid,
 ): Promise<OpenVault> {
-  const known = device.vaults.find((one) => one.vault === vault);
-  if (!known) throw notSetUp();
   const { files, repoFile } = await readKeyringTree(context, commit);
-  const mark = (await context.keys.state()).vaults[vault]?.kr;
-  const pinned = mark ? { genesis: known.genesis, mark } : { genesis: known.genesis };
-  const keyring = await loadKeyring(files, device, pinned, nativeCodec);
+  const keyring = await loadKeyring(files, device, await pinned(context, device, vault), nativeCodec);
   const record = await openRepoRecord(keyring, repoFile);
   return {
     device,
@@ -87,6 +115,14 @@ export async function openVaultAt(
     codec: nativeCodec,
     newSpool: () => new FileSpool(),
   };
+}
+
+/** What this device remembers of a vault's keyring. */
+async function pinned(context: Context, device: Device, vault: string): Promise<Pinned> {
+  const known = device.vaults.find((one) => one.vault === vault);
+  if (!known) throw notSetUp();
+  const mark = (await context.keys.state()).vaults[vault]?.kr;
+  return mark ? { genesis: known.genesis, mark } : { genesis: known.genesis };
 }
 
 const keyringFileLimit = 4 << 20;

@@ -1,12 +1,12 @@
-import { readSession, readSidecar, readStream } from "../domains/reader.ts";
-import { ConvosyncError, Exit } from "../errors.ts";
+import { readSidecar, readStream } from "../domains/reader.ts";
+import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { incomingRef, outgoingRef, parseRef, vaultPrefix } from "../refs/names.ts";
 import { fetch } from "../refs/transport.ts";
 import { catalog, loadHeads } from "./heads.ts";
 import { remoteQueue } from "./queue.ts";
 import { currentBranch, dropIncoming, fetchHeads, findRemote } from "./remote.ts";
-import type { Context } from "./repository.ts";
-import { fetchSession } from "./session-fetch.ts";
+import { type Context, withCloneLock } from "./repository.ts";
+import { fetchSession, localCopy } from "./session-fetch.ts";
 import { openVault } from "./vault.ts";
 
 export interface Problem {
@@ -26,7 +26,15 @@ export interface VerifyResult {
  * Proves everything there is: keyring, heads, manifests, and every segment and file of every replica's copy,
  * fetching what is not here. Reports all problems instead of stopping at the first.
  */
-export async function verify(
+export function verify(
+  context: Context,
+  options: { local?: boolean },
+  tell: (session: string) => void,
+): Promise<VerifyResult> {
+  return withCloneLock(context, () => verifyLocked(context, options, tell));
+}
+
+async function verifyLocked(
   context: Context,
   options: { local?: boolean },
   tell: (session: string) => void,
@@ -59,7 +67,6 @@ export async function verify(
   }
   let objects = heads.all.length;
   const sessions = catalog(heads, vault);
-  const local = await context.db.refs(vaultPrefix(vault.ref));
   for (const session of sessions) {
     tell(session.id);
     try {
@@ -68,11 +75,14 @@ export async function verify(
       note(session.id, error);
     }
     for (const copy of session.copies) {
-      const commit = (remote ? await context.db.refs(copy.ref) : local).get(copy.ref);
-      if (!commit) continue;
       const where = `${session.id} (${copy.replica})`;
       try {
-        const stored = await readSession(vault, copy.replica, copy.entry, commit);
+        const stored = await localCopy(vault, copy, await context.db.refs(copy.ref));
+        if (!stored) {
+          // Without the remote a session that was never fetched is no problem; one that is here must be readable.
+          if (!remote && !(await context.db.refs(copy.ref)).has(copy.ref)) continue;
+          throw integrityError("session-missing", "the copy its index names is not there");
+        }
         objects++;
         for (const stream of stored.manifest.streams) {
           for await (const _ of readStream(vault, stored, stream)) objects++;
@@ -104,6 +114,7 @@ async function compareRefs(
     refspecs: [
       `+${prefix}session/*/${replica}:${incoming}session/*/${replica}`,
       `+${prefix}head/${replica}*:${incoming}head/${replica}*`,
+      `+${prefix}archive/${replica}/*:${incoming}archive/${replica}/*`,
     ],
     timeoutMs: 120_000,
     prompt: true,

@@ -1,0 +1,54 @@
+// What a vault of many sessions costs: a fresh device, one session out of all, and people who do not use ConvoSync.
+import { readFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
+import { sessionId } from "./conversation.mjs";
+import { manySessions } from "./many-sessions.mjs";
+import { rowsOf } from "./rows.mjs";
+import { Wire } from "./wire.mjs";
+
+const row = rowsOf("many", "bytes");
+
+/**
+ * @param {import("./lab.mjs").Lab} lab
+ * @returns {import("./rows.mjs").Row[]}
+ */
+export default function many(lab) {
+  const { sessions, adverts, listings, fresh, wire } = manySessions(lab);
+  const rows = listings.flatMap((one) => {
+    const of = `${one.sessions} sessions in ${one.replicas} replica${one.replicas === 1 ? "" : "s"}`;
+    return [
+      row(`fetched to join, ${of}`, null, [one.keys]),
+      row(`fetched to list, ${of}`, null, [one.received], { most: one.replicas === 1 ? 10_000 : 130_000 }),
+    ];
+  });
+  rows.push(oneOfMany(lab, fresh, wire, sessions));
+  for (const advert of adverts) {
+    const name = `received by somebody's git push, ${advert.sessions} sessions`;
+    const without = { name: "without our refs", samples: [advert.without] };
+    rows.push(row(name, without, [advert.with], { plus: 25_000 }));
+  }
+  return rows;
+}
+
+/**
+ * Resumes some session of the first replica; against a bare fetch of its ref into an empty repository.
+ * @returns {import("./rows.mjs").Row}
+ */
+function oneOfMany(lab, fresh, wire, sessions) {
+  const id = sessionId(7);
+  const before = refs(fresh);
+  const { received } = wire.during(() => fresh.convosync("resume", id, "--stay-on-branch"));
+  if (!readFileSync(fresh.transcript(id), "utf8").endsWith("\n")) throw new Error("nothing was restored");
+  const ref = refs(fresh).find((one) => !before.includes(one) && one.includes("/session/"));
+  if (!ref) throw new Error("resume has fetched no session");
+  const machine = lab.machine("bare");
+  machine.git(machine.home, "init", "-q", "empty");
+  const empty = `${machine.home}/empty`;
+  machine.git(empty, "remote", "add", "origin", pathToFileURL(fresh.remote).href);
+  const bare = new Wire(machine, empty);
+  const limit = bare.during(() => machine.git(empty, "fetch", "-q", "--no-tags", "origin", `${ref}:${ref}`));
+  const fetch = { name: "bare git fetch of its ref", samples: [limit.received] };
+  return row(`fetched to resume one of ${sessions} sessions`, fetch, [received], { plus: 16_000 });
+}
+
+const refs = (project) => project.git("for-each-ref", "--format=%(refname)", "refs/convosync").split("\n");

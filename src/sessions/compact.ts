@@ -1,0 +1,127 @@
+import { toBase64url } from "../crypto/encoding.ts";
+import { sealFor } from "../crypto/keyring.ts";
+import type { Entry } from "../domains/head.ts";
+import { hashOf, readStream, type StoredSession } from "../domains/reader.ts";
+import { sealManifest } from "../domains/writer.ts";
+import { HistoryIndex } from "../packing/history-index.ts";
+import { segmentLines } from "../packing/lines.ts";
+import {
+  currentStreams,
+  filePath,
+  limits,
+  type Segment,
+  type StreamRecord,
+  segmentPath,
+} from "../packing/manifest.ts";
+import { StreamHash } from "../packing/stream-hash.ts";
+import { encode } from "../packing/vcdiff-encode.ts";
+import { formatRef, vaultPrefix } from "../refs/names.ts";
+import type { NewFile, RefUpdate } from "../refs/object-database.ts";
+import type { Heads } from "./heads.ts";
+import { writeIndex } from "./index-writer.ts";
+import type { Context } from "./repository.ts";
+import { localCopy } from "./session-fetch.ts";
+import type { OpenVault } from "./vault.ts";
+
+/**
+ * Compaction (format.md 4): a stream of very many small segments is packed anew into few large ones, as a re-root,
+ * so that reading it stays cheap. It sends the session once more, so it is left until it is worth it.
+ */
+const mostSegments = 64;
+
+const isDue = (stream: StreamRecord): boolean =>
+  stream.segments.length > mostSegments &&
+  stream.segments.length > (4 * stream.bytes) / limits.segmentBytes + 1;
+
+/** Own sessions with a ref of their own that are due, at most `limit` of them. Returns how many were repacked. */
+export async function compact(context: Context, vault: OpenVault, heads: Heads): Promise<number> {
+  const own = heads.own;
+  if (!own) return 0;
+  const when = context.world.now();
+  const local = await context.db.refs(vaultPrefix(vault.ref));
+  const put: Entry[] = [];
+  const updates: RefUpdate[] = [];
+  for (const entry of own.entries) {
+    // As many snapshots as segments at least: without opening it, a session with few cannot be due.
+    if (entry.a || entry.k <= mostSegments) continue;
+    const ref = formatRef({ kind: "session", vault: vault.ref, dir: entry.d, replica: own.replica });
+    const stored = await localCopy(
+      vault,
+      { replica: own.replica, device: vault.device.id, entry, ref },
+      local,
+    );
+    if (!stored?.commit || !currentStreams(stored.manifest).some(isDue)) continue;
+    const { files, m, seq } = await repack(vault, stored);
+    const commit = await context.db.commit({ parents: [], files, when });
+    put.push({ ...entry, m, q: seq });
+    updates.push({ ref, from: stored.commit, to: commit });
+  }
+  if (put.length > 0) {
+    await writeIndex(context, vault, { heads, replica: own.replica, when, change: () => ({ put }), updates });
+  }
+  return put.length;
+}
+
+async function repack(
+  vault: OpenVault,
+  stored: StoredSession,
+): Promise<{ files: NewFile[]; m: string; seq: number }> {
+  const files: NewFile[] = stored.manifest.files.map(({ ct }) => {
+    return { path: filePath(ct), content: stored.files.get(filePath(ct))! };
+  });
+  const current = new Set(currentStreams(stored.manifest));
+  const streams: StreamRecord[] = [];
+  let next = 0;
+  for (const stream of stored.manifest.streams) {
+    if (current.has(stream) && isDue(stream)) {
+      const segments: Segment[] = [];
+      for await (const { segment, file } of repackStream(vault, stored, stream, next)) {
+        next = segment.i + 1;
+        segments.push(segment);
+        files.push({ path: segmentPath(segment.i), content: file });
+      }
+      streams.push({ ...stream, segments });
+      continue;
+    }
+    const segments = stream.segments.map((part): Segment => ({ ...part, i: next++ }));
+    for (const [at, part] of segments.entries()) {
+      const content = stored.files.get(segmentPath(stream.segments[at]!.i))!;
+      files.push({ path: segmentPath(part.i), content });
+    }
+    streams.push({ ...stream, segments });
+  }
+  const manifest = { ...stored.manifest, streams, seq: stored.manifest.seq + 1 };
+  const sealed = await sealManifest(vault, manifest, null);
+  return { files: [...files, ...sealed.files], m: sealed.m, seq: manifest.seq };
+}
+
+async function* repackStream(
+  vault: OpenVault,
+  stored: StoredSession,
+  stream: StreamRecord,
+  firstIndex: number,
+): AsyncGenerator<{ segment: Segment; file: Uint8Array }> {
+  const spool = vault.newSpool();
+  const index = HistoryIndex.start();
+  const whole = StreamHash.start();
+  let i = firstIndex;
+  let off = 0;
+  try {
+    const bounds = { segment: limits.segmentBytes, line: limits.lineBytes };
+    for await (const part of segmentLines(readStream(vault, stored, stream), bounds)) {
+      const delta = encode(part.bytes, index, spool.source);
+      const { file, epoch } = await sealFor(vault.keyring, vault.codec.pack(delta.bytes, delta.cuts));
+      const [sha, ct] = [await hashOf(part.bytes), await hashOf(file)];
+      const { lines, bytes } = part;
+      const enc = delta.bytes.length;
+      yield { segment: { i: i++, off, raw: bytes.length, lines, enc, sha, ct, codec: "vcd", epoch }, file };
+      off += bytes.length;
+      whole.update(bytes);
+      index.extend(bytes);
+      spool.append(bytes);
+    }
+  } finally {
+    spool.close();
+  }
+  if (toBase64url(whole.digest()) !== stream.sha) throw new Error("repacking a stream changed it");
+}

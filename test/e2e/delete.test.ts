@@ -1,0 +1,130 @@
+// Deleting is real: here, on the remote, on the other devices, and it stays so.
+
+import { renameSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { done, lines, one, pair, type Sandbox, two } from "./harness.ts";
+
+const sessionRefs = (box: Sandbox): string[] =>
+  box
+    .remoteGit("for-each-ref", "--format=%(refname)", "refs/convosync")
+    .split("\n")
+    .filter((ref) => ref.includes("/session/"));
+
+const idsOf = (document: Record<string, unknown>): string[] =>
+  (document["sessions"] as { id: string }[]).map((session) => session.id);
+
+/** Both devices have saved both conversations, and know of each other's. */
+async function shared(): Promise<Sandbox> {
+  const box = await pair();
+  const { desktop, laptop } = box;
+  desktop.say(0, 2, one);
+  desktop.say(0, 3, two);
+  done(await desktop.run("save", "--all-sessions"));
+  done(await laptop.run("resume", one));
+  done(await laptop.run("resume", two));
+  laptop.say(2, 3, one);
+  laptop.say(3, 4, two);
+  done(await laptop.run("save", "--all-sessions"));
+  done(await desktop.run("sync"));
+  expect(sessionRefs(box)).toHaveLength(4);
+  return box;
+}
+
+describe("delete", () => {
+  test("asks first, and without a terminal names the flag", async () => {
+    const { desktop } = await shared();
+    const { exit, stderr } = await desktop.run("delete", one);
+    expect(exit).toBe(4);
+    expect(stderr).toMatch(/hint: answer with --yes/);
+    expect(idsOf((await desktop.json("list")).document).sort()).toEqual([one, two]);
+  });
+
+  test("removes every replica's ref on the remote; the other device honours it and never revives it", async () => {
+    const box = await shared();
+    const { desktop, laptop } = box;
+    const before = box.remoteGit("rev-list", "--objects", "--glob=refs/convosync/*").split("\n").length;
+    const { stderr } = done(await desktop.run("delete", one.slice(0, 8), "--yes"));
+    expect(stderr).toMatch(new RegExp(`Deleted ${one}`));
+    expect(sessionRefs(box)).toHaveLength(2);
+    expect(box.remoteGit("rev-list", "--objects", "--glob=refs/convosync/*").split("\n").length).toBeLessThan(
+      before,
+    );
+    expect(desktop.git("for-each-ref", "refs/convosync/*/session/*/*").split("\n")).toHaveLength(1);
+    desktop.hears(2, one);
+
+    for (let round = 0; round < 2; round++) {
+      const { document } = await laptop.json("sync");
+      expect(document).toMatchObject({ queued: [] });
+      expect(sessionRefs(box)).toHaveLength(2);
+      expect(idsOf((await laptop.json("list")).document)).toEqual([two]);
+      done(await desktop.run("sync"));
+    }
+    expect(laptop.git("for-each-ref", "refs/convosync/*/session/*/*").split("\n")).toHaveLength(2);
+    laptop.say(4, 5, two);
+    done(await laptop.run("save", "--session", two));
+    expect(sessionRefs(box)).toHaveLength(2);
+    for (const machine of [desktop, laptop]) {
+      expect((await machine.run("resume", one)).exit).toBe(1);
+      done(await machine.run("verify"));
+    }
+  });
+
+  test("save of a deleted session refuses; --force brings it back, for all", async () => {
+    const box = await shared();
+    const { desktop, laptop } = box;
+    done(await desktop.run("delete", one, "--yes"));
+    done(await laptop.run("sync"));
+    laptop.say(3, 4, one);
+    laptop.write("work.txt", "work\n");
+    const before = laptop.footprint();
+    const { exit, stderr } = await laptop.run("save", "--session", one);
+    expect(exit).toBe(4);
+    expect(stderr).toMatch(new RegExp(`error: session ${one} was deleted on purpose`));
+    expect(stderr).toMatch(/hint: .*git convosync save --force/);
+    expect(laptop.footprint()).toEqual(before);
+    const saved = await laptop.json("save", "--session", one, "--force");
+    expect(saved.document).toMatchObject({ session: one, messages: lines(4), pushed: true });
+    done(await desktop.run("resume", one));
+    desktop.hears(4, one);
+    expect(idsOf((await desktop.json("list")).document).sort()).toEqual([one, two]);
+    for (const machine of [desktop, laptop]) done(await machine.run("sync"));
+    expect(idsOf((await laptop.json("list")).document).sort()).toEqual([one, two]);
+  });
+
+  test("a device that did not know of it yet saves the deleted session: it is told, not obeyed", async () => {
+    const box = await shared();
+    const { desktop, laptop } = box;
+    done(await desktop.run("delete", one, "--yes"));
+    laptop.say(3, 4, one);
+    const { exit } = await laptop.run("save", "--session", one);
+    expect([0, 4]).toContain(exit);
+    done(await laptop.run("sync"));
+    done(await desktop.run("sync"));
+    for (const machine of [desktop, laptop])
+      expect(idsOf((await machine.json("list")).document)).toEqual([two]);
+    done(await laptop.run("sync"));
+    expect(sessionRefs(box)).toHaveLength(2);
+  });
+
+  test("deleted offline: gone here at once, on the remote with the next sync", async () => {
+    const box = await shared();
+    const { desktop, laptop, remote } = box;
+    renameSync(remote, `${remote}.away`);
+    const { exit } = await desktop.run("delete", one, two, "--yes");
+    expect(exit).toBe(3);
+    expect(idsOf((await desktop.json("list")).document)).toEqual([]);
+    renameSync(`${remote}.away`, remote);
+    expect(sessionRefs(box)).toHaveLength(4);
+    done(await desktop.run("sync"));
+    expect(sessionRefs(box)).toEqual([]);
+    done(await laptop.run("sync"));
+    expect(idsOf((await laptop.json("list")).document)).toEqual([]);
+  });
+
+  test("deleting what is not there", async () => {
+    const { desktop } = await shared();
+    expect((await desktop.run("delete", "ffff", "--yes")).exit).toBe(1);
+    expect((await desktop.run("delete", one, "ffff", "--yes")).exit).toBe(1);
+    expect(idsOf((await desktop.json("list")).document).sort()).toEqual([one, two]);
+  });
+});

@@ -1,0 +1,131 @@
+// What save never commits, and what it commits only when told to.
+
+import { describe, expect, test } from "vitest";
+import { done, pair } from "./harness.ts";
+
+describe("exclusions", () => {
+  test("untracked secrets are left out, wherever they are, and named; tracked ones are the user's decision", async () => {
+    const { desktop, laptop } = await pair();
+    desktop.write(".env.local", "TRACKED=1\n");
+    desktop.git("add", "--force", ".env.local");
+    desktop.git("commit", "-q", "-m", "tracked on purpose");
+    desktop.say(0, 1);
+    const secrets = [
+      ".env",
+      ".env.production",
+      "deploy/.ENV",
+      "config/credentials.json",
+      "server.key",
+      "certs/site.pem",
+      "id_rsa",
+      "keys/id_ed25519.bak",
+      "store.p12",
+    ];
+    for (const name of secrets) desktop.write(name, "secret\n");
+    desktop.write(".env.local", "TRACKED=2\n");
+    desktop.write(".env.example", "EXAMPLE=\n");
+    desktop.write("src/keyboard.ts", "fine\n");
+    const { exit, stderr } = await desktop.run("save", "Work");
+    expect(exit).toBe(0);
+    expect(stderr).toMatch(/warning: left out, as it looks like a secret: .*\.env/);
+    const committed = desktop.git("ls-tree", "-r", "--name-only", "HEAD").split("\n");
+    expect(committed).toEqual([".env.example", ".env.local", "README.md", "src/keyboard.ts"]);
+    expect(desktop.git("show", "HEAD:.env.local")).toBe("TRACKED=2");
+    for (const name of secrets) expect(desktop.read(name)).toBe("secret\n");
+    expect((await desktop.run("save")).stderr).toMatch(/Nothing new/);
+    done(await desktop.run("save", "--force"));
+    expect(desktop.git("ls-tree", "-r", "--name-only", "HEAD").split("\n")).toEqual(committed);
+    done(await laptop.run("resume"));
+    expect(laptop.has(".env")).toBe(false);
+  });
+
+  test("convosync.exclude adds patterns", async () => {
+    const { desktop } = await pair();
+    desktop.git("config", "--add", "convosync.exclude", "*.secret");
+    desktop.git("config", "--add", "convosync.exclude", "private/");
+    desktop.write("a.secret", "x\n");
+    desktop.write("private/deep/b.txt", "x\n");
+    desktop.write("c.txt", "x\n");
+    desktop.say(0, 1);
+    done(await desktop.run("save", "Work"));
+    expect(desktop.git("ls-tree", "-r", "--name-only", "HEAD").split("\n")).toEqual(["README.md", "c.txt"]);
+  });
+
+  test("an untracked file over 10 MB stops save with its name; --force takes it", async () => {
+    const { desktop } = await pair();
+    desktop.write("movie.bin", new Uint8Array(10_000_001));
+    desktop.write("small.bin", new Uint8Array(1_000));
+    desktop.say(0, 1);
+    const before = desktop.footprint();
+    const { exit, stderr } = await desktop.run("save", "Movie");
+    expect(exit).toBe(4);
+    expect(stderr).toMatch(/error: 1 untracked file is larger than 10 MB: movie\.bin/);
+    expect(stderr).toMatch(/hint: leave them out: add them to \.gitignore/);
+    expect(stderr).toMatch(/hint: .*git convosync save --force/);
+    expect(desktop.footprint()).toEqual(before);
+    const { document } = await desktop.json("save");
+    expect(document["error"]).toMatchObject({ code: "large-files", exit: 4 });
+    done(await desktop.run("save", "--force", "Movie"));
+    expect(desktop.git("ls-tree", "-r", "--name-only", "HEAD")).toContain("movie.bin");
+  });
+
+  test("ignored files stay out, strange names go in", async () => {
+    const { desktop, laptop } = await pair();
+    const names = [
+      "-rf.txt",
+      ":(top)x.txt",
+      "a*b?.txt",
+      "größe 日本.txt",
+      "tab\tname.txt",
+      "new\nline.txt",
+      "q'\"uote.txt",
+    ];
+    desktop.write(".gitignore", "ignored.txt\n");
+    desktop.write("ignored.txt", "x\n");
+    for (const name of names) desktop.write(name, `${name}\n`);
+    desktop.say(0, 1);
+    done(await desktop.run("save", "Names"));
+    done(await laptop.run("resume"));
+    for (const name of names) expect(laptop.read(name)).toBe(`${name}\n`);
+    expect(laptop.has("ignored.txt")).toBe(false);
+  });
+
+  test("what was staged, renamed and deleted is committed as it is in the work tree", async () => {
+    const { desktop } = await pair();
+    desktop.write("old.txt", "content that is long enough to be seen as renamed\n");
+    desktop.write("gone.txt", "gone\n");
+    desktop.commit("files");
+    desktop.git("mv", "old.txt", "new.txt");
+    desktop.git("rm", "-q", "--cached", "gone.txt");
+    desktop.git("rm", "-q", "-f", "--ignore-unmatch", "gone.txt");
+    desktop.write("staged.txt", "staged\n");
+    desktop.git("add", "staged.txt");
+    desktop.write("staged.txt", "and changed\n");
+    desktop.say(0, 1);
+    done(await desktop.run("save", "Moves"));
+    expect(desktop.git("show", "HEAD:staged.txt")).toBe("and changed");
+    expect(desktop.git("diff", "--name-status", "-M", "HEAD~1").split("\n")).toContain(
+      "R100\told.txt\tnew.txt",
+    );
+  });
+
+  test("the message is the user's, whatever it looks like", async () => {
+    const { desktop } = await pair();
+    for (const [turn, message] of [
+      "# not a comment",
+      "-m --amend",
+      "first\n\n# second\nthird",
+      "'\"$(x)`y`",
+    ].entries()) {
+      desktop.write("a.txt", `${turn}\n`);
+      desktop.say(turn, turn + 1);
+      done(await desktop.run("save", "-m", message));
+      expect(desktop.git("log", "-1", "--format=%B").trim()).toBe(`${message} [ConvoSync]`);
+    }
+    desktop.write("a.txt", "no message\n");
+    done(await desktop.run("save"));
+    expect(desktop.git("log", "-1", "--format=%s")).toMatch(
+      /^Save of \d{4}-\d\d-\d\d \d\d:\d\d \[ConvoSync\]$/,
+    );
+  });
+});

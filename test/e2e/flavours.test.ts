@@ -1,0 +1,450 @@
+// Repositories, paths and configurations of every kind a user may have.
+
+import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { done, git, type Machine, one, pair, type Sandbox, sandbox, three, two } from "./harness.ts";
+
+function hook(machine: Machine, path: string, script: string): void {
+  const file = join(machine.path, path);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, `#!/bin/sh\n${script}\n`);
+  chmodSync(file, 0o755);
+}
+
+/** Save on the desktop, resume on the laptop, go on, save there, resume back. */
+async function roundTrip({ desktop, laptop }: Pick<Sandbox, "desktop" | "laptop">): Promise<void> {
+  desktop.write("work.txt", "one\n");
+  desktop.say(0, 2);
+  done(await desktop.run("save", "One"));
+  done(await laptop.run("resume"));
+  laptop.hears(2);
+  expect(laptop.head()).toBe(desktop.head());
+  laptop.write("work.txt", "two\n");
+  laptop.say(2, 3);
+  done(await laptop.run("save", "Two"));
+  done(await desktop.run("resume"));
+  desktop.hears(3);
+  expect(desktop.head()).toBe(laptop.head());
+  expect(desktop.read("work.txt")).toBe("two\n");
+}
+
+describe("repositories", () => {
+  test("SHA-256 on both sides", async () => {
+    const box = await pair({ objectFormat: "sha256" });
+    await roundTrip(box);
+    expect(box.desktop.head()).toHaveLength(64);
+    for (const machine of [box.desktop, box.laptop]) machine.git("fsck", "--strict");
+    box.remoteGit("fsck", "--strict");
+  });
+
+  test("a linked worktree has conversations of its own, and the clone's vault", async () => {
+    const box = await pair();
+    box.desktop.git("worktree", "add", "-q", "-b", "side", join(box.base, "home/me/code/side"));
+    const side = box.desktop.with({ path: join(box.base, "home/me/code/side") });
+    side.write("side.txt", "side\n");
+    side.say(0, 2, two);
+    box.desktop.say(0, 1, one);
+    const saved = await side.json("save", "Side");
+    expect(saved.document).toMatchObject({ session: two, branch: "side", pushed: true });
+    expect((await box.desktop.json("save")).document).toMatchObject({ session: one, branch: "main" });
+    done(await box.laptop.run("resume", two));
+    expect(box.laptop.branch()).toBe("side");
+    box.laptop.hears(2, two);
+    expect((await side.run("save")).stderr).toMatch(/Nothing new/);
+  });
+
+  test("a bare repository with a worktree beside it", async () => {
+    const box = sandbox();
+    await box.desktop.begin();
+    const { laptop } = box;
+    const bare = join(laptop.home, "shop.git");
+    git(laptop.home, laptop.env, "clone", "-q", "--bare", box.remote, bare);
+    git(bare, laptop.env, "worktree", "add", "-q", laptop.path, "main");
+    await laptop.init("--join", "--recovery-file", box.code);
+    await roundTrip(box);
+    const inside = await laptop.with({ path: bare }).run("save");
+    expect(inside).toMatchObject({ exit: 4, stdout: "" });
+    expect(inside.stderr).toMatch(/no work tree/);
+  });
+
+  test("a shallow clone", async () => {
+    const box = sandbox();
+    const { desktop, laptop } = box;
+    await desktop.begin();
+    for (const n of [1, 2, 3]) {
+      desktop.write("code.txt", `${n}\n`);
+      desktop.commit(`version ${n}`);
+    }
+    desktop.git("push", "-q");
+    laptop.clone("--depth=1");
+    await laptop.init("--join", "--recovery-file", box.code);
+    await roundTrip(box);
+  });
+
+  test("a shallow clone that lacks the session's commit says so", async () => {
+    const box = sandbox();
+    const { desktop, laptop } = box;
+    await desktop.begin();
+    desktop.say(0, 2);
+    desktop.write("code.txt", "saved\n");
+    done(await desktop.run("save", "Saved"));
+    for (const n of [1, 2, 3]) {
+      desktop.write("code.txt", `${n}\n`);
+      desktop.commit(`version ${n}`);
+    }
+    desktop.git("push", "-q");
+    laptop.clone("--depth=1");
+    await laptop.init("--join", "--recovery-file", box.code);
+    const before = laptop.footprint();
+    const { exit, stderr } = await laptop.run("resume");
+    expect(exit).toBe(4);
+    expect(stderr).toMatch(/error: this clone is shallow: /);
+    expect(stderr).toMatch(/hint: .*git fetch --unshallow/);
+    expect(laptop.footprint()).toEqual(before);
+    laptop.git("fetch", "-q", "--unshallow");
+    done(await laptop.run("resume"));
+    laptop.hears(2);
+    expect(laptop.head()).toBe(desktop.head());
+    laptop.git("fsck");
+  });
+
+  test("submodules are neither touched nor pushed", async () => {
+    const box = await pair();
+    const { desktop, laptop, base } = box;
+    const library = join(base, "library");
+    git(base, desktop.env, "init", "-q", library);
+    git(library, desktop.env, "commit", "-q", "--allow-empty", "-m", "library");
+    desktop.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", library, "lib");
+    desktop.git("config", "push.recurseSubmodules", "check");
+    desktop.git("config", "submodule.recurse", "true");
+    writeFileSync(join(desktop.path, "lib/scratch.txt"), "in the submodule\n");
+    await roundTrip(box);
+    expect(readFileSync(join(desktop.path, "lib/scratch.txt"), "utf8")).toBe("in the submodule\n");
+    expect(laptop.git("ls-files", "--stage", "lib")).toMatch(/^160000 /);
+  });
+
+  test("an unborn branch: save makes the first commit", async () => {
+    const box = sandbox();
+    const { desktop, laptop } = box;
+    git(desktop.home, desktop.env, "init", "-q", desktop.path);
+    desktop.git("remote", "add", "origin", box.remote);
+    await desktop.init("--recovery-file", box.code);
+    desktop.write("first.txt", "first\n");
+    desktop.say(0, 2);
+    expect((await desktop.json("save", "Begin")).document).toMatchObject({ branch: "main", pushed: true });
+    await laptop.join();
+    done(await laptop.run("resume"));
+    laptop.hears(2);
+    expect(laptop.read("first.txt")).toBe("first\n");
+  });
+
+  test("an unborn branch with nothing to commit: the conversation alone", async () => {
+    const box = sandbox();
+    const { desktop, laptop } = box;
+    git(desktop.home, desktop.env, "init", "-q", desktop.path);
+    desktop.git("remote", "add", "origin", box.remote);
+    await desktop.init("--recovery-file", box.code);
+    desktop.say(0, 2);
+    expect((await desktop.json("save")).document).toMatchObject({
+      commit: null,
+      branch: "main",
+      pushed: true,
+    });
+    await laptop.join();
+    done(await laptop.run("resume"));
+    laptop.hears(2);
+  });
+
+  test("no remote: kept here, and sent once there is one", async () => {
+    const box = sandbox();
+    const { desktop, laptop } = box;
+    git(desktop.home, desktop.env, "init", "-q", desktop.path);
+    await desktop.init("--recovery-file", box.code);
+    desktop.write("a.txt", "a\n");
+    desktop.say(0, 2);
+    const saved = await desktop.run("save", "Alone");
+    expect(saved.exit).toBe(3);
+    expect(saved.stderr).toMatch(/hint: .*git remote add origin <url>/);
+    expect((await desktop.run("sync")).exit).toBe(8);
+    expect((await desktop.run("list")).stdout).toContain("Alone");
+    desktop.git("remote", "add", "origin", box.remote);
+    done(await desktop.run("save"));
+    await laptop.join();
+    done(await laptop.run("resume"));
+    laptop.hears(2);
+    expect(laptop.head()).toBe(desktop.head());
+  });
+
+  test("a detached HEAD stops save with the way out; --no-code saves the conversation", async () => {
+    const box = await pair();
+    const { desktop, laptop } = box;
+    desktop.git("switch", "-q", "--detach");
+    desktop.say(0, 2);
+    desktop.write("loose.txt", "loose\n");
+    const before = desktop.footprint();
+    const { exit, stderr } = await desktop.run("save");
+    expect(exit).toBe(4);
+    expect(stderr).toMatch(/error: HEAD is detached/);
+    expect(stderr).toMatch(/hint: git switch --create <branch>/);
+    expect(desktop.footprint()).toEqual(before);
+    const alone = await desktop.json("save", "--no-code");
+    expect(alone.document).toMatchObject({ branch: null, commit: desktop.head(), pushed: true });
+    expect(desktop.footprint()).toEqual(before);
+    done(await laptop.run("resume"));
+    laptop.hears(2);
+  });
+});
+
+describe("paths", () => {
+  test("spaces, letters beyond ASCII and quotes", async () => {
+    const box = await pair({
+      folders: { desktop: 'Meine Projekte/größer shop\'s "neu" 日本', laptop: "src/$HOME `x` & $(y) #1%20" },
+    });
+    await roundTrip(box);
+  });
+
+  test("a session in a subdirectory, seen from another one", async () => {
+    const { desktop, laptop } = await pair();
+    desktop.write("packages/api/index.ts", "api\n");
+    desktop.write("docs/guide.md", "guide\n");
+    const api = desktop.with({ cwd: "packages/api" });
+    api.say(0, 2);
+    done(await desktop.with({ cwd: "docs" }).run("save", "Api"));
+    const { document } = await laptop.json("resume");
+    laptop.with({ cwd: "packages/api" }).hears(2);
+    expect(document["workingDirectory"]).toBe(join(laptop.path, "packages/api"));
+    const there = laptop.with({ cwd: "packages/api" });
+    there.say(2, 3);
+    done(await there.run("save"));
+    done(await api.run("resume"));
+    api.hears(3);
+  });
+
+  test("a project reached through a symlink", async () => {
+    const box = await pair();
+    const { desktop, laptop } = box;
+    const link = join(laptop.home, "link");
+    symlinkSync(laptop.path, link);
+    const linked = laptop.with({ path: link, env: { PWD: link } });
+    await roundTrip({ desktop, laptop: linked });
+    expect(existsSync(laptop.transcript())).toBe(true);
+    laptop.hears(3);
+  });
+
+  test("CLAUDE_CONFIG_DIR on one machine", async () => {
+    const box = await pair();
+    const { desktop, laptop } = box;
+    const elsewhere = laptop.with({ env: { CLAUDE_CONFIG_DIR: join(laptop.home, "cfg/claude") } });
+    desktop.say(0, 2);
+    done(await desktop.run("save"));
+    done(await elsewhere.run("resume"));
+    expect(existsSync(join(laptop.home, ".claude"))).toBe(false);
+    expect(elsewhere.heard()).toContain(`${laptop.home}/cfg/claude/projects/`);
+    expect(elsewhere.heard()).not.toContain(`${laptop.home}/.claude`);
+    elsewhere.say(2, 3);
+    done(await elsewhere.run("save"));
+    done(await desktop.run("resume"));
+    expect(desktop.heard().startsWith(desktop.told(2))).toBe(true);
+  });
+
+  test("neighbouring folders with the same beginning are not mistaken for the project or the home", async () => {
+    const { desktop, laptop, base } = await pair();
+    const line = (machine: Machine, neighbour: string) =>
+      `${JSON.stringify({ type: "user", cwd: machine.path, sessionId: one, message: { content: `${neighbour} ${machine.path}/x` } })}\n`;
+    const text = `${base}/home/melander/x ${base}/home/me2 `;
+    desktop.say(0, 1);
+    writeFileSync(desktop.transcript(), line(desktop, text), { flag: "a" });
+    done(await desktop.run("save"));
+    done(await laptop.run("resume"));
+    expect(laptop.heard().endsWith(line(laptop, text))).toBe(true);
+  });
+
+  test("the current conversation is the one a running agent names, else the newest; --session and --all-sessions choose", async () => {
+    const { desktop, laptop } = await pair();
+    desktop.say(0, 1, one);
+    await new Promise((after) => setTimeout(after, 20));
+    desktop.say(0, 1, two);
+    expect((await desktop.json("save", "--dry-run")).document["session"]).toBe(two);
+    const inside = desktop.with({ env: { CLAUDE_CODE_SESSION_ID: one } });
+    expect((await inside.json("save")).document["session"]).toBe(one);
+    expect((await desktop.json("save", "--session", "22")).document["session"]).toBe(two);
+    expect((await desktop.run("save", "--session", "99")).exit).toBe(1);
+    expect((await desktop.run("save", "--agent", "nobody")).exit).toBe(2);
+    desktop.say(0, 2, three);
+    const all = await desktop.json("save", "--all-sessions");
+    expect(all.document["sessions"].map((saved: { session: string }) => saved.session).sort()).toEqual([
+      one,
+      two,
+      three,
+    ]);
+    done(await laptop.run("sync"));
+    const ambiguous = await laptop.with({}).run("resume", "1");
+    expect(ambiguous.exit).toBe(0);
+    expect((await laptop.run("show", "")).exit).toBe(1);
+  });
+});
+
+describe("configuration", () => {
+  test("a failing pre-commit hook of husky stops save; nothing has changed", async () => {
+    const { desktop } = await pair();
+    hook(desktop, ".husky/pre-commit", "echo 'lint: 3 problems' >&2; exit 1");
+    desktop.commit("husky");
+    desktop.git("config", "core.hooksPath", ".husky");
+    desktop.write("README.md", "changed\n");
+    desktop.write("new.txt", "new\n");
+    desktop.say(0, 2);
+    const before = desktop.footprint();
+    const { exit, stderr } = await desktop.run("save", "Work");
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(/error: git could not commit the changes; nothing was changed/);
+    expect(stderr).toMatch(/hint: lint: 3 problems/);
+    expect(stderr).toMatch(/git convosync save --no-code/);
+    expect(desktop.footprint()).toEqual(before);
+    expect((await desktop.json("save", "--no-code")).document).toMatchObject({ pushed: true });
+    expect(desktop.footprint()).toEqual(before);
+  });
+
+  test("a hook that formats files has its changes committed too", async () => {
+    const { desktop } = await pair();
+    hook(desktop, ".git/hooks/pre-commit", "echo formatted > README.md; git add README.md");
+    desktop.write("README.md", "raw\n");
+    desktop.say(0, 1);
+    done(await desktop.run("save", "Format"));
+    expect(desktop.git("show", "HEAD:README.md")).toBe("formatted");
+    expect(desktop.git("status", "--porcelain")).toBe("");
+  });
+
+  test("a failing pre-push hook keeps everything here, and the queue says so", async () => {
+    const { desktop, remoteGit } = await pair();
+    hook(desktop, ".git/hooks/pre-push", "echo 'tests fail' >&2; exit 1");
+    const before = remoteGit("for-each-ref");
+    desktop.write("a.txt", "a\n");
+    desktop.say(0, 2);
+    const { exit, stderr } = await desktop.run("save", "A");
+    expect(exit).toBe(3);
+    expect(stderr).toMatch(/pre-push hook/);
+    expect(remoteGit("for-each-ref")).toBe(before);
+    const { document } = await desktop.json("status");
+    expect(document).toMatchObject({
+      queue: expect.arrayContaining([expect.objectContaining({ what: "branch main" })]),
+    });
+    hook(desktop, ".git/hooks/pre-push", "exit 0");
+    done(await desktop.run("sync"));
+    expect(remoteGit("rev-parse", "main")).toBe(desktop.head());
+  });
+
+  test("fetch.prune never costs an unpushed conversation", async () => {
+    const box = await pair();
+    const { desktop, laptop } = box;
+    for (const machine of [desktop, laptop]) {
+      machine.git("config", "fetch.prune", "true");
+      machine.git("config", "remote.origin.prune", "true");
+      machine.git("config", "--add", "remote.origin.fetch", "+refs/convosync/*:refs/convosync/*");
+    }
+    desktop.say(0, 2);
+    done(await desktop.run("save", "--no-push"));
+    done(await desktop.run("sync"));
+    done(await laptop.run("resume"));
+    laptop.hears(2);
+    laptop.say(2, 3);
+    done(await laptop.run("save", "--no-push"));
+    done(await laptop.run("list", "--fetch"));
+    done(await laptop.run("sync"));
+    done(await desktop.run("resume"));
+    desktop.hears(3);
+  });
+
+  test("push.followTags pushes no tag", async () => {
+    const { desktop, remoteGit } = await pair();
+    desktop.git("config", "push.followTags", "true");
+    desktop.write("a.txt", "a\n");
+    desktop.commit("tagged");
+    desktop.git("tag", "-a", "-m", "v1", "v1");
+    desktop.say(0, 1);
+    done(await desktop.run("save"));
+    expect(remoteGit("tag")).toBe("");
+  });
+
+  test("inside a hook, GIT_DIR and GIT_INDEX_FILE of the surrounding git do no harm", async () => {
+    const { desktop, laptop, base } = await pair();
+    const other = join(base, "other-index");
+    desktop.say(0, 2);
+    desktop.write("a.txt", "a\n");
+    const hooked = desktop.with({
+      env: { GIT_DIR: join(desktop.path, ".git"), GIT_INDEX_FILE: other, GIT_PREFIX: "", GIT_EDITOR: ":" },
+    });
+    done(await hooked.run("save", "Hooked"));
+    expect(existsSync(other)).toBe(false);
+    expect(desktop.git("status", "--porcelain")).toBe("");
+    const relative = laptop.with({ env: { GIT_INDEX_FILE: ".git/index" } });
+    done(await relative.run("resume"));
+    laptop.hears(2);
+    expect(laptop.git("status", "--porcelain")).toBe("");
+  });
+
+  test("core.autocrlf=true", async () => {
+    const box = await pair();
+    for (const machine of [box.desktop, box.laptop]) machine.git("config", "core.autocrlf", "true");
+    const { desktop, laptop } = box;
+    desktop.write("dos.txt", "one\r\ntwo\r\n");
+    desktop.say(0, 2);
+    done(await desktop.run("save", "Dos"));
+    expect(desktop.git("status", "--porcelain")).toBe("");
+    done(await laptop.run("resume"));
+    laptop.hears(2);
+    expect(laptop.read("dos.txt")).toBe("one\r\ntwo\r\n");
+    const before = box.remoteGit("for-each-ref");
+    expect((await laptop.json("save")).document).toMatchObject({
+      newMessages: 0,
+      sealedBytes: 0,
+      pushed: true,
+    });
+    expect(box.remoteGit("for-each-ref")).toBe(before);
+    expect((await laptop.run("verify")).exit).toBe(0);
+  });
+
+  test("settings that could turn our git commands into others", async () => {
+    const box = await pair();
+    const settings = [
+      ["push.default", "nothing"],
+      ["push.gpgSign", "if-asked"],
+      ["pull.rebase", "true"],
+      ["merge.ff", "false"],
+      ["status.short", "true"],
+      ["status.showUntrackedFiles", "no"],
+      ["log.showSignature", "true"],
+      ["color.ui", "always"],
+      ["core.pager", "false"],
+      ["core.quotePath", "true"],
+      ["commit.template", "/nowhere"],
+      ["commit.verbose", "true"],
+      ["commit.cleanup", "strip"],
+      ["core.commentChar", "I"],
+      ["diff.noprefix", "true"],
+      ["fetch.recurseSubmodules", "true"],
+      ["transfer.fsckObjects", "true"],
+      ["receive.fsckObjects", "true"],
+      ["core.logAllRefUpdates", "always"],
+      ["submodule.recurse", "true"],
+      ["alias.save", "!false"],
+    ] as const;
+    for (const machine of [box.desktop, box.laptop])
+      for (const [name, value] of settings) machine.git("config", name, value);
+    await roundTrip(box);
+    expect(box.desktop.git("log", "-1", "--format=%s")).toBe("Two [ConvoSync]");
+  });
+
+  test("a relative remote path means the same from every folder", async () => {
+    const box = await pair();
+    const { desktop } = box;
+    desktop.git("remote", "set-url", "origin", "../../../../remote.git");
+    desktop.write("deep/er/x.txt", "x\n");
+    desktop.say(0, 1);
+    const first = await desktop.with({ cwd: "deep/er" }).spawn("save", "Deep");
+    expect(first).toMatchObject({ exit: 0 });
+    const again = await desktop.spawn("status", "--json");
+    expect(JSON.parse(again.stdout)).toMatchObject({ queue: [] });
+    expect((await desktop.spawn("save")).stderr).toMatch(/Nothing new since the last save/);
+  });
+});

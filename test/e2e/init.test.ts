@@ -1,0 +1,288 @@
+// Setting up: one vault, several devices, several repositories, several people.
+
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { done, git, type Machine, one, pair, type Sandbox, sandbox, two } from "./harness.ts";
+
+/** A second project of the same people: its remote, and the machines' clones of it. */
+function secondProject({ base, desktop, laptop }: Sandbox) {
+  const remote = join(base, "second.git");
+  git(base, desktop.env, "init", "-q", "--bare", "-b", "main", remote);
+  const clone = (machine: Machine): Machine => {
+    const there = machine.with({ path: join(machine.home, "second") });
+    git(machine.home, machine.env, "clone", "-q", `file://${remote}`, there.path);
+    return there;
+  };
+  const here = clone(desktop);
+  here.write("README.md", "# Second\n");
+  here.commit("first");
+  here.git("push", "-q", "-u", "origin", "HEAD:main");
+  return { remote, here, there: () => clone(laptop) };
+}
+
+const config = (machine: Machine): string => join(machine.home, ".config/convosync");
+
+describe("a first device", () => {
+  test("needs a place for the recovery code, and names the flag; nothing is set up", async () => {
+    const { desktop, remote, remoteGit } = sandbox();
+    git(desktop.home, desktop.env, "init", "-q", desktop.path);
+    desktop.git("remote", "add", "origin", remote);
+    const { exit, stdout, stderr } = await desktop.run("init", "--yes");
+    expect({ exit, stdout }).toEqual({ exit: 4, stdout: "" });
+    expect(stderr).toMatch(/hint: .*--recovery-file <path>/);
+    expect(existsSync(join(config(desktop), "device.txt"))).toBe(false);
+    expect(remoteGit("for-each-ref")).toBe("");
+    expect(desktop.git("for-each-ref")).toBe("");
+  });
+
+  test("keeps keys and code readable for their owner alone, and out of every repository", async () => {
+    const { desktop, code } = await pair();
+    const recovery = readFileSync(code, "utf8");
+    expect(recovery).toMatch(/^[A-Z0-9-]{25,}\n$/);
+    expect(statSync(code).mode & 0o777).toBe(0o600);
+    expect(statSync(config(desktop)).mode & 0o777).toBe(0o700);
+    expect(statSync(join(config(desktop), "device.txt")).mode & 0o777).toBe(0o600);
+    expect(readFileSync(join(config(desktop), "device.txt"), "utf8")).toMatch(/^AGE-SECRET-KEY-1/m);
+    expect(desktop.git("grep", "-l", "--untracked", "--no-exclude-standard", "-e", "#")).not.toMatch(
+      /device|code/,
+    );
+  });
+
+  test("never overwrites a file with the recovery code", async () => {
+    const { desktop, remote, code } = sandbox();
+    git(desktop.home, desktop.env, "init", "-q", desktop.path);
+    desktop.git("remote", "add", "origin", remote);
+    writeFileSync(code, "precious\n");
+    const { exit, stderr } = await desktop.run("init", "--yes", "--recovery-file", code);
+    expect(exit).toBe(2);
+    expect(stderr).toMatch(/exists already/);
+    expect(readFileSync(code, "utf8")).toBe("precious\n");
+    expect(existsSync(join(config(desktop), "device.txt"))).toBe(false);
+  });
+
+  test("a second init says so and changes nothing", async () => {
+    const { desktop, code, remoteGit } = await pair();
+    done(await desktop.run("sync"));
+    const before = {
+      refs: remoteGit("for-each-ref"),
+      device: readFileSync(join(config(desktop), "device.txt"), "utf8"),
+    };
+    const { exit, stderr } = await desktop.run("init", "--yes", "--recovery-file", `${code}2`);
+    expect(exit).toBe(0);
+    expect(stderr).toMatch(/This repository was set up already/);
+    expect(existsSync(`${code}2`)).toBe(false);
+    expect(remoteGit("for-each-ref")).toBe(before.refs);
+    expect(readFileSync(join(config(desktop), "device.txt"), "utf8")).toBe(before.device);
+  });
+
+  test("offline, the vault is made here and its keyring sent later", async () => {
+    const { desktop, laptop, remote, code } = sandbox();
+    git(desktop.home, desktop.env, "init", "-q", desktop.path);
+    desktop.git("remote", "add", "origin", `${remote}.moved`);
+    const { exit } = await desktop.run("init", "--yes", "--recovery-file", code);
+    expect(exit).toBe(3);
+    desktop.git("remote", "set-url", "origin", remote);
+    desktop.write("a.txt", "a\n");
+    desktop.say(0, 1);
+    done(await desktop.run("save"));
+    await laptop.join();
+    done(await laptop.run("resume"));
+    laptop.hears(1);
+  });
+});
+
+describe("joining", () => {
+  test("with a wrong, mistyped or missing code: refused, nothing changed", async () => {
+    const { desktop, laptop, base, code, remoteGit } = sandbox();
+    await desktop.begin();
+    laptop.clone();
+    const right = readFileSync(code, "utf8").trim();
+    const swapped = [...right.replace(/-/g, "")];
+    const at = swapped.findIndex((letter, index) => letter !== swapped[index + 1]);
+    [swapped[at], swapped[at + 1]] = [swapped[at + 1] as string, swapped[at] as string];
+    const other = sandbox();
+    await other.desktop.begin();
+    const cases = {
+      "of another vault": [readFileSync(other.code, "utf8"), 7],
+      mistyped: [swapped.join(""), 7],
+      "too short": [right.slice(0, -3), 7],
+      nonsense: ["hello\n", 7],
+      empty: ["", 7],
+    } as const;
+    const before = remoteGit("for-each-ref");
+    const local = laptop.git("for-each-ref");
+    for (const [name, [text, wanted]] of Object.entries(cases)) {
+      const file = join(base, "try");
+      writeFileSync(file, text);
+      const { exit, stderr } = await laptop.run("init", "--yes", "--join", "--recovery-file", file);
+      expect({ name, exit }).toEqual({ name, exit: wanted });
+      expect(stderr).toMatch(/^error: /m);
+    }
+    const missing = await laptop.run("init", "--yes", "--join", "--recovery-file", join(base, "nowhere"));
+    expect(missing.exit).not.toBe(0);
+    expect(missing.stderr).not.toMatch(/bug in convosync/);
+    const asked = await laptop.run("init", "--yes", "--join");
+    expect(asked.exit).toBe(4);
+    expect(asked.stderr).toMatch(/--recovery-file <path>/);
+    expect(remoteGit("for-each-ref")).toBe(before);
+    expect(laptop.git("for-each-ref")).toBe(local);
+    expect(existsSync(join(config(laptop), "device.txt"))).toBe(false);
+  });
+
+  test("the code is forgiving about case, spaces and dashes", async () => {
+    const { desktop, laptop, code } = sandbox();
+    await desktop.begin();
+    laptop.clone();
+    const text = readFileSync(code, "utf8").trim().toLowerCase().replaceAll("-", " ");
+    writeFileSync(code, `  ${text} \r\n`);
+    await laptop.init("--join", "--recovery-file", code);
+  });
+
+  test("what needs a vault says so where there is none or no key for it", async () => {
+    const { desktop, laptop } = sandbox();
+    await desktop.begin();
+    laptop.clone();
+    laptop.say(0, 1);
+    for (const argv of [
+      ["save"],
+      ["resume"],
+      ["list"],
+      ["status"],
+      ["sync"],
+      ["verify"],
+      ["show", "x"],
+      ["delete", "x", "-y"],
+    ]) {
+      const { exit, stderr } = await laptop.run(...argv);
+      expect({ argv, exit }).toEqual({ argv, exit: 7 });
+      expect(stderr).toMatch(/hint: .*git convosync init --join/);
+    }
+    const { exit, stderr } = await laptop.run("init", "--yes");
+    expect(exit).toBe(4);
+    expect(stderr).toMatch(/git convosync init --join/);
+  });
+
+  test("there is nothing to join in a repository without a vault, or without a remote", async () => {
+    const { laptop, remote, code } = sandbox();
+    writeFileSync(code, "x\n");
+    git(laptop.home, laptop.env, "init", "-q", laptop.path);
+    expect((await laptop.run("init", "--yes", "--join", "--recovery-file", code)).exit).toBe(8);
+    laptop.git("remote", "add", "origin", remote);
+    const { exit, stderr } = await laptop.run("init", "--yes", "--join", "--recovery-file", code);
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(/'origin' has no vault to join/);
+  });
+
+  test("a key file that others can read is refused with the command that mends it", async () => {
+    const { desktop } = await pair();
+    const file = join(config(desktop), "device.txt");
+    chmodSync(file, 0o644);
+    const { exit, stderr } = await desktop.run("list");
+    expect(exit).toBe(7);
+    expect(stderr).toMatch(/hint: .*chmod 600/);
+  });
+
+  test("the device's keys may come from the environment", async () => {
+    const { laptop } = await pair();
+    const file = join(config(laptop), "device.txt");
+    const text = readFileSync(file, "utf8");
+    const moved = join(laptop.home, "keys.txt");
+    writeFileSync(moved, text, { mode: 0o600 });
+    const identities = [
+      { CONVOSYNC_IDENTITY: text },
+      { CONVOSYNC_IDENTITY_FILE: moved },
+      { CONVOSYNC_IDENTITY_CMD: `cat '${moved}'` },
+    ];
+    writeFileSync(file, "# gone\n");
+    for (const env of identities) done(await laptop.with({ env }).run("list"));
+    expect((await laptop.run("sync")).exit).not.toBe(0);
+  });
+});
+
+describe("several repositories and people", () => {
+  test("a second repository of the same device uses the same vault, without a new code", async () => {
+    const box = await pair();
+    const { here, there } = secondProject(box);
+    done(await box.desktop.run("sync"));
+    const first = (await box.desktop.json("init", "--yes")).document;
+    const { document } = await here.json("init", "--yes");
+    expect(document).toMatchObject({
+      created: false,
+      joined: false,
+      recoveryFile: null,
+      vault: first["vault"],
+    });
+    expect(document["repo"]).not.toBe(first["repo"]);
+    here.say(0, 2);
+    done(await here.run("save"));
+    const laptop = there();
+    const known = await laptop.json("init", "--yes");
+    expect(known.document).toMatchObject({ created: false, vault: first["vault"], repo: document["repo"] });
+    done(await laptop.run("resume"));
+    laptop.hears(2);
+    expect((await box.desktop.json("list")).document["sessions"]).toEqual([]);
+  });
+
+  test("a device that joined in one repository is known in the vault's others as soon as one of them is used", async () => {
+    const box = sandbox();
+    await box.desktop.begin();
+    const { here, there } = secondProject(box);
+    await here.init();
+    here.say(0, 2);
+    done(await here.run("save"));
+    await box.laptop.join();
+    done(await box.desktop.run("sync"));
+    // The first repository's keyring has moved on; the second's has not, and still opens.
+    done(await here.run("status"));
+    done(await here.run("sync"));
+    const laptop = there();
+    await laptop.init();
+    done(await laptop.run("resume"));
+    laptop.hears(2);
+    laptop.say(2, 3);
+    done(await laptop.run("save"));
+    done(await here.run("resume"));
+    here.hears(3);
+    for (const machine of [here, laptop, box.desktop, box.laptop]) {
+      done(await machine.run("sync"));
+      expect((await machine.json("sync")).document).toEqual({
+        convosync: 1,
+        pushed: [],
+        fetched: [],
+        queued: [],
+      });
+    }
+  });
+
+  test("two clones of one repository on one device: each is a replica of its own", async () => {
+    const box = await pair();
+    const { desktop, laptop } = box;
+    const second = desktop.with({ path: join(desktop.home, "second-clone") });
+    second.clone();
+    await second.init();
+    desktop.say(0, 2, one);
+    second.say(0, 3, two);
+    done(await desktop.run("save"));
+    done(await second.run("save"));
+    done(await desktop.run("sync"));
+    done(await laptop.run("sync"));
+    for (const machine of [desktop, second, laptop]) {
+      done(await machine.run("sync"));
+      expect((await machine.json("list")).document["sessions"]).toHaveLength(2);
+    }
+  });
+
+  test("--new-vault gives a repository a vault of its own", async () => {
+    const box = await pair();
+    const { here } = secondProject(box);
+    const first = (await box.desktop.json("init", "--yes")).document;
+    const fresh = join(box.base, "second-code.txt");
+    const { document } = await here.json("init", "--yes", "--new-vault", "--recovery-file", fresh);
+    expect(document).toMatchObject({ created: true, recoveryFile: fresh });
+    expect(document["vault"]).not.toBe(first["vault"]);
+    here.say(0, 1);
+    done(await here.run("save"));
+    done(await box.desktop.run("sync"));
+  });
+});

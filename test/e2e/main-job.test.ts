@@ -1,0 +1,166 @@
+// Save here, resume there, go on, and back again.
+
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { done, lines, type Machine, one, pair, type Sandbox } from "./harness.ts";
+
+/** Wraps the remote's receive-pack so that every push leaves a line. Returns how many there were. */
+function countPushes(machine: Machine, { base }: Sandbox): () => number {
+  const log = join(base, `pushes-${machine.name}`);
+  const wrapper = join(base, `receive-pack-${machine.name}`);
+  writeFileSync(wrapper, `#!/bin/sh\necho push >> '${log}'\nexec git receive-pack "$@"\n`, { mode: 0o755 });
+  machine.git("config", "remote.origin.receivepack", wrapper);
+  return () => (existsSync(log) ? readFileSync(log, "utf8").split("\n").length - 1 : 0);
+}
+
+const sidecars = (machine: Machine): Record<string, string> => {
+  const session = join(machine.project, one);
+  const { cwd, home } = machine.scene;
+  return {
+    [join(session, "subagents/agent-a1.jsonl")]:
+      `${JSON.stringify({ type: "user", isSidechain: true, cwd, message: { role: "user", content: `look at ${cwd}/x` } })}\n`,
+    [join(session, "subagents/agent-a1.meta.json")]: JSON.stringify({
+      agentType: "general-purpose",
+      spawnDepth: 1,
+    }),
+    [join(session, "subagents/workflows/w1/journal.jsonl")]: `${JSON.stringify({ at: `${cwd}/journal` })}\n`,
+    [join(session, "tool-results/toolu_1.txt")]: `listing of ${cwd}\n${home}/notes\n`,
+    [join(home, ".claude/file-history", one, "992963597d5e2ddf@v1")]: `raw bytes, ${"kept as they are"}\n`,
+  };
+};
+
+describe("the main job", () => {
+  let box: Sandbox;
+  let pushes: () => number;
+  beforeAll(async () => {
+    box = await pair();
+    pushes = countPushes(box.desktop, box);
+  });
+
+  test("save commits, seals and pushes code and conversation together", async () => {
+    const { desktop, remoteGit } = box;
+    desktop.git("switch", "-q", "-c", "feature/oauth");
+    desktop.write("src/auth.ts", "export const auth = 1;\n");
+    desktop.say(0, 10);
+    for (const [path, content] of Object.entries(sidecars(desktop))) {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, content);
+    }
+    const { exit, stdout, stderr } = await desktop.run("save", "Implemented OAuth login");
+    expect({ exit, stdout }).toEqual({ exit: 0, stdout: "" });
+    expect(stderr).toMatch(/Committed: "Implemented OAuth login \[ConvoSync\]"/);
+    expect(stderr).toMatch(/Pushed origin\/feature\/oauth and the conversation together/);
+    expect(stderr).toContain(`git convosync resume ${one.slice(0, 8)}`);
+    expect(pushes()).toBe(1);
+    expect(remoteGit("log", "-1", "--format=%s %H", "feature/oauth")).toBe(
+      `Implemented OAuth login [ConvoSync] ${desktop.head()}`,
+    );
+    expect(desktop.git("status", "--porcelain")).toBe("");
+  });
+
+  test("an unchanged save says so and starts no push", async () => {
+    const { desktop, remoteGit } = box;
+    const before = remoteGit("for-each-ref");
+    const { exit, stderr } = await desktop.run("save");
+    expect(exit).toBe(0);
+    expect(stderr).toMatch(/Nothing new since the last save/);
+    expect(pushes()).toBe(1);
+    expect(remoteGit("for-each-ref")).toBe(before);
+  });
+
+  test("resume brings code and conversation to the other machine, in its own paths", async () => {
+    const { desktop, laptop } = box;
+    const started = Date.now() - 2000;
+    const { exit, stdout, stderr } = await laptop.run("resume");
+    expect({ exit, stdout }).toEqual({ exit: 0, stdout: `claude --resume ${one}\n` });
+    expect(stderr).toMatch(/Found session from Desktop/);
+    expect(stderr).toMatch(/Switched to branch 'feature\/oauth' \(new here\)/);
+    expect(laptop.branch()).toBe("feature/oauth");
+    expect(laptop.head()).toBe(desktop.head());
+    expect(laptop.read("src/auth.ts")).toBe("export const auth = 1;\n");
+    expect(laptop.git("status", "--porcelain")).toBe("");
+    laptop.hears(10);
+    expect(laptop.heard()).not.toContain(desktop.home);
+    const { mode, mtimeMs } = statSync(laptop.transcript());
+    expect(mode & 0o777).toBe(0o600);
+    expect(mtimeMs).toBeGreaterThan(started);
+    for (const [path, content] of Object.entries(sidecars(laptop)))
+      expect({ path, content: readFileSync(path, "utf8") }).toEqual({ path, content });
+  });
+
+  test("resume again changes nothing", async () => {
+    const { laptop } = box;
+    const before = laptop.footprint();
+    const { exit, stderr } = await laptop.run("resume");
+    expect(exit).toBe(0);
+    expect(stderr).toMatch(/The conversation is here already/);
+    expect(laptop.footprint()).toEqual(before);
+  });
+
+  test("the laptop goes on and saves; the desktop fast-forwards without a question", async () => {
+    const { desktop, laptop } = box;
+    laptop.say(10, 13);
+    laptop.write("src/auth.ts", "export const auth = 2;\n");
+    const saved = await laptop.json("save", "On the train");
+    expect(saved.exit).toBe(0);
+    expect(saved.document).toMatchObject({
+      messages: lines(13),
+      newMessages: lines(3),
+      pushed: true,
+      snapshot: 2,
+    });
+    const resumed = await desktop.json("resume", one.slice(0, 6));
+    expect(resumed.exit).toBe(0);
+    desktop.hears(13);
+    expect(desktop.head()).toBe(laptop.head());
+    expect(desktop.read("src/auth.ts")).toBe("export const auth = 2;\n");
+    expect(desktop.git("status", "--porcelain")).toBe("");
+  });
+
+  test("and so on, back and forth, code or no code", async () => {
+    const { desktop, laptop } = box;
+    let at = 13;
+    for (const [here, there] of [
+      [desktop, laptop],
+      [laptop, desktop],
+      [desktop, laptop],
+    ] as const) {
+      here.say(at, ++at);
+      done(await here.run("save"));
+      done(await there.run("resume"));
+      there.hears(at);
+      expect(there.head()).toBe(here.head());
+    }
+    const { document } = await laptop.json("list");
+    expect(document["sessions"]).toHaveLength(1);
+    expect(document["sessions"][0]).toMatchObject({ id: one, messages: lines(at), device: "Desktop" });
+    for (const machine of [desktop, laptop]) {
+      expect((await machine.run("verify")).exit).toBe(0);
+      machine.git("fsck", "--strict");
+    }
+    box.remoteGit("fsck", "--strict");
+  });
+
+  test("nothing on the remote can be read: neither words, nor paths, nor ids", () => {
+    const { remoteGit, desktop } = box;
+    const names = remoteGit("rev-list", "--objects", "--glob=refs/convosync/*");
+    for (const secret of [one, "oauth", "Implemented", "Desktop", "me", "auth"]) {
+      for (const line of names.split("\n")) expect(line.split(" ")[1] ?? "").not.toBe(secret);
+    }
+    const objects = names.split("\n").map((line) => line.split(" ")[0]!);
+    for (const oid of objects) {
+      const content = remoteGit("cat-file", "-p", oid);
+      for (const secret of [
+        one,
+        one.slice(0, 13),
+        desktop.home,
+        "Step 1",
+        "feature/oauth",
+        "Implemented",
+        "toolu_",
+      ])
+        expect(content.includes(secret)).toBe(false);
+    }
+  });
+});

@@ -1,0 +1,297 @@
+// Remotes that are away, refuse, forget, or are shared with others. What is saved is never lost by any of it.
+
+import { chmodSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { done, git, lines, type Machine, one, pair, type Sandbox, two } from "./harness.ts";
+
+const away = (box: Sandbox): void => renameSync(box.remote, `${box.remote}.away`);
+const back = (box: Sandbox): void => renameSync(`${box.remote}.away`, box.remote);
+
+const waiting = async (machine: Machine): Promise<string[]> => {
+  const { document } = await machine.json("status");
+  return document["queue"].map((item: { what: string }) => item.what);
+};
+
+/** The remote's refs of ours, or those of one kind. */
+const refs = (box: Sandbox, kind = ""): string[] => {
+  const all = box.remoteGit("for-each-ref", "--format=%(refname)", "refs/convosync").split("\n");
+  return all.filter((ref) => ref !== "" && ref.split("/", 4).join("/").endsWith(kind));
+};
+
+function remoteHook(box: Sandbox, name: string, script: string): void {
+  const path = join(box.remote, "hooks", name);
+  writeFileSync(path, `#!/bin/sh\n${script}\n`);
+  chmodSync(path, 0o755);
+}
+
+describe("offline", () => {
+  test("save keeps everything here and exits 3; sync sends it later", async () => {
+    const box = await pair();
+    const { desktop, laptop } = box;
+    away(box);
+    desktop.write("a.txt", "a\n");
+    desktop.say(0, 2);
+    const saved = await desktop.run("save", "In the tunnel");
+    expect(saved).toMatchObject({ exit: 3, stdout: "" });
+    expect(saved.stderr).toMatch(/error: saved here; 'origin' cannot be reached, so it waits in the queue/);
+    expect(saved.stderr).toMatch(/hint: send it later: git convosync sync/);
+    expect(desktop.git("log", "-1", "--format=%s")).toBe("In the tunnel [ConvoSync]");
+    expect(await waiting(desktop)).toEqual(expect.arrayContaining([one, "branch main"]));
+
+    expect((await desktop.run("list")).stdout).toContain("In the tunnel");
+    desktop.say(2, 3);
+    const again = await desktop.json("save");
+    expect(again).toMatchObject({
+      exit: 3,
+      document: { pushed: false, queued: true, newMessages: lines(1) },
+    });
+    expect((await desktop.run("sync")).exit).toBe(8);
+    done(await desktop.run("show", one));
+
+    back(box);
+    const { exit, document } = await desktop.json("sync");
+    expect(exit).toBe(0);
+    expect(document["pushed"]).toEqual(expect.arrayContaining([one, "branch main"]));
+    expect(document["queued"]).toEqual([]);
+    expect(await waiting(desktop)).toEqual([]);
+    done(await laptop.run("resume"));
+    laptop.hears(3);
+    expect(laptop.head()).toBe(desktop.head());
+  });
+
+  test("resume of what is here works offline, and says that it asked nobody", async () => {
+    const box = await pair();
+    const { desktop, laptop } = box;
+    desktop.say(0, 2);
+    done(await desktop.run("save"));
+    done(await laptop.run("resume"));
+    away(box);
+    const { exit, stderr } = await laptop.run("resume");
+    expect(exit).toBe(0);
+    expect(stderr).toMatch(/warning: cannot reach 'origin'; using what is here/);
+    expect((await laptop.run("resume", "--json")).stdout).toMatch(/^\{"convosync":1,.*\}\n$/);
+    expect((await laptop.run("list", "--fetch")).exit).toBe(0);
+    expect((await laptop.run("verify")).exit).toBe(8);
+    done(await laptop.run("verify", "--local"));
+  });
+
+  test("resume of what is only on the remote is exit 8, and changes nothing", async () => {
+    const box = await pair();
+    const { desktop, laptop } = box;
+    desktop.say(0, 2);
+    done(await desktop.run("save"));
+    done(await laptop.run("sync"));
+    away(box);
+    const before = laptop.footprint();
+    const { exit, stderr } = await laptop.run("resume");
+    expect(exit).toBe(8);
+    expect(stderr).toMatch(
+      /error: the conversation is not on this device yet, and the remote cannot be reached/,
+    );
+    expect(laptop.footprint()).toEqual(before);
+  });
+
+  test("--no-push is no failure; the next save or sync sends it", async () => {
+    const box = await pair();
+    box.desktop.say(0, 2);
+    const saved = await box.desktop.json("save", "--no-push");
+    expect(saved).toMatchObject({ exit: 0, document: { pushed: false, queued: true } });
+    expect(refs(box, "/session")).toEqual([]);
+    box.desktop.say(2, 3);
+    done(await box.desktop.run("save"));
+    done(await box.laptop.run("resume"));
+    box.laptop.hears(3);
+  });
+});
+
+describe("rejected", () => {
+  test("a branch that is not fast-forward: both wait, and the hints work", async () => {
+    const box = await pair();
+    const { desktop, laptop } = box;
+    laptop.write("laptop.txt", "l\n");
+    laptop.commit("by hand");
+    laptop.git("push", "-q");
+    desktop.write("desktop.txt", "d\n");
+    desktop.say(0, 2);
+    const { exit, stderr } = await desktop.run("save", "Mine");
+    expect(exit).toBe(3);
+    expect(stderr).toMatch(/error: saved here, not pushed: 'origin' has commits this branch lacks/);
+    expect(stderr).toMatch(/hint: .*git pull --rebase && git convosync sync/);
+    expect(refs(box, "/session")).toEqual([]);
+    desktop.git("pull", "-q", "--rebase");
+    done(await desktop.run("sync"));
+    expect(box.remoteGit("rev-parse", "main")).toBe(desktop.head());
+    expect(refs(box, "/session")).toHaveLength(1);
+    expect(await waiting(desktop)).toEqual([]);
+  });
+
+  test("…or the conversation is sent without the code", async () => {
+    const box = await pair();
+    const { desktop, laptop } = box;
+    laptop.write("laptop.txt", "l\n");
+    laptop.commit("by hand");
+    laptop.git("push", "-q");
+    desktop.write("desktop.txt", "d\n");
+    desktop.say(0, 2);
+    expect((await desktop.run("save", "Mine")).exit).toBe(3);
+    const { stderr } = done(await desktop.run("sync", "--no-code"));
+    expect(stderr).toContain(`Sent to origin`);
+    expect(box.remoteGit("rev-parse", "main")).toBe(laptop.head());
+    const resumed = await laptop.run("resume");
+    expect(resumed.exit).toBe(4);
+    expect(resumed.stderr).toMatch(/neither here nor on the remote/);
+    done(await laptop.run("resume", "--stay-on-branch"));
+    laptop.hears(2);
+  });
+
+  test("a remote whose hook declines refs/convosync takes the code all the same", async () => {
+    const box = await pair();
+    const { desktop } = box;
+    remoteHook(box, "update", 'case "$1" in refs/convosync/*) echo "policy: no" >&2; exit 1;; esac');
+    desktop.write("a.txt", "a\n");
+    desktop.say(0, 2);
+    const { exit, stderr } = await desktop.run("save", "Code first");
+    expect(exit).toBe(3);
+    expect(stderr).toMatch(/takes the code but refuses refs\/convosync/);
+    expect(box.remoteGit("rev-parse", "main")).toBe(desktop.head());
+    expect(await waiting(desktop)).toContain(one);
+    expect(await waiting(desktop)).not.toContain("branch main");
+    remoteHook(box, "update", "exit 0");
+    done(await desktop.run("sync"));
+    expect(await waiting(desktop)).toEqual([]);
+    expect(refs(box, "/session")).toHaveLength(1);
+  });
+
+  test("a remote that hides refs/convosync", async () => {
+    const box = await pair();
+    const { desktop } = box;
+    box.remoteGit("config", "receive.hideRefs", "refs/convosync");
+    desktop.write("a.txt", "a\n");
+    desktop.say(0, 2);
+    expect((await desktop.run("save", "Hidden")).exit).toBe(3);
+    expect(await waiting(desktop)).toContain(one);
+    box.remoteGit("config", "--unset", "receive.hideRefs");
+    done(await desktop.run("sync"));
+    expect(await waiting(desktop)).toEqual([]);
+    expect(box.remoteGit("rev-parse", "main")).toBe(desktop.head());
+  });
+
+  test("a protected branch keeps both here until it is unprotected", async () => {
+    const box = await pair();
+    const { desktop } = box;
+    remoteHook(box, "update", 'case "$1" in refs/heads/main) echo "protected" >&2; exit 1;; esac');
+    desktop.write("a.txt", "a\n");
+    desktop.say(0, 2);
+    const { exit, stderr } = await desktop.run("save", "Protected");
+    expect(exit).toBe(3);
+    expect(stderr).toMatch(/hook declined/);
+    done(await desktop.run("sync", "--no-code"));
+    expect(refs(box, "/session")).toHaveLength(1);
+    expect(await waiting(desktop)).toEqual(["branch main"]);
+    remoteHook(box, "update", "exit 0");
+    done(await desktop.run("sync"));
+    expect(box.remoteGit("rev-parse", "main")).toBe(desktop.head());
+  });
+
+  test("a remote without atomic pushes: code first, then the conversation", async () => {
+    const box = await pair();
+    const { desktop, laptop } = box;
+    box.remoteGit("config", "receive.advertiseAtomic", "false");
+    desktop.write("a.txt", "a\n");
+    desktop.say(0, 2);
+    done(await desktop.run("save", "In turn"));
+    expect(box.remoteGit("rev-parse", "main")).toBe(desktop.head());
+    done(await laptop.run("resume"));
+    laptop.hears(2);
+    remoteHook(box, "update", 'case "$1" in refs/convosync/*) exit 1;; esac');
+    laptop.write("a.txt", "b\n");
+    laptop.say(2, 3);
+    expect((await laptop.run("save", "Half")).exit).toBe(3);
+    expect(box.remoteGit("rev-parse", "main")).toBe(laptop.head());
+    remoteHook(box, "update", "exit 0");
+    done(await laptop.run("sync"));
+    done(await desktop.run("resume"));
+    desktop.hears(3);
+  });
+});
+
+describe("shared and forgetful remotes", () => {
+  test("another user's vault in the same repository is neither read nor disturbed", async () => {
+    const box = await pair();
+    const { desktop, laptop, tablet } = box;
+    desktop.say(0, 2);
+    done(await desktop.run("save"));
+    tablet.clone();
+    const refused = await tablet.run("init", "--yes", "--recovery-file", join(box.base, "other-code"));
+    expect(refused.exit).toBe(4);
+    expect(refused.stderr).toMatch(/hint: .*git convosync init --new-vault/);
+    await tablet.init("--new-vault", "--recovery-file", join(box.base, "other-code"));
+    expect((await tablet.json("list", "--fetch")).document["sessions"]).toEqual([]);
+    tablet.say(0, 4, two);
+    done(await tablet.run("save"));
+    expect((await tablet.json("list")).document["sessions"]).toHaveLength(1);
+    const { document } = await laptop.json("list", "--fetch");
+    expect(document["sessions"].map((session: { id: string }) => session.id)).toEqual([one]);
+    for (const machine of [desktop, laptop, tablet]) done(await machine.run("verify"));
+    expect(refs(box, "/keyring")).toHaveLength(2);
+  });
+
+  test("a remote wiped by push --mirror is filled again by the next sync of each device", async () => {
+    const box = await pair();
+    const { desktop, laptop } = box;
+    desktop.say(0, 2, one);
+    done(await desktop.run("save"));
+    done(await laptop.run("resume"));
+    laptop.say(0, 3, two);
+    done(await laptop.run("save"));
+    done(await desktop.run("sync"));
+    const before = refs(box);
+    const plain = join(box.base, "plain");
+    git(box.base, desktop.env, "clone", "-q", `file://${box.remote}`, plain);
+    git(plain, desktop.env, "push", "-q", "--mirror", box.remote);
+    expect(refs(box)).toEqual([]);
+    for (const machine of [desktop, laptop]) {
+      const { exit, stderr } = await machine.run("sync");
+      expect({ exit, stderr }).toMatchObject({ exit: 0 });
+    }
+    expect(refs(box)).toEqual(before);
+    box.tablet.clone();
+    await box.tablet.init("--join", "--recovery-file", box.code);
+    done(await box.tablet.run("resume", one));
+    box.tablet.hears(2, one);
+    done(await box.tablet.run("resume", two));
+    box.tablet.hears(3, two);
+    for (const machine of [desktop, laptop]) done(await machine.run("verify"));
+  });
+
+  test("the next save puts a wiped remote right as well", async () => {
+    const box = await pair();
+    const { desktop, laptop } = box;
+    desktop.say(0, 2);
+    done(await desktop.run("save"));
+    for (const ref of refs(box)) box.remoteGit("update-ref", "-d", ref);
+    desktop.say(2, 3);
+    done(await desktop.run("save"));
+    expect(refs(box, "/session")).toHaveLength(1);
+    done(await laptop.run("sync"));
+    done(await laptop.run("resume"));
+    laptop.hears(3);
+  });
+
+  test("a second remote gets all of it", async () => {
+    const box = await pair();
+    const { desktop } = box;
+    desktop.say(0, 2);
+    done(await desktop.run("save"));
+    const backup = join(box.base, "backup.git");
+    git(box.base, desktop.env, "init", "-q", "--bare", backup);
+    desktop.git("remote", "add", "backup", backup);
+    desktop.git("config", "convosync.remote", "backup");
+    done(await desktop.run("sync"));
+    const there = git(backup, desktop.env, "for-each-ref", "--format=%(refname)", "refs/convosync");
+    expect(there.split("\n")).toHaveLength(3);
+    const asked = desktop.with({ env: { CONVOSYNC_REMOTE: "nowhere" } });
+    expect(await asked.run("sync")).toMatchObject({ exit: 4 });
+  });
+});

@@ -1,9 +1,10 @@
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 // Tests never see the developer's own git configuration, keys, agents or terminal.
 const home = mkdtempSync(join(tmpdir(), "convosync-home-"));
+process.on("exit", () => rmSync(home, { recursive: true, force: true }));
 for (const name of Object.keys(process.env)) {
   if (/^(GIT_|CONVOSYNC_|CLAUDE|XDG_|SSH_)/.test(name) && name !== "CONVOSYNC_CORPUS" && name !== "GIT_SSL_CAINFO") {
     delete process.env[name];

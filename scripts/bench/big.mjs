@@ -1,9 +1,9 @@
 // Big repositories: a save must not notice them, except where git itself has to look at every file.
 import { join } from "node:path";
+import { BareGit } from "./bare-git.mjs";
 import { chat, sessionId, take } from "./conversation.mjs";
 import { Project } from "./fixtures.mjs";
 import { interleave, rowsOf } from "./rows.mjs";
-import { BareGit } from "./save.mjs";
 
 /**
  * @param {import("./lab.mjs").Lab} lab

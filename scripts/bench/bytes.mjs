@@ -47,14 +47,14 @@ function zstdPatch(lab, before, after) {
  * @returns {import("./rows.mjs").Row[]}
  */
 export default function bytes(lab) {
-  return [...reference4(lab), ...allSeries(lab)];
+  return [...oneSession(lab), ...allSeries(lab)];
 }
 
 /**
  * The first save and four steps: here, on a second device, and on both at once.
  * @returns {import("./rows.mjs").Row[]}
  */
-function reference4(lab) {
+function oneSession(lab) {
   const session = reference();
   const desktop = new Project(lab, "desktop").init();
   const laptop = new Project(lab, "laptop", desktop).init();

@@ -1,40 +1,9 @@
 // Save and resume of the reference session, against the bare git command that moves as many bytes.
-import { randomBytes } from "node:crypto";
+import { BareGit } from "./bare-git.mjs";
 import { inSteps, Project, reference } from "./fixtures.mjs";
 import { interleave, rowsOf } from "./rows.mjs";
 
 const row = rowsOf("save", "ms");
-
-/** A clone and its remote in which refs are pushed and fetched that are one commit with one blob. */
-export class BareGit {
-  /** @param {import("./lab.mjs").Lab} lab */
-  constructor(lab) {
-    this.machine = lab.machine("bare");
-    this.remote = lab.remote();
-    this.work = this.machine.clone(this.remote);
-    this.refs = 0;
-  }
-
-  /** Milliseconds of the push of a ref with one new blob of so many random bytes. */
-  push(bytes) {
-    const ref = `refs/blob/${++this.refs}`;
-    const blob = this.machine
-      .run(this.work, "git", ["hash-object", "-w", "--stdin"], {}, randomBytes(bytes))
-      .stdout.toString()
-      .trim();
-    const entry = `100644 blob ${blob}\tblob\n`;
-    const tree = this.machine.run(this.work, "git", ["mktree"], {}, entry).stdout.toString().trim();
-    const commit = this.machine.git(this.work, "commit-tree", "-m", "blob", tree);
-    this.machine.git(this.work, "update-ref", ref, commit);
-    return this.machine.run(this.work, "git", ["push", "-q", "origin", `${ref}:${ref}`]).ms;
-  }
-
-  /** Milliseconds of the fetch of the last pushed ref into a clone that does not have it. */
-  fetch(clone) {
-    const ref = `refs/blob/${this.refs}`;
-    return this.machine.run(clone, "git", ["fetch", "-q", "--no-tags", "origin", `${ref}:${ref}`]).ms;
-  }
-}
 
 /**
  * @param {import("./lab.mjs").Lab} lab
@@ -50,10 +19,8 @@ export default function save(lab) {
   const others = inSteps(session, alone, runs + 1);
   coded.append(session.id, steps.first);
   alone.append(session.id, others.first);
-  const firsts = interleave(1, {
-    ours: () => alone.convosync("save", "--no-code").ms,
-    bare: () => bare.push(Math.round(0.15 * Buffer.byteLength(steps.first.join("")))),
-  });
+  const first = alone.convosync("save", "--no-code", "--json");
+  const firstPush = bare.push(sealedBytes(first));
   coded.convosync("save", "First");
 
   let bytes = 0;
@@ -63,7 +30,7 @@ export default function save(lab) {
     coded.append(session.id, steps.next(run));
     coded.edit(`change ${run}`);
     const saved = coded.convosync("save", "--json", `Step ${run}`);
-    bytes = JSON.parse(saved.stdout.toString()).sealedBytes;
+    bytes = sealedBytes(saved);
     cpu.push(saved.cpu);
     if (saved.children !== null) children.push(saved.children);
     return saved.ms;
@@ -90,13 +57,16 @@ export default function save(lab) {
   const rows = [
     row("save, +50 messages and a commit", push, samples.save, { plus: 250 }),
     row("save --no-code, +50 messages", push, samples.conversation, { plus: 250 }),
-    row("save, first", { ...push, samples: firsts.bare }, firsts.ours),
+    row("save, first", { ...push, samples: [firstPush] }, [first.ms]),
     row("save, nothing new", node, samples.unchanged),
     row("save, +50: CPU of our own", { ...node, samples: samples.nodeCpu }, cpu, { plus: 150 }),
   ];
   if (children.length > 0) rows.push(row("save, +50: CPU of the git children", null, children));
   return [...rows, ...resume(lab, coded, session, bare)];
 }
+
+/** What a `save --json` says it has stored. */
+const sealedBytes = ({ stdout }) => JSON.parse(stdout.toString()).sealedBytes;
 
 /**
  * Each run is another device that has joined and has nothing of the session yet.

@@ -81,8 +81,11 @@ export interface Agent {
 
   /** The folder all the agent's files lie in. Nothing is written outside it, or through a symlink below it. */
   store(place: Workplace): string;
-  /** Sessions whose recorded directory lies in one of the repository's work trees, newest first. */
-  find(place: Workplace): Promise<FoundSession[]>;
+  /**
+   * Sessions whose recorded directory lies in one of the repository's work trees, newest first. Looks only at those
+   * whose id begins with `prefix`: looking at all takes a second when there are a thousand.
+   */
+  find(place: Workplace, prefix?: string): Promise<FoundSession[]>;
   /** The conversation that is going on in this work tree, or was last. */
   current(place: Workplace): Promise<{ session: FoundSession; how: HowFound } | null>;
   /** All that belongs to a session. Capture files before streams: the main stream names them. */

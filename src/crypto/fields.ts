@@ -42,6 +42,6 @@ export function newerVersion(what: string): ConvosyncError {
     "newer-version",
     Exit.failed,
     `${what} was written by a newer version of convosync`,
-    ["upgrade with: npm install -g git-convosync"],
+    ["update convosync on this device"],
   );
 }

@@ -152,9 +152,7 @@ export async function addDevice<D extends PublicDevice>(
     throw refused("known-device", `device '${newDevice.name}' is or was in this vault already`);
   }
   if (presentMembers(keyring).length >= MAX_DEVICES) {
-    throw refused("too-many-devices", `a vault has at most ${MAX_DEVICES} devices`, [
-      "remove one with: git convosync device revoke",
-    ]);
+    throw refused("too-many-devices", `a vault has at most ${MAX_DEVICES} devices`);
   }
   const roster = await extend(keyring, signer, { type: "add", ts, device: deviceEntry(newDevice) });
   const change = await publish({ ...keyring, ...roster }, codec);
@@ -313,7 +311,7 @@ function notAMember(cause?: unknown): ConvosyncError {
     "not-a-member",
     Exit.noKey,
     "this device cannot open the vault",
-    ["approve it on an enrolled device with: git convosync device approve", "or join with the recovery code"],
+    ["join it with the recovery code: git convosync init --join"],
     cause,
   );
 }

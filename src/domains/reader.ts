@@ -1,7 +1,8 @@
 import { fromUtf8, sha256, toBase64url } from "../crypto/encoding.ts";
 import { type Keyring, memberKey, openFrom } from "../crypto/keyring.ts";
+import { sessionDir } from "../crypto/names.ts";
 import { lineHash, verifyLine } from "../crypto/signed-line.ts";
-import { integrityError } from "../errors.ts";
+import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import {
   type FileRecord,
   type Frozen,
@@ -88,9 +89,10 @@ export async function hashOf(bytes: Uint8Array): Promise<string> {
 export async function readHead(vault: Vault, replica: string, commit: Oid): Promise<ReplicaHead> {
   const files = await vault.db.files(commit);
   const sealed = await readFile(vault, files, headPath, sealedLimit(limits.headBytes));
-  const line = fromUtf8(
-    vault.codec.unpackWithin(await openFrom(vault.keyring, sealed), limits.headBytes),
-  ).replace(/\n$/, "");
+  const line = fromUtf8(vault.codec.unpackWithin(await openSealed(vault, sealed), limits.headBytes)).replace(
+    /\n$/,
+    "",
+  );
   const { json, device } = await verifyLine("head", line, (id) => memberKey(vault.keyring, id));
   const head = parseHead(json);
   if (head.device !== device)
@@ -106,10 +108,25 @@ export async function readHead(vault: Vault, replica: string, commit: Oid): Prom
     const page = await readFile(vault, files, pagePath(n), sealedLimit(limits.headBytes));
     if ((await hashOf(page)) !== m)
       throw integrityError("wrong-page", "a page of the index is not the one its head names");
-    const body = vault.codec.unpackWithin(await openFrom(vault.keyring, page, epoch), limits.headBytes);
+    const body = vault.codec.unpackWithin(await openSealed(vault, page, epoch), limits.headBytes);
     pages.push(parsePage(fromUtf8(body), { n, count }));
   }
-  return { replica, commit, head, hash: await lineHash(line), pages, entries: allEntries(head, pages) };
+  const entries = allEntries(head, pages);
+  await Promise.all(entries.map((entry) => checkDirectory(vault, entry)));
+  return { replica, commit, head, hash: await lineHash(line), pages, entries };
+}
+
+/** A session's directory follows from its id; another one would let a device have others' sessions deleted. */
+async function checkDirectory(vault: Vault, entry: Entry): Promise<void> {
+  const colon = entry.s.indexOf(":");
+  const dir = await sessionDir(
+    vault.keyring.nameKey,
+    vault.repo,
+    entry.s.slice(0, colon),
+    entry.s.slice(colon + 1),
+  );
+  if (dir !== entry.d)
+    throw integrityError("wrong-directory", `session ${entry.s} stands under another one's directory`);
 }
 
 /**
@@ -141,7 +158,7 @@ export function acceptHeads(
       throw integrityError(
         "equivocation",
         `${nameOf(keyring, head.device)} signed two different states with one number`,
-        ["a device that was restored from a backup does this; run 'git convosync doctor' on it"],
+        ["a device whose keys were restored from a backup does this; make it join anew"],
       );
     }
     const before = accepted.get(replica);
@@ -248,7 +265,7 @@ export async function readSession(
   if ((await hashOf(sealed)) !== entry.m) {
     throw integrityError("manifest-mismatch", `session ${entry.s} is not the one its index names`);
   }
-  const body = vault.codec.unpackWithin(await openFrom(vault.keyring, sealed), limits.manifestBytes);
+  const body = vault.codec.unpackWithin(await openSealed(vault, sealed), limits.manifestBytes);
   const open = parseManifest(fromUtf8(body));
   if (
     open.vault !== vault.keyring.vault ||
@@ -270,7 +287,7 @@ async function readManifestPage(
   const sealed = await readFile(vault, files, manifestPagePath(n), sealedLimit(limits.manifestBytes));
   if ((await hashOf(sealed)) !== m)
     throw integrityError("wrong-page", "a page of a manifest is not the one it names");
-  const body = vault.codec.unpackWithin(await openFrom(vault.keyring, sealed, epoch), limits.manifestBytes);
+  const body = vault.codec.unpackWithin(await openSealed(vault, sealed, epoch), limits.manifestBytes);
   return parseManifestPage(fromUtf8(body), n);
 }
 
@@ -279,7 +296,7 @@ async function readBody(vault: Vault, session: StoredSession, part: Segment): Pr
   const sealed = await readFile(vault, session.files, segmentPath(part.i), sealedLimit(part.enc));
   if ((await hashOf(sealed)) !== part.ct)
     throw integrityError("wrong-segment", "a segment is not the one its manifest names");
-  return vault.codec.unpack(await openFrom(vault.keyring, sealed, part.epoch), part.enc);
+  return vault.codec.unpack(await openSealed(vault, sealed, part.epoch), part.enc);
 }
 
 /** Streams a log from its first byte, segment by segment; the whole is proved when the last one has come. Exit 6. */
@@ -318,10 +335,20 @@ export async function readSidecar(
   const sealed = await readFile(vault, session.files, filePath(record.ct), sealedLimit(record.bytes));
   if ((await hashOf(sealed)) !== record.ct)
     throw integrityError("wrong-file", "a file is not the one its manifest names");
-  const bytes = vault.codec.unpack(await openFrom(vault.keyring, sealed, record.epoch), record.bytes);
+  const bytes = vault.codec.unpack(await openSealed(vault, sealed, record.epoch), record.bytes);
   if ((await hashOf(bytes)) !== record.sha)
     throw integrityError("wrong-file", "a file does not hold what its manifest says");
   return bytes;
+}
+
+/** Opens an object of the vault. One that none of the vault's keys open was put there by a stranger: exit 6. */
+async function openSealed(vault: Vault, sealed: Uint8Array, epoch?: number): Promise<Uint8Array> {
+  try {
+    return await openFrom(vault.keyring, sealed, epoch);
+  } catch (error) {
+    if (!(error instanceof ConvosyncError) || error.exit !== Exit.noKey) throw error;
+    throw integrityError("foreign-object", "an object is not sealed to this vault", [], error);
+  }
 }
 
 async function readFile(

@@ -75,7 +75,7 @@ const snapshot = v.looseObject({
   ts: time,
   device: v.string(),
   via: v.picklist(["save", "hook", "watch"]),
-  /** Per stream: lines and bytes the conversation had come to. */
+  /** Lines and bytes of the main stream and of those that grew since the snapshot before; others stand as there. */
   upto,
   commit: v.nullable(commitName),
   branch: v.nullable(text),
@@ -130,6 +130,7 @@ const manifestPageSchema = v.looseObject({
   type: v.literal("manifest-page"),
   n: count,
   streams: v.array(v.looseObject({ name, gen: count, segments: v.array(segment) })),
+  files: v.array(file),
   snapshots: v.array(snapshot),
   links: v.array(link),
 });
@@ -192,9 +193,12 @@ export function joinManifest(manifest: Manifest, pages: readonly ManifestPage[])
     );
     return { ...one, segments: [...older.flatMap((part) => part.segments), ...one.segments] };
   });
+  // A file that changed stands again, in a later page or in the manifest: the last one counts.
+  const files = [...pages.flatMap((page) => page.files), ...manifest.files];
   const joined: Manifest = {
     ...manifest,
     streams,
+    files: [...new Map(files.map((one) => [one.name, one])).values()],
     snapshots: [...pages.flatMap((page) => page.snapshots), ...manifest.snapshots],
     links: [...pages.flatMap((page) => page.links), ...manifest.links],
   };
@@ -236,9 +240,17 @@ export interface Frozen {
   readonly segments: ReadonlyMap<string, number>;
   readonly snapshots: number;
   readonly links: number;
+  /** Name and ciphertext hash of the files as the pages have them. */
+  readonly files: ReadonlyMap<string, string>;
 }
 
-export const nothingFrozen: Frozen = { pages: [], segments: new Map(), snapshots: 0, links: 0 };
+export const nothingFrozen: Frozen = {
+  pages: [],
+  segments: new Map(),
+  snapshots: 0,
+  links: 0,
+  files: new Map(),
+};
 
 const streamKey = (one: { readonly name: string; readonly gen: number }): string => `${one.gen} ${one.name}`;
 
@@ -254,6 +266,7 @@ export function frozenBy(manifest: Manifest, pages: readonly ManifestPage[]): Fr
     segments,
     snapshots: sum((page) => page.snapshots.length),
     links: sum((page) => page.links.length),
+    files: new Map(pages.flatMap((page) => page.files.map((one) => [one.name, one.ct]))),
   };
 }
 
@@ -277,7 +290,9 @@ export function splitManifest(
     one,
     segments: rest(one.segments, frozen.segments.get(streamKey(one)) ?? 0),
   }));
-  const most = Math.max(snapshots.length, links.length, ...streams.map((part) => part.segments.length));
+  const files = manifest.files.filter((one) => frozen.files.get(one.name) !== one.ct);
+  const counts = streams.map((part) => part.segments.length);
+  const most = Math.max(snapshots.length, links.length, files.length, ...counts);
   const move = most > openRecords;
   const [older, newer] = [
     <T>(list: readonly T[]): T[] => (move ? list.slice(0, Math.max(0, list.length - keptRecords)) : []),
@@ -288,6 +303,7 @@ export function splitManifest(
     streams: streams.map(({ one, segments }) => ({ ...one, segments: newer(segments) })),
     snapshots: newer(snapshots),
     links: newer(links),
+    files: newer(files),
     pages: [...frozen.pages],
   };
   if (!move) return { open, page: null };
@@ -298,6 +314,7 @@ export function splitManifest(
     streams: streams
       .map(({ one, segments }) => ({ name: one.name, gen: one.gen, segments: older(segments) }))
       .filter(({ segments }) => segments.length > 0),
+    files: older(files),
     snapshots: older(snapshots),
     links: older(links),
   };
@@ -307,6 +324,8 @@ export function splitManifest(
 /** Whether `frozen` still describes a prefix of the manifest's lists; false after a stream was dropped or repacked. */
 export function stillFrozen(frozen: Frozen, before: Manifest, now: Manifest): boolean {
   const streams = new Map(now.streams.map((one) => [streamKey(one), one.segments]));
+  const names = new Set(now.files.map((one) => one.name));
+  if ([...frozen.files.keys()].some((one) => !names.has(one))) return false;
   return before.streams.every((one) => {
     const done = frozen.segments.get(streamKey(one)) ?? 0;
     const segments = streams.get(streamKey(one));

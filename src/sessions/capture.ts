@@ -431,10 +431,14 @@ async function* portableLines(path: string, from: number, places: Places | null)
 }
 
 function tooLarge(plan: CapturePlan): ConvosyncError {
+  const bounds = `${limits.sessionBytes >> 20} MiB or ${limits.segments.toLocaleString("en")} segments`;
   return new ConvosyncError(
     "session-too-large",
     Exit.failed,
-    `the conversation ${plan.found.id} is larger than ${limits.sessionBytes >> 20} MiB`,
-    ["start a new conversation; what is saved of this one stays saved"],
+    `conversation ${plan.found.id} exceeds ${bounds}`,
+    [
+      "start a new conversation; what is saved of this one stays saved",
+      "if it was saved very many times, repack it: git convosync gc",
+    ],
   );
 }

@@ -2,11 +2,13 @@ import { ConvosyncError, Exit } from "../errors.ts";
 import type { Snapshot } from "../packing/manifest.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { fetch } from "../refs/transport.ts";
-import { checkoutDetached, fastForward, relation, switchTo } from "../worktree/branches.ts";
+import { checkBranchName, checkoutDetached, fastForward, relation, switchTo } from "../worktree/branches.ts";
 import { type CodeState, inspectCode } from "../worktree/code-state.ts";
+import { rootCommits } from "../worktree/remotes.ts";
 import { checkResume } from "../worktree/safety.ts";
 import type { ChosenRemote } from "./remote.ts";
 import type { Context } from "./repository.ts";
+import type { RepoRecord } from "./vault.ts";
 
 export interface CodeOptions {
   /** Leave the branch as it is, even when the session is on another. */
@@ -68,12 +70,37 @@ export async function planCode(
   if (options.stayOnBranch) return { kind: "stay", branch: state.branch, wanted: branch };
   const stop = checkResume(state, { movesCode: false, headIsKept: true });
   if (stop) throw stop;
+  if (branch) await checkBranchName(context.git, branch);
   const upstream = branch && remote ? await fetchBranch(context, remote, branch, online) : null;
   await requireCommit(context, commit, branch, remote, online);
   if (options.exact || !branch) return planExact(context, state, commit, options);
   return state.branch === branch
     ? planHere(context, state, branch, commit, upstream, options)
     : planSwitch(context, state, branch, commit, upstream, remote, options);
+}
+
+/**
+ * Stops when this is another repository than the one the vault was made in: neither the remote nor any root commit
+ * is the same. Where either is, it has only been moved.
+ */
+export async function checkSameRepository(
+  context: Context,
+  record: RepoRecord,
+  remote: ChosenRemote | null,
+): Promise<void> {
+  if (!remote || record.roots.length === 0 || record.origins.includes(remote.origin) || context.repo.shallow)
+    return;
+  const roots = await rootCommits(context.git);
+  if (roots.length === 0 || roots.some((root) => record.roots.includes(root))) return;
+  throw new ConvosyncError(
+    "other-repository",
+    Exit.stopped,
+    `these conversations belong to another repository (${record.origins.join(", ") || "without a remote"})`,
+    [
+      "resume them in a clone of that one",
+      "or bring back the conversation alone: git convosync resume --stay-on-branch --force",
+    ],
+  );
 }
 
 /** The remote's branch as it is now, or as it was when last seen. */

@@ -4,7 +4,7 @@ export function keyringReadme(vault: string): string {
 
 Conversations with coding agents, saved by ConvoSync beside the code they belong to, encrypted with age
 (https://age-encryption.org). Whoever hosts this repository can read none of it. With the recovery code, or with
-the device key file of one enrolled machine, everything opens with git, age and gunzip alone:
+the device key file of one enrolled machine, everything opens with git, age, gunzip and xdelta3 alone:
 
     R=refs/convosync/${vault}
     git fetch origin "+$R/*:$R/*"
@@ -24,14 +24,21 @@ lists, for each replica, its sessions: \`s\` is the agent's session id, \`d\` th
     git cat-file blob $S:manifest.age | age -d -i vault.txt | gunzip
 
 shows its streams; the segments of a stream are the files \`segment/<i div 64>/<i mod 64>.age\` in the order the
-manifest gives. For a session that has only its main stream that is simply all of them:
+manifest gives (a long one names \`page/…\` files with the older records). A segment whose entry says
+\`"codec":"vcd"\` is, after gunzip, an RFC 3284 delta against the bytes of the stream before it, which xdelta3
+applies. For a session that has only its main stream the segments are simply all of them:
 
-    for s in $(git ls-tree -r --name-only $S segment/); do
-      git cat-file blob $S:$s | age -d -i vault.txt | gunzip; done > session.jsonl
+    : > session.jsonl
+    for s in $(git ls-tree -r --name-only $S segment/ | sort -V); do
+      git cat-file blob $S:$s | age -d -i vault.txt | gunzip > part
+      case $(od -An -tx1 -N3 part) in
+        *"d6 c3 c4"*) xdelta3 -d -c -s session.jsonl part > piece ;;
+        *) cp part piece ;;
+      esac
+      cat piece >> session.jsonl
+    done
 
-A segment whose manifest entry says \`"codec":"vcd"\` is, after gunzip, an RFC 3284 delta against the bytes of the
-stream that precede it: \`xdelta3 -d -s <what precedes it> <delta> <segment>\`.
-
+A session whose entry has \`a\` was folded into an archive: there read \`$R/archive/<replica>/<a.n>:<d>/…\` instead.
 In the text, {{CS:ROOT}} stands for the project's folder and {{CS:HOME}} for the home folder of whoever reads it.
 `;
 }

@@ -11,7 +11,7 @@ import { sessions as sessionsDomain, undetermined, type Version } from "../domai
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { currentStreams, mainStream, type Snapshot } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
-import { bringCode, type CodeEvent, type CodeOptions, planCode } from "./code.ts";
+import { bringCode, type CodeEvent, type CodeOptions, checkSameRepository, planCode } from "./code.ts";
 import { type Cursor, examineTail, writeCursor } from "./cursor.ts";
 import { type CatalogEntry, catalog, deviceName, findSession, loadHeads } from "./heads.ts";
 import { type ChosenRemote, currentBranch, type Fetched, fetchHeads, findRemote } from "./remote.ts";
@@ -90,6 +90,7 @@ async function resumeLocked(
     at: new Date(session.newest.entry.u),
     title: session.newest.entry.t,
   });
+  if (!options.force) await checkSameRepository(context, vault.record, remote);
   const plan = await planCode(context, snapshot, remote, online !== null, options);
   const cwd = localDirectory(agent, place, chosen);
   const places = agent.places({ cwd, workTree: place.root }, place);
@@ -305,7 +306,9 @@ class Restore {
   /** Decrypts and proves everything, writes it beside its place, and compares it with what is there. */
   async prepare(): Promise<void> {
     const { manifest } = this.#session;
-    const here = (await this.#agent.find(this.#place)).find((one) => one.id === manifest.session);
+    const here = (await this.#agent.find(this.#place, manifest.session)).find(
+      (one) => one.id === manifest.session,
+    );
     const destination = { id: manifest.session, cwd: this.#cwd, ...(here && { path: here.path }) };
     for (const record of currentStreams(manifest)) {
       const target = this.#agent.target(record.name, "stream", destination, this.#place);

@@ -5,7 +5,7 @@ import { sessionDir } from "../crypto/names.ts";
 import { buried, type Entry } from "../domains/head.ts";
 import { type HeadChange, sealManifest } from "../domains/writer.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
-import { type Manifest, mainStream, type Snapshot } from "../packing/manifest.ts";
+import { type Manifest, mainStream, type Snapshot, type StreamRecord } from "../packing/manifest.ts";
 import { formatRef, vaultPrefix } from "../refs/names.ts";
 import type { NewCommit, NewFile, Oid } from "../refs/object-database.ts";
 import { type CodeState, inspectCode } from "../worktree/code-state.ts";
@@ -332,6 +332,13 @@ class SessionWriter {
   }
 }
 
+/** Whether a stream is another than in the manifest before. */
+function grew(stream: StreamRecord, before: Manifest | undefined): boolean {
+  return !before?.streams.some(
+    (old) => old.name === stream.name && old.gen === stream.gen && old.sha === stream.sha,
+  );
+}
+
 function buildManifest(
   vault: OpenVault,
   replica: string,
@@ -348,7 +355,11 @@ function buildManifest(
     ts: when.toISOString(),
     device: vault.device.id,
     via: "save",
-    upto: Object.fromEntries(result.streams.map((one) => [one.name, [one.lines, one.bytes]])),
+    upto: Object.fromEntries(
+      result.streams
+        .filter((one) => one.name === "main" || grew(one, before))
+        .map((one) => [one.name, [one.lines, one.bytes]]),
+    ),
     commit: state.head,
     branch: state.branch,
     message: (options.message?.trim() ?? "").slice(0, 4096),

@@ -27,6 +27,8 @@ import { FileSpool } from "./spool.ts";
 export interface OpenVault extends Vault {
   readonly device: Device;
   readonly signer: Signer;
+  /** What the repository was when it was set up. */
+  readonly record: RepoRecord;
   /** `<vault>` of the ref names. */
   readonly ref: string;
   readonly keyringCommit: Oid;
@@ -111,6 +113,7 @@ export async function openVaultAt(
     keyring,
     keyringCommit: commit,
     repo: record.repo,
+    record,
     db: context.db,
     codec: nativeCodec,
     newSpool: () => new FileSpool(),

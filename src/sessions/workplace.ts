@@ -42,10 +42,11 @@ export async function chooseLocalSessions(
     ]);
   }
   if (options.session || options.all) {
-    const every: ChosenSession[] = [];
-    for (const agent of agents) every.push(...(await agent.find(place)).map((found) => ({ agent, found })));
     const wanted = options.session?.replace(/^[a-z-]+:/, "");
-    const hits = wanted === undefined ? every : every.filter(({ found }) => found.id.startsWith(wanted));
+    const hits: ChosenSession[] = [];
+    for (const agent of agents) {
+      hits.push(...(await agent.find(place, wanted)).map((found) => ({ agent, found })));
+    }
     if (options.all && hits.length > 0) return hits;
     const exact = hits.filter(({ found }) => found.id === wanted);
     if (exact.length === 1) return exact;

@@ -31,11 +31,9 @@ function moved(path: string, machine: Machine): Buffer {
   return Buffer.from(ours + text + (text.endsWith("\n") ? "" : "\n"), "latin1");
 }
 
-const titles = Object.fromEntries(folders.map((folder) => [folder, `${folder}/`]));
-
 describe.skipIf(!corpus)(`the corpus${corpus ? "" : " (CONVOSYNC_CORPUS is not set)"}`, () => {
   test.for(folders)("%s", async (folder) => {
-    const directory = join(corpus as string, titles[folder] as string);
+    const directory = join(corpus as string, folder);
     const names = readdirSync(directory).filter((name) => name.endsWith(".jsonl"));
     expect(names.length).toBeGreaterThan(3);
     const { desktop, laptop, code } = sandbox({ folders: { desktop: "projects/shop", laptop: "w/s" } });
@@ -43,7 +41,6 @@ describe.skipIf(!corpus)(`the corpus${corpus ? "" : " (CONVOSYNC_CORPUS is not s
     mkdirSync(desktop.project, { recursive: true });
     for (const name of names)
       desktop.write(desktop.transcript(idOf(name)), moved(join(directory, name), desktop));
-    // And one as it is, foreign paths and all, beside a record that places it here.
     const saved = await desktop.json("save", "--all-sessions");
     expect(saved.exit).toBe(0);
     expect(saved.document["sessions"]).toHaveLength(names.length);

@@ -21,13 +21,21 @@ export interface Scenario {
 }
 
 /** Every place where the command can be killed: before and after each step, and beside each git that runs on. */
-export async function killPoints({ sandbox, start, machine, args, done }: Scenario): Promise<(Fault & { what: string })[]> {
+export async function killPoints({
+  sandbox,
+  start,
+  machine,
+  args,
+  done,
+}: Scenario): Promise<(Fault & { what: string })[]> {
   sandbox.rewind(start);
   const ran = await machine.faulty(args, null);
   expect(ran.code, ran.stdout + ran.stderr).toBe(0);
   done();
   return ran.steps.flatMap((what, index) => {
-    const hows = what.startsWith("git ") ? (["before", "orphan", "after"] as const) : (["before", "after"] as const);
+    const hows = what.startsWith("git ")
+      ? (["before", "orphan", "after"] as const)
+      : (["before", "after"] as const);
     return hows.map((how) => ({ at: index + 1, how, what }));
   });
 }
@@ -66,5 +74,6 @@ export function unharmed(machine: Machine): void {
   machine.git("fetch", "--quiet");
   machine.git("log", "--oneline", "--all");
   const refs = join(machine.work, ".git", "refs");
-  for (const ref of files(refs)) if (!ref.endsWith(".lock")) expect(lstatSync(ref).size, ref).toBeGreaterThan(0);
+  for (const ref of files(refs))
+    if (!ref.endsWith(".lock")) expect(lstatSync(ref).size, ref).toBeGreaterThan(0);
 }

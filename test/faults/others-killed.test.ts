@@ -104,7 +104,9 @@ describe("init --join, killed", async () => {
       expect(laptop.store()).toEqual(desktop.store());
       desktop.convosync(["sync"]);
       // Both, and no third device that nobody has the keys of.
-      const { devices } = JSON.parse(desktop.convosync(["status", "--json"]).stdout) as { devices: unknown[] };
+      const { devices } = JSON.parse(desktop.convosync(["status", "--json"]).stdout) as {
+        devices: unknown[];
+      };
       expect(devices).toHaveLength(2);
     },
   };

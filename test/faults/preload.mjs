@@ -51,7 +51,8 @@ const writes = (_path, flags = "r") =>
   typeof flags === "number"
     ? (flags & (fs.constants.O_WRONLY | fs.constants.O_RDWR)) !== 0
     : /[wa+]/.test(flags);
-for (const name of ["rename", "link", "unlink", "rm", "mkdir", "copyFile", "writeFile", "utimes"]) wrap(fsp, name);
+for (const name of ["rename", "link", "unlink", "rm", "mkdir", "copyFile", "writeFile", "utimes"])
+  wrap(fsp, name);
 wrap(fsp, "open", writes);
 const handle = await fsp.open(process.execPath, "r");
 for (const name of ["writeFile", "write", "sync", "truncate"]) wrap(Object.getPrototypeOf(handle), name);
@@ -69,7 +70,10 @@ childProcess.spawn = (file, args, options) => {
   if (how === "orphan") {
     // The test waits for the end of descriptor 3, which the orphan holds.
     const { stdio = "pipe" } = options;
-    spawn(file, args, { ...options, stdio: [...(typeof stdio === "string" ? [stdio, stdio, stdio] : stdio), 3] });
+    spawn(file, args, {
+      ...options,
+      stdio: [...(typeof stdio === "string" ? [stdio, stdio, stdio] : stdio), 3],
+    });
     die();
   }
   const child = spawn(file, args, options);

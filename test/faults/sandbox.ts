@@ -95,7 +95,8 @@ function mirror(from: string, to: string): void {
   }
 }
 
-const isFolder = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+const isFolder = (path: string): boolean =>
+  lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
 export class Machine {
   readonly home: string;
@@ -119,7 +120,10 @@ export class Machine {
 
   clone(): void {
     output(
-      spawnSync("git", ["clone", "--quiet", this.sandbox.remote, this.work], { env: this.env, encoding: "utf8" }),
+      spawnSync("git", ["clone", "--quiet", this.sandbox.remote, this.work], {
+        env: this.env,
+        encoding: "utf8",
+      }),
     );
   }
 
@@ -127,14 +131,14 @@ export class Machine {
     writeFileSync(join(this.work, path), text);
   }
 
-  /** Runs the program and expects this exit status. */
-  convosync(args: readonly string[], code = 0): Ran {
+  /** Runs the program and expects this exit status, or one of these. */
+  convosync(args: readonly string[], code: number | readonly number[] = 0): Ran {
     const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...args], {
       cwd: this.work,
       env: this.env,
       encoding: "utf8",
     });
-    expect(status, `${args.join(" ")}\n${stdout}${stderr}`).toBe(code);
+    expect([code].flat(), `${args.join(" ")}\n${stdout}${stderr}`).toContain(status);
     return { code: status, stdout, stderr, steps: [] };
   }
 
@@ -162,8 +166,11 @@ export class Machine {
   }
 
   get transcript(): string {
-    const key = this.work.replace(/[^a-zA-Z0-9]/g, "-");
-    return join(this.home, ".claude", "projects", key, `${sessionId}.jsonl`);
+    return this.transcriptOf(sessionId);
+  }
+
+  transcriptOf(id: string): string {
+    return join(this.home, ".claude", "projects", this.work.replace(/[^a-zA-Z0-9]/g, "-"), `${id}.jsonl`);
   }
 
   /** The transcript's bytes, null when there is none. */
@@ -172,9 +179,9 @@ export class Machine {
   }
 
   /** Appends `count` lines of conversation. */
-  talk(from: number, count: number): void {
-    mkdirSync(join(this.transcript, ".."), { recursive: true });
-    appendFileSync(this.transcript, conversation(this.work, from, count));
+  talk(from: number, count: number, id = sessionId): void {
+    mkdirSync(join(this.transcriptOf(id), ".."), { recursive: true });
+    appendFileSync(this.transcriptOf(id), conversation(this.work, from, count, id));
   }
 
   /** Sidecars of the conversation: a subagent's stream, a tool result, a version of an edited file. */
@@ -212,14 +219,14 @@ export class Machine {
   }
 }
 
-export function conversation(work: string, from: number, count: number): string {
+export function conversation(work: string, from: number, count: number, id = sessionId): string {
   let text = "";
   for (let n = from; n < from + count; n++) {
     const type = n % 2 === 0 ? "user" : "assistant";
     const line = {
       type,
       cwd: work,
-      sessionId,
+      sessionId: id,
       gitBranch: "feature/oauth",
       version: "2.1.300",
       uuid: `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`,

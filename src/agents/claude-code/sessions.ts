@@ -17,10 +17,10 @@ interface Candidate {
   readonly updatedAt: Date;
 }
 
-/** Sessions of all the repository's work trees, newest first. */
-export async function find(place: Workplace): Promise<FoundSession[]> {
+/** Sessions of all the repository's work trees, newest first; only those whose id begins with `prefix`, if given. */
+export async function find(place: Workplace, prefix = ""): Promise<FoundSession[]> {
   const found: FoundSession[] = [];
-  for await (const session of newestFirst(place)) found.push(session);
+  for await (const session of newestFirst(place, prefix)) found.push(session);
   return found;
 }
 
@@ -45,9 +45,10 @@ export async function current(place: Workplace): Promise<{ session: FoundSession
   return null;
 }
 
-async function* newestFirst(place: Workplace): AsyncGenerator<FoundSession> {
+async function* newestFirst(place: Workplace, prefix = ""): AsyncGenerator<FoundSession> {
   const candidates = await list(place, (folder) => mayBelong(folder, place));
   for (const candidate of candidates) {
+    if (!candidate.id.startsWith(prefix)) continue;
     const seen = await look(candidate.path, place);
     if (seen?.where) yield found(candidate, seen.glimpse, seen.where);
   }

@@ -103,6 +103,16 @@ describe("the import rules", () => {
     expect(modules.size).toBeGreaterThan(50);
   });
 
+  test("all imports are seen", () => {
+    for (const [file, { text, imports }] of modules) {
+      const written = text.match(/ from "[^"]+";$/gm) ?? [];
+      expect({ file, seen: imports.filter(({ how }) => how !== "lazy").length }).toEqual({
+        file,
+        seen: written.length + (text.match(/typeof import\("/g) ?? []).length,
+      });
+    }
+  });
+
   test("a room imports only what it may", () => {
     const violations = [...modules].flatMap(([file, { imports }]) =>
       imports

@@ -1,0 +1,131 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import * as v from "valibot";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { readCache, readIfPresent, withLock, writeAtomic } from "./files.ts";
+
+let base: string;
+let lock: string;
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), "convosync-files-"));
+  lock = join(base, "deep", "lock");
+});
+afterEach(() => rmSync(base, { recursive: true, force: true }));
+
+/** The id of a process that has ended. */
+const endedPid = (): number => spawnSync(process.execPath, ["-e", ""]).pid;
+
+async function heldBy(content: string, ageMs = 0): Promise<void> {
+  await writeAtomic(lock, content);
+  const then = (Date.now() - ageMs) / 1000;
+  utimesSync(lock, then, then);
+}
+
+describe("withLock", () => {
+  test("runs one after another, whoever comes when, and leaves nothing behind", async () => {
+    let inside = 0;
+    let most = 0;
+    const order = Array.from({ length: 12 }, (_, index) =>
+      withLock(lock, 10_000, async () => {
+        most = Math.max(most, ++inside);
+        await sleep(index % 3);
+        inside--;
+        return index;
+      }),
+    );
+    expect(await Promise.all(order)).toEqual(Array.from({ length: 12 }, (_, index) => index));
+    expect(most).toBe(1);
+    expect(readdirSync(join(base, "deep"))).toEqual([]);
+  });
+
+  test("is given back when the work fails", async () => {
+    await expect(withLock(lock, 100, () => Promise.reject(new Error("work")))).rejects.toThrow("work");
+    expect(existsSync(lock)).toBe(false);
+    expect(await withLock(lock, 100, () => Promise.resolve(1))).toBe(1);
+  });
+
+  test("held by a living process: fails after the wait, names the file, and leaves it", async () => {
+    const content = `${process.pid}@${hostname()}@abcd1234`;
+    await heldBy(content);
+    const error = await withLock(lock, 100, () => Promise.resolve(1)).catch((cause: unknown) => cause);
+    expect(error).toMatchObject({ code: "locked", exit: 1 });
+    expect((error as { hints: string[] }).hints.join()).toContain(lock);
+    expect(readFileSync(lock, "utf8")).toBe(content);
+  });
+
+  test("held by a process that has ended: taken over, by one at a time", async () => {
+    await heldBy(`${endedPid()}@${hostname()}@abcd1234`);
+    let inside = 0;
+    const all = Array.from({ length: 6 }, () =>
+      withLock(lock, 10_000, async () => {
+        expect(++inside).toBe(1);
+        await sleep(5);
+        inside--;
+      }),
+    );
+    await Promise.all(all);
+    expect(readdirSync(join(base, "deep"))).toEqual([]);
+  });
+
+  test("held on another host: kept, until it is hours old", async () => {
+    await heldBy(`${endedPid()}@elsewhere@abcd1234`, 3_600_000);
+    await expect(withLock(lock, 100, () => Promise.resolve(1))).rejects.toMatchObject({ code: "locked" });
+    await heldBy(`${endedPid()}@elsewhere@abcd1234`, 7 * 3_600_000);
+    expect(await withLock(lock, 100, () => Promise.resolve(1))).toBe(1);
+  });
+
+  test("a lock without a holder's name: young ones are being written, old ones were left by a crash", async () => {
+    await heldBy("");
+    await expect(withLock(lock, 100, () => Promise.resolve(1))).rejects.toMatchObject({ code: "locked" });
+    await heldBy("", 10_000);
+    expect(await withLock(lock, 100, () => Promise.resolve(1))).toBe(1);
+  });
+
+  test("who was broken does not remove the new holder's lock", async () => {
+    await withLock(lock, 100, async () => {
+      await writeAtomic(lock, "somebody else");
+    });
+    expect(readFileSync(lock, "utf8")).toBe("somebody else");
+  });
+});
+
+describe("writeAtomic", () => {
+  test("makes folders, sets the mode, replaces as a whole, leaves no temporary file", async () => {
+    const path = join(base, "a", "b", "file");
+    await writeAtomic(path, "one");
+    await writeAtomic(path, new Uint8Array([1, 2, 3]), 0o640);
+    expect([...readFileSync(path)]).toEqual([1, 2, 3]);
+    expect(statSync(path).mode & 0o777).toBe(0o640);
+    expect(statSync(join(base, "a")).mode & 0o777).toBe(0o700);
+    expect(readdirSync(join(base, "a", "b"))).toEqual(["file"]);
+  });
+
+  test("when it cannot, the old file and no temporary one is there", async () => {
+    const path = join(base, "folder");
+    await writeAtomic(join(path, "inside"), "x");
+    await expect(writeAtomic(path, "file over a folder")).rejects.toThrow();
+    expect(readdirSync(base)).toEqual(["folder"]);
+  });
+});
+
+describe("caches", () => {
+  const schema = v.object({ v: v.literal(1), name: v.string() });
+
+  test.for(["", "{", "null", "[]", '{"v":2,"name":"x"}', '{"v":1}', "\u0000\u0000", '{"v":1,"name":7}'])(
+    "%j is no cache of ours",
+    async (content) => {
+      writeFileSync(join(base, "cache"), content);
+      expect(await readCache(join(base, "cache"), schema)).toBeNull();
+    },
+  );
+
+  test("what is one is read; what is absent is null", async () => {
+    writeFileSync(join(base, "cache"), '{"v":1,"name":"x"}');
+    expect(await readCache(join(base, "cache"), schema)).toEqual({ v: 1, name: "x" });
+    expect(await readCache(join(base, "none"), schema)).toBeNull();
+    expect(await readIfPresent(join(base, "cache", "below-a-file"))).toBeNull();
+  });
+});

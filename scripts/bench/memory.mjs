@@ -1,4 +1,5 @@
 // Peak resident memory with a long transcript.
+import { createCipheriv } from "node:crypto";
 import { closeSync, openSync, writeSync } from "node:fs";
 import { conversation, sessionId, take } from "./conversation.mjs";
 import { Project } from "./fixtures.mjs";
@@ -62,7 +63,7 @@ function longLine(lab) {
   const id = sessionId(2);
   const lines = conversation({ seed: 6, session: id, cwd: desktop.work, branch: "main" });
   const record = JSON.parse(take(lines, 3)[2]);
-  const image = Buffer.alloc(750_000 * megabytes, take(lines, 200).join("")).toString("base64");
+  const image = noise(750_000 * megabytes).toString("base64");
   record.message = { role: "user", content: [{ type: "image", source: { type: "base64", data: image } }] };
   desktop.append(id, [...take(lines, 20), `${JSON.stringify(record)}\n`, ...take(lines, 20)]);
   const saved = desktop.convosync("save", "--no-code");
@@ -72,6 +73,10 @@ function longLine(lab) {
     ...used("memory", `resume, a line of ${megabytes} MB`, resumed),
   ];
 }
+
+/** Bytes that do not compress, the same each time: an image, as far as packing is concerned. */
+const noise = (length) =>
+  createCipheriv("aes-128-ctr", Buffer.alloc(16), Buffer.alloc(16)).update(Buffer.alloc(length));
 
 /** @returns {import("./rows.mjs").Row[]} */
 function used(group, row, { rss, ms }) {

@@ -293,10 +293,33 @@ async function readManifestPage(
 
 /** What the gzip member of a segment holds: its bytes, or a delta. Exit 6. */
 async function readBody(vault: Vault, session: StoredSession, part: Segment): Promise<Uint8Array> {
-  const sealed = await readFile(vault, session.files, segmentPath(part.i), sealedLimit(part.enc));
+  const sealed = await readSegment(vault, session, part);
+  return vault.codec.unpack(await openSealed(vault, sealed, part.epoch), part.enc);
+}
+
+async function readSegment(vault: Vault, { files }: StoredSession, part: Segment): Promise<Uint8Array> {
+  const sealed = await readFile(vault, files, segmentPath(part.i), sealedLimit(part.enc));
   if ((await hashOf(sealed)) !== part.ct)
     throw integrityError("wrong-segment", "a segment is not the one its manifest names");
-  return vault.codec.unpack(await openSealed(vault, sealed, part.epoch), part.enc);
+  return sealed;
+}
+
+/**
+ * Proves that all of a session is there and is what its manifest names, without opening it; what is in `proved`
+ * has been through this before. Without it a remote could get a damaged copy kept. Exit 6.
+ */
+export async function proveSession(
+  vault: Vault,
+  session: StoredSession,
+  proved: ReadonlySet<Oid>,
+): Promise<void> {
+  const isNew = (path: string): boolean => !proved.has(session.files.get(path) ?? "");
+  for (const part of session.manifest.streams.flatMap((stream) => stream.segments)) {
+    if (isNew(segmentPath(part.i))) await readSegment(vault, session, part);
+  }
+  for (const record of session.manifest.files) {
+    if (isNew(filePath(record.ct))) await readSealedFile(vault, session, record);
+  }
 }
 
 /** Streams a log from its first byte, segment by segment; the whole is proved when the last one has come. Exit 6. */
@@ -332,13 +355,22 @@ export async function readSidecar(
   session: StoredSession,
   record: FileRecord,
 ): Promise<Uint8Array> {
-  const sealed = await readFile(vault, session.files, filePath(record.ct), sealedLimit(record.bytes));
-  if ((await hashOf(sealed)) !== record.ct)
-    throw integrityError("wrong-file", "a file is not the one its manifest names");
+  const sealed = await readSealedFile(vault, session, record);
   const bytes = vault.codec.unpack(await openSealed(vault, sealed, record.epoch), record.bytes);
   if ((await hashOf(bytes)) !== record.sha)
     throw integrityError("wrong-file", "a file does not hold what its manifest says");
   return bytes;
+}
+
+async function readSealedFile(
+  vault: Vault,
+  { files }: StoredSession,
+  record: FileRecord,
+): Promise<Uint8Array> {
+  const sealed = await readFile(vault, files, filePath(record.ct), sealedLimit(record.bytes));
+  if ((await hashOf(sealed)) !== record.ct)
+    throw integrityError("wrong-file", "a file is not the one its manifest names");
+  return sealed;
 }
 
 /** Opens an object of the vault. One that none of the vault's keys open was put there by a stranger: exit 6. */

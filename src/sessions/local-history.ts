@@ -3,29 +3,36 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { type Places, toLocal, toPortable } from "../agents/portable-paths.ts";
 import type { Segment } from "../packing/manifest.ts";
 import type { SourceReader } from "../packing/source.ts";
+import { readExactly, temporaryFile, writeFully } from "./spool.ts";
 
 /** The agent's file does not hold what is stored of it; no delta can be made against it. */
 export class HistoryChanged extends Error {}
 
+/** Beyond this the segments that were read go to a file: a long history is not held in memory. */
 const bytesInMemory = 24 << 20;
+
+type Part = Pick<Segment, "off" | "raw" | "sha">;
 
 /**
  * The stored stream, read back from the agent's own file instead of being fetched and decrypted: segment by
  * segment as they are needed, each made portable again and proved by its hash before a delta may copy from it.
- * `starts` are the segments' offsets in the file.
+ * No segment is read twice. `starts` are the segments' offsets in the file, `end` is where the last one ends.
  */
 export class LocalHistory implements SourceReader {
   readonly #file: number;
-  readonly #segments: Pick<Segment, "off" | "raw" | "sha">[];
+  readonly #segments: Part[];
   readonly #starts: number[];
   #end: number;
   readonly #places: Places | null;
+  readonly #proved = new Set<number>();
   readonly #loaded = new Map<number, Uint8Array>();
   #loadedBytes = 0;
+  /** Proved segments at their offsets in the stream, once they are too many for memory. */
+  #spool: number | null = null;
 
   constructor(
     path: string,
-    segments: readonly Segment[],
+    segments: readonly Part[],
     starts: readonly number[],
     end: number,
     places: Places | null,
@@ -51,65 +58,74 @@ export class LocalHistory implements SourceReader {
     return this.#end;
   }
 
-  /** Takes in the segment that follows in the file. */
-  append(segment: Pick<Segment, "off" | "raw" | "sha">, bytes: Uint8Array): void {
+  /** Takes in the segment that follows in the file; `bytes` are its portable bytes, just read from there. */
+  append(segment: Part, bytes: Uint8Array): void {
     const local = this.#places ? toLocal(bytes, this.#places, "jsonl").length : bytes.length;
     this.#segments.push(segment);
     this.#starts.push(this.#end);
     this.#end += local;
+    this.#keep(this.#segments.length - 1, bytes);
   }
 
   read(offset: number, length: number): Uint8Array {
     if (length === 0) return new Uint8Array(0);
     const first = this.#segmentAt(offset);
-    const { off, raw } = this.#segments[first]!;
-    if (offset + length <= off + raw)
-      return this.#segment(first).subarray(offset - off, offset - off + length);
+    const last = this.#segmentAt(offset + length - 1);
+    for (let index = first; index <= last; index++) this.#prove(index);
+    if (this.#spool !== null) return readExactly(this.#spool, offset, length);
     const joined = new Uint8Array(length);
-    for (let done = 0, index = first; done < length; index++) {
-      const part = this.#segments[index]!;
-      const from = offset + done - part.off;
-      const piece = this.#segment(index).subarray(from, from + length - done);
-      joined.set(piece, done);
-      done += piece.length;
+    for (let index = first; index <= last; index++) {
+      const { off } = this.#segments[index]!;
+      const from = Math.max(0, offset - off);
+      const piece = this.#loaded.get(index)!.subarray(from, offset + length - off);
+      if (first === last) return piece;
+      joined.set(piece, off + from - offset);
     }
     return joined;
   }
 
   close(): void {
     closeSync(this.#file);
+    if (this.#spool !== null) closeSync(this.#spool);
     this.#loaded.clear();
   }
 
   #segmentAt(offset: number): number {
-    const segments = this.#segments;
-    let [low, high] = [0, segments.length - 1];
+    let [low, high] = [0, this.#segments.length - 1];
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (segments[middle]!.off <= offset) low = middle;
+      if (this.#segments[middle]!.off <= offset) low = middle;
       else high = middle - 1;
     }
     return low;
   }
 
-  #segment(index: number): Uint8Array {
-    const known = this.#loaded.get(index);
-    if (known) return known;
+  #prove(index: number): void {
+    if (this.#proved.has(index)) return;
     const start = this.#starts[index];
     const end = this.#starts[index + 1] ?? this.#end;
-    const record = this.#segments[index]!;
     if (start === undefined || end <= start) throw new HistoryChanged();
     const local = Buffer.allocUnsafe(end - start);
     if (readSync(this.#file, local, 0, local.length, start) !== local.length) throw new HistoryChanged();
     const bytes = this.#places ? toPortable(local, this.#places, "jsonl") : local;
-    if (createHash("sha256").update(bytes).digest("base64url") !== record.sha) throw new HistoryChanged();
-    for (const [oldest, old] of this.#loaded) {
-      if (this.#loadedBytes + bytes.length <= bytesInMemory) break;
-      this.#loaded.delete(oldest);
-      this.#loadedBytes -= old.length;
+    const sha = createHash("sha256").update(bytes).digest("base64url");
+    if (sha !== this.#segments[index]!.sha) throw new HistoryChanged();
+    this.#keep(index, bytes);
+  }
+
+  #keep(index: number, bytes: Uint8Array): void {
+    this.#proved.add(index);
+    if (this.#spool === null && this.#loadedBytes + bytes.length > bytesInMemory) this.#spill();
+    if (this.#spool !== null) writeFully(this.#spool, bytes, this.#segments[index]!.off);
+    else {
+      this.#loaded.set(index, bytes);
+      this.#loadedBytes += bytes.length;
     }
-    this.#loaded.set(index, bytes);
-    this.#loadedBytes += bytes.length;
-    return bytes;
+  }
+
+  #spill(): void {
+    this.#spool = temporaryFile();
+    for (const [index, bytes] of this.#loaded) writeFully(this.#spool, bytes, this.#segments[index]!.off);
+    this.#loaded.clear();
   }
 }

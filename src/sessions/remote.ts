@@ -1,3 +1,4 @@
+import { equalBytes } from "../crypto/encoding.ts";
 import { acceptHeads, readHead } from "../domains/reader.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { incomingRef, outgoingRef, parseRef, vaultPrefix } from "../refs/names.ts";
@@ -116,6 +117,9 @@ async function acceptIncoming(
     const theirs = await openVaultAt(context, opened.device, opened.keyring.vault, served);
     if (theirs.repo !== opened.repo)
       throw integrityError("wrong-repository", "the remote shows another repository's keyring");
+    // The log does not vouch for this file, and no entry of it can change it.
+    if (!equalBytes(theirs.keyring.recovery, opened.keyring.recovery))
+      throw integrityError("substituted-recovery", "the remote shows another recovery file for this vault");
     // Of equal keyrings in different commits the remote's stays, so that devices do not push theirs in turns.
     if (theirs.keyring.seq > opened.keyring.seq || theirs.keyring.hash === opened.keyring.hash) {
       vault = theirs;

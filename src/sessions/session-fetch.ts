@@ -1,4 +1,4 @@
-import { readSession, type StoredSession } from "../domains/reader.ts";
+import { proveSession, readSession, type StoredSession } from "../domains/reader.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { incomingRef, outgoingRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid, RefUpdate } from "../refs/object-database.ts";
@@ -121,8 +121,11 @@ async function fetchHot(
       const commit = served.get(copy.ref);
       if (!commit) throw missingCopy(copy);
       const files = await vault.db.files(commit);
-      accepted.push(await readSession(vault, copy.replica, copy.entry, { commit, files }));
-      updates.push({ ref: copy.ref, to: commit, from: refs.get(copy.ref) ?? null });
+      const from = refs.get(copy.ref) ?? null;
+      const stored = await readSession(vault, copy.replica, copy.entry, { commit, files });
+      await proveSession(vault, stored, new Set(from ? (await vault.db.files(from)).values() : []));
+      accepted.push(stored);
+      updates.push({ ref: copy.ref, to: commit, from });
     }
     await context.db.update(updates);
     return accepted;

@@ -1,13 +1,13 @@
 import { readSidecar, readStream } from "../domains/reader.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
-import { incomingRef, outgoingRef, parseRef, vaultPrefix } from "../refs/names.ts";
+import { formatRef, incomingRef, outgoingRef, parseRef, vaultPrefix } from "../refs/names.ts";
 import { fetch } from "../refs/transport.ts";
-import { catalog, loadHeads } from "./heads.ts";
+import { catalog, deviceName, type Heads, loadHeads } from "./heads.ts";
 import { remoteQueue } from "./queue.ts";
 import { currentBranch, dropIncoming, fetchHeads, findRemote } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { fetchSession, localCopy } from "./session-fetch.ts";
-import { openVault } from "./vault.ts";
+import { type OpenVault, openVault } from "./vault.ts";
 
 export interface Problem {
   readonly code: string;
@@ -63,7 +63,7 @@ async function verifyLocked(
       if (error instanceof ConvosyncError && error.exit === Exit.remote) throw error;
       note(remote.name, error);
     }
-    await compareRefs(context, vaultPrefix(vault.ref), remote, heads.replica, problems);
+    await compareRefs(context, vault, heads, remote, problems);
   }
   let objects = heads.all.length;
   const sessions = catalog(heads, vault);
@@ -99,23 +99,25 @@ async function verifyLocked(
   return { problems, sessions: sessions.length, objects, remote: remote?.name ?? null };
 }
 
-/** What the remote shows of this replica must be what it confirmed. */
+/** What the remote shows of this replica must be what it confirmed, and no other replica may have vanished. */
 async function compareRefs(
   context: Context,
-  prefix: string,
+  vault: OpenVault,
+  { replica, others }: Heads,
   remote: { readonly name: string; readonly key: string },
-  replica: string | null,
   problems: Problem[],
 ): Promise<void> {
-  if (!replica) return;
+  const prefix = vaultPrefix(vault.ref);
   const incoming = incomingRef(prefix);
+  const own = replica
+    ? [
+        `+${prefix}session/*/${replica}:${incoming}session/*/${replica}`,
+        `+${prefix}archive/${replica}/*:${incoming}archive/${replica}/*`,
+      ]
+    : [];
   const result = await fetch(context.git, {
     remote: remote.name,
-    refspecs: [
-      `+${prefix}session/*/${replica}:${incoming}session/*/${replica}`,
-      `+${prefix}head/${replica}*:${incoming}head/${replica}*`,
-      `+${prefix}archive/${replica}/*:${incoming}archive/${replica}/*`,
-    ],
+    refspecs: [`+${prefix}head/*:${incoming}head/*`, ...own],
     timeoutMs: 120_000,
     prompt: true,
   });
@@ -124,6 +126,16 @@ async function compareRefs(
     const served = new Map(
       [...(await context.db.refs(incoming))].map(([ref, oid]) => [outgoingRef(ref), oid]),
     );
+    for (const one of others) {
+      const ref = formatRef({ kind: "head", vault: vault.ref, replica: one.replica });
+      if (served.has(ref)) continue;
+      const whose = deviceName(vault, one.head.device);
+      problems.push({
+        code: "replica-missing",
+        where: ref,
+        message: `the remote no longer shows what ${whose} saved`,
+      });
+    }
     for (const [ref, oid] of Object.entries((await remoteQueue(context, remote.key)).confirmed)) {
       const name = parseRef(ref);
       if (!name || !ref.startsWith(prefix) || !("replica" in name) || name.replica !== replica) continue;

@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 import { safeBlock, safeText } from "./safe-text.ts";
 
 /** What a terminal would act upon, or what hides or reorders text. */
-const harmful = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/u;
+const harmful =
+  /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/u;
 
 const hostile = [
   "\u001b]0;title\u0007",
@@ -65,7 +66,9 @@ describe("safeText", () => {
   test("is at most as wide as asked for", () => {
     fc.assert(
       fc.property(anyText, fc.integer({ min: 1, max: 60 }), (raw, width) => {
-        const graphemes = [...new Intl.Segmenter("en", { granularity: "grapheme" }).segment(safeText(raw, width))];
+        const graphemes = [
+          ...new Intl.Segmenter("en", { granularity: "grapheme" }).segment(safeText(raw, width)),
+        ];
         expect(graphemes.length).toBeLessThanOrEqual(width);
       }),
     );

@@ -24,7 +24,11 @@ describe("relativeTime", () => {
 
   test("says something of any two times", () => {
     const date = fc.date({ min: new Date(0), max: new Date("2100-01-01"), noInvalidDate: true });
-    fc.assert(fc.property(date, date, (a, b) => expect(relativeTime(a, b)).toMatch(/^[a-z0-9][a-z0-9, ]*$/i)));
+    fc.assert(
+      fc.property(date, date, (a, b) => {
+        expect(relativeTime(a, b)).toMatch(/^[a-z0-9][a-z0-9, ]*$/i);
+      }),
+    );
   });
 });
 

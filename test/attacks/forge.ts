@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { expect } from "vitest";
 import type { Entry, Head } from "../../src/domains/head.ts";
 import { readSession, type StoredSession } from "../../src/domains/reader.ts";
 import { sealHead, sealManifest } from "../../src/domains/writer.ts";
@@ -134,7 +135,7 @@ export function forgeSession(machine: Machine, { manifest, entry, files }: Forge
 }
 
 /** Everything an attack could change on a machine: refs, HEAD, work tree, the agent's store, keys and marks. */
-export function traces(machine: Machine): unknown {
+export function traces(machine: Machine): Record<string, unknown> {
   const own = join(machine.home, ".config", "convosync");
   const read = (name: string): string => readFileSync(join(own, name), "utf8");
   return {
@@ -145,4 +146,24 @@ export function traces(machine: Machine): unknown {
     state: read("state.json"),
     device: read("device.txt"),
   };
+}
+
+/** The same without the indexes, which a machine may take over when it refuses what they name. */
+export function tracesBelowHeads(machine: Machine): unknown {
+  const { refs, state: _, ...rest } = traces(machine);
+  return { ...rest, refs: String(refs).replace(/^.*\/head\/.*\n?/gm, "") };
+}
+
+/** The command ends with one of the statuses, says why, and has changed nothing. */
+export function refused(
+  machine: Machine,
+  args: readonly string[],
+  why: RegExp,
+  { codes = [6], look = traces }: { codes?: readonly number[]; look?: (machine: Machine) => unknown } = {},
+): void {
+  const before = look(machine);
+  const { stdout, stderr } = machine.convosync(args, codes);
+  expect(stdout + stderr).toMatch(why);
+  expect(stdout + stderr).not.toMatch(/unexpected|bug in convosync/);
+  expect(look(machine)).toEqual(before);
 }

@@ -74,7 +74,15 @@ export class Sandbox {
 
   /** git on the bare remote. */
   git(...args: string[]): string {
-    return output(spawnSync("git", ["-C", this.remote, ...args], { encoding: "utf8" }));
+    return this.bytes(...args)
+      .toString()
+      .trimEnd();
+  }
+
+  bytes(...args: string[]): Buffer {
+    const result = spawnSync("git", ["-C", this.remote, ...args], { maxBuffer: 1 << 28 });
+    must(result);
+    return result.stdout;
   }
 }
 
@@ -184,6 +192,23 @@ export class Machine {
     appendFileSync(this.transcriptOf(id), conversation(this.work, from, count, id));
   }
 
+  /** Appends one record of any kind. */
+  say(record: { readonly type: string; readonly text?: string; readonly customTitle?: string }): void {
+    const { text, ...fields } = record;
+    const message = text === undefined ? {} : { message: { role: record.type, content: text } };
+    appendFileSync(
+      this.transcript,
+      `${JSON.stringify({ ...fields, ...message, cwd: this.work, sessionId })}\n`,
+    );
+  }
+
+  /** Writes a file beside the transcript. */
+  sidecar(name: string, text: string): void {
+    const path = join(this.transcript.replace(/\.jsonl$/, ""), name);
+    mkdirSync(join(path, ".."), { recursive: true });
+    writeFileSync(path, text);
+  }
+
   /** Sidecars of the conversation: a subagent's stream, a tool result, a version of an edited file. */
   sidecars(round: number): void {
     const beside = this.transcript.replace(/\.jsonl$/, "");
@@ -209,10 +234,13 @@ export class Machine {
     );
   }
 
-  /** Every file below the home whose name says that it should not outlive the program. */
+  /**
+   * Every file below the home whose name says that it should not outlive the program. A torn pack of git's own
+   * (`tmp_pack_…`) is not among them: it goes with git's next gc.
+   */
   strays(): string[] {
     const stray =
-      /\.tmp$|\.lock$|\/convosync\/lock$|\.breaking$|index\.convosync|convosync-(?:incoming|scratch)|fast_import_crash|tmp_(?:obj|pack|idx)|incoming-/;
+      /\.tmp$|\.lock$|\/convosync\/lock$|\.breaking$|index\.convosync|convosync-(?:incoming|scratch)|fast_import_crash/;
     return files(this.home)
       .map((path) => relative(this.home, path))
       .filter((path) => stray.test(`/${path}`));

@@ -1,0 +1,290 @@
+import { gzipSync } from "node:zlib";
+import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import { createDevice } from "../../src/crypto/device.ts";
+import { addDevice, removeDevice, sealFor } from "../../src/crypto/keyring.ts";
+import { hashOf } from "../../src/domains/reader.ts";
+import { type Manifest, segmentPath } from "../../src/packing/manifest.ts";
+import type { NewFile } from "../../src/refs/object-database.ts";
+import { nativeCodec } from "../../src/sessions/codec.ts";
+import { keyringTree, readKeyringTree } from "../../src/sessions/vault.ts";
+import { sessionId } from "../faults/sandbox.ts";
+import { assemble } from "./cast.ts";
+import {
+  asMember,
+  forgeHead,
+  forgeSession,
+  type Member,
+  pushTo,
+  refused,
+  tamper,
+  tracesBelowHeads,
+} from "./forge.ts";
+
+// The laptop is a member of the vault that runs another program than ours. The tablet is its victim.
+
+const cast = assemble();
+const { sandbox, desktop, laptop, tablet, head, keyring } = cast;
+const resume = ["resume", sessionId];
+beforeEach(() => sandbox.rewind(cast.known));
+afterAll(() => sandbox.remove());
+
+describe("a member's head", () => {
+  test("in the place of another device's", async () => {
+    const replica = head.replace(/^.*\//, "");
+    await forgeHead(
+      laptop,
+      (own) => ({ ...own, replica, seq: 99, seen: {} }),
+      () => head,
+    );
+    refused(tablet, ["sync"], /another device writes under the name/);
+  });
+
+  test("that names another device as its writer", async () => {
+    const device = await asMember(desktop, async ({ vault }) => vault.device.id);
+    await forgeHead(laptop, (own) => ({ ...own, device }));
+    refused(tablet, ["sync"], /another device than it names/);
+  });
+
+  test("with the number of one that is known, and other contents", async () => {
+    await forgeHead(laptop, (own) => ({ ...own, seq: own.seq - 1, ts: "2027-01-01T00:00:00.000Z" }));
+    refused(tablet, ["sync"], /two different states/);
+  });
+
+  test("that drops a session without a tombstone", async () => {
+    await forgeHead(laptop, (own) => ({ ...own, sessions: [] }));
+    refused(tablet, ["sync"], /vanished/);
+  });
+
+  test("that claims to have seen what the remote does not show", async () => {
+    const replica = head.replace(/^.*\//, "");
+    await forgeHead(laptop, (own) => ({ ...own, seen: { [replica]: [999, own.prev ?? ""] } }));
+    refused(tablet, ["sync"], /older state/);
+  });
+
+  test("of another repository, or vault", async () => {
+    await forgeHead(laptop, (own) => ({ ...own, repo: "A".repeat(22) }));
+    refused(tablet, ["sync"], /another repository/);
+    sandbox.rewind(cast.known);
+    await forgeHead(laptop, (own) => ({ ...own, vault: "A".repeat(22) }));
+    refused(tablet, ["sync"], /another vault/);
+  });
+
+  test("that would change the prototype of what it is parsed into", async () => {
+    await forgeHead(laptop, (own) => {
+      const evil = JSON.parse('{"__proto__":{"seq":1},"constructor":{"prototype":{}}}') as object;
+      return Object.assign(Object.create(null), own, { domains: evil, seen: evil });
+    });
+    refused(tablet, ["sync"], /malformed|damaged/);
+    expect(({} as Record<string, unknown>)["seq"]).toBeUndefined();
+  });
+
+  test.each([
+    ["a negative number", { seq: -1 }],
+    ["a number beyond all numbers", { seq: 1e300 }],
+    ["a wrong type", { sessions: "many" }],
+    ["a later version", { v: 2 }],
+  ])("with %s", async (what, change) => {
+    await forgeHead(laptop, (own) => ({ ...own, ...change }) as typeof own);
+    const newer = what === "a later version";
+    refused(tablet, ["sync"], newer ? /newer version/ : /malformed/, { codes: [newer ? 1 : 6] });
+  });
+});
+
+describe("bombs", () => {
+  const zeros = gzipSync(Buffer.alloc(256 << 20), { level: 9 });
+  const seal = ({ vault }: Member): Promise<Uint8Array> =>
+    sealFor(vault.keyring, zeros).then(({ file }) => file);
+  const quickly = (work: () => void): void => {
+    const start = performance.now();
+    work();
+    expect(performance.now() - start).toBeLessThan(10_000);
+  };
+
+  test("as a head", async () => {
+    const bomb = await asMember(laptop, seal);
+    await tamper(sandbox, head, (tree) => tree.set("head.age", bomb));
+    quickly(() => refused(tablet, ["sync"], /longer|larger|limit|more than/));
+  });
+
+  test("as a segment of a kilobyte", async () => {
+    let ct = "";
+    await forgeSession(laptop, {
+      files: async (files, member) => {
+        const bomb = await seal(member);
+        ct = await hashOf(bomb);
+        files.set(segmentPath(0), bomb);
+      },
+      manifest: (manifest) => {
+        const main = manifest.streams.find((one) => one.name === "main")!;
+        const declared = { raw: 1024, enc: 1024, lines: 1, off: 0, i: 0, ct };
+        const segments = [{ ...main.segments[0]!, ...declared }];
+        return { ...manifest, streams: [{ ...main, lines: 1, bytes: 1024, segments }] };
+      },
+    });
+    quickly(() => refused(tablet, resume, /./, { look: tracesBelowHeads }));
+  });
+});
+
+describe("a device that was removed", () => {
+  /** The desktop removes the laptop, accepting what it had saved until then. */
+  async function revoke(): Promise<void> {
+    await asMember(desktop, async ({ context, vault, heads }) => {
+      const gone = heads.others.find(
+        (one) => vault.keyring.members.get(one.head.device)?.name === "laptop of mine",
+      )!;
+      const cut = { [vault.repo]: { [gone.replica]: [gone.head.seq, gone.hash] as const } };
+      const ts = "2027-01-01T00:00:00.000Z";
+      const { keyring: next, files } = await removeDevice(
+        vault.keyring,
+        vault.device,
+        gone.head.device,
+        cut,
+        ts,
+        nativeCodec,
+      );
+      const { repoFile } = await readKeyringTree(context, vault.keyringCommit);
+      const tree: NewFile[] = keyringTree(next, files, repoFile);
+      pushTo(
+        desktop,
+        await context.db.commit({ parents: [vault.keyringCommit], files: tree, when: new Date() }),
+        keyring,
+      );
+    });
+    desktop.convosync(["sync"]);
+  }
+
+  test("is still believed in what it had saved", async () => {
+    await revoke();
+    tablet.convosync(["sync"]);
+    tablet.convosync(resume);
+    tablet.convosync(["verify"]);
+  });
+
+  test("cannot open the keyring that shuts it out", async () => {
+    await revoke();
+    refused(laptop, ["sync"], /cannot open the vault/, { codes: [7] });
+    // What is sealed from now on is sealed to keys it was not given.
+    desktop.talk(22, 3);
+    desktop.convosync(["save", "after"]);
+    const epoch = await asMember(desktop, async ({ heads }) => heads.own!.head.epoch);
+    expect(epoch).toBe(2);
+  });
+
+  test("writes on", async () => {
+    await revoke();
+    tablet.convosync(["sync"]);
+    await forgeHead(laptop, (own) => own);
+    refused(tablet, ["sync"], /after it was revoked/);
+  });
+
+  test("writes on, and the victim hears of both at once", async () => {
+    await revoke();
+    await forgeHead(laptop, (own) => own);
+    refused(tablet, ["sync"], /after it was revoked/);
+  });
+
+  test("forks the log, and adds a device of its choice", async () => {
+    await revoke();
+    tablet.convosync(["sync"]);
+    await asMember(laptop, async ({ context, vault }) => {
+      const helper = await createDevice({ name: "helper", type: "server", created: "2026-01-01T00:00:00Z" });
+      const { keyring: next, files } = await addDevice(
+        vault.keyring,
+        vault.device,
+        helper,
+        "2027-01-01T00:00:00.000Z",
+        nativeCodec,
+      );
+      const { repoFile } = await readKeyringTree(context, vault.keyringCommit);
+      const oid = await context.db.commit({
+        parents: [vault.keyringCommit],
+        files: keyringTree(next, files, repoFile),
+        when: new Date(),
+      });
+      pushTo(laptop, oid, keyring);
+    });
+    refused(tablet, ["sync"], /not the one this device has seen/);
+  });
+
+  test("is named, and its last save dated, in status", async () => {
+    await revoke();
+    tablet.convosync(["sync"]);
+    expect(tablet.convosync(["status"]).stdout).toMatch(/laptop of mine \(laptop\), revoked/);
+  });
+});
+
+describe("manifests", () => {
+  const main = { name: "main", gen: 0 };
+
+  test.each<[string, RegExp, (manifest: Manifest) => unknown]>([
+    ["a path upwards", /names a file Claude Code does not have/, named("../../evil")],
+    ["an absolute path", /names a file Claude Code does not have/, named("/tmp/evil")],
+    ["a path upwards below a folder of ours", /names a file/, named("tool-results/../../../../evil")],
+    ["a device", /names a file/, named("tool-results/CON")],
+    ["a hidden file", /names a file/, named("tool-results/.bashrc")],
+    ["a stream that is a file", /names a (?:file|stream)/, named("subagents/agent-x.jsonl")],
+    ["a negative length", /malformed/, first({ bytes: -1 })],
+    ["a length beyond all lengths", /malformed|larger/, first({ bytes: 2 ** 52 })],
+    ["a stream that is not the sum of its segments", /sum of its segments/, first({ lines: 1 })],
+    ["10,001 streams", /malformed|larger|many|sum|limit/, streams(10_001)],
+    ["another session's id", /manifest of another/, whole({ session: "x" })],
+    ["a session id with slashes", /malformed/, whole({ session: "../../x" })],
+    ["another replica", /manifest of another/, whole({ replica: "aaaaaaaaaaaaa" })],
+    ["no streams at all", /./, whole({ streams: [] })],
+    ["a snapshot on a branch that git takes for an option", /not a branch name/, snapshot({ branch: "-f" })],
+    ["a snapshot on a branch that git would expand", /not a branch name/, snapshot({ branch: "@{-1}" })],
+    ["a snapshot on a refspec", /not a branch name/, snapshot({ branch: "main:refs/heads/main" })],
+    ["a snapshot on a pattern", /not a branch name/, snapshot({ branch: "*" })],
+    ["a snapshot on an option for its commit", /malformed/, snapshot({ commit: "--upload-pack=evil" })],
+    ["a prototype", /./, whole(JSON.parse('{"__proto__":{"v":1},"meta":{"__proto__":{}}}') as object)],
+  ])("with %s", async (_, why, change) => {
+    await forgeSession(laptop, { manifest: change });
+    refused(tablet, resume, why, { look: tracesBelowHeads });
+  });
+
+  function whole(change: object) {
+    return (manifest: Manifest) => ({ ...manifest, ...change });
+  }
+  function first(change: object) {
+    return (manifest: Manifest) => ({
+      ...manifest,
+      streams: manifest.streams.map((one, at) => (at === 0 ? { ...one, ...change } : one)),
+    });
+  }
+  function named(name: string) {
+    return (manifest: Manifest) => ({
+      ...manifest,
+      files: manifest.files.map((one, at) => (at === 0 ? { ...one, name } : one)),
+    });
+  }
+  function streams(count: number) {
+    return (manifest: Manifest) => ({
+      ...manifest,
+      streams: [
+        ...manifest.streams,
+        ...Array.from({ length: count }, (_, n) => ({
+          ...manifest.streams[0],
+          ...main,
+          name: `subagents/agent-${n}.jsonl`,
+          segments: [],
+          bytes: 0,
+          lines: 0,
+        })),
+      ],
+    });
+  }
+  function snapshot(change: object) {
+    return (manifest: Manifest) => ({
+      ...manifest,
+      snapshots: [...manifest.snapshots.slice(0, -1), { ...manifest.snapshots.at(-1), ...change }],
+    });
+  }
+
+  test("whose folder lies outside the work tree: the conversation comes to its root", async () => {
+    await forgeSession(laptop, {
+      manifest: (manifest) => ({ ...manifest, meta: { ...manifest.meta, cwd: "/etc" } }),
+    });
+    const { stdout } = tablet.convosync(["resume", sessionId, "--json"]);
+    expect((JSON.parse(stdout) as { workingDirectory: string }).workingDirectory).toBe(tablet.work);
+  });
+});

@@ -2,11 +2,12 @@ import { constants } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { ConvosyncError, Exit } from "../errors.ts";
-import { type DeviceType, init } from "../sessions/init.ts";
+import { type DeviceType, defaultDeviceName, init } from "../sessions/init.ts";
 import { queuedError } from "../sessions/publish.ts";
 import { withRepository } from "../sessions/repository.ts";
-import { confirm, secret } from "../ui/prompts.ts";
+import { confirm, secret, text } from "../ui/prompts.ts";
 import { safeText } from "../ui/safe-text.ts";
+import type { Terminal } from "../ui/terminal.ts";
 import type { Invocation } from "../world.ts";
 
 interface Options {
@@ -26,6 +27,7 @@ export default async function initCommand(
 ): Promise<number> {
   const file = options.recoveryFile === undefined ? null : resolve(world.cwd, options.recoveryFile);
   let written: string | null = null;
+  const named = options.deviceName ?? (await askName(terminal, options));
   const result = await withRepository(world, (context) =>
     init(
       context,
@@ -33,7 +35,7 @@ export default async function initCommand(
         ...(options.join && { join: true }),
         ...(options.newVault && { newVault: true }),
         ...(options.public && { public: true }),
-        ...(options.deviceName !== undefined && { deviceName: options.deviceName }),
+        ...(named !== undefined && { deviceName: named }),
         ...(options.deviceType !== undefined && { deviceType: options.deviceType }),
       },
       {
@@ -105,6 +107,13 @@ async function readSecret(path: string): Promise<string> {
       cause,
     );
   }
+}
+
+/** A person is asked what to call the machine; a script takes the host's name unless it gives another. */
+async function askName(terminal: Terminal, options: Options): Promise<string | undefined> {
+  if (options.yes || !terminal.interactive) return undefined;
+  const question = { message: "What is this machine called?", flag: "--device-name <name>" };
+  return (await text(terminal, question, defaultDeviceName())).trim() || undefined;
 }
 
 /** Writes a secret into a file that did not exist and that only its owner can read. */

@@ -98,7 +98,6 @@ export function parsePage(json: string, expected: { n: number; count: number }):
   return page;
 }
 
-export const keyringPath = "keyring";
 export const headPath = "head.age";
 export const pagePath = (n: number): string => `page/${n}.age`;
 

@@ -102,7 +102,3 @@ export function undetermined(a: Version, b: Version): { name: string; of: Versio
     return [{ name: one.name, of, upTo: short.bytes }];
   });
 }
-
-export function lastSnapshot(manifest: Manifest): Snapshot | undefined {
-  return manifest.snapshots.at(-1);
-}

@@ -141,7 +141,6 @@ export type Segment = v.InferOutput<typeof segment>;
 export type StreamRecord = v.InferOutput<typeof stream>;
 export type FileRecord = v.InferOutput<typeof file>;
 export type Snapshot = v.InferOutput<typeof snapshot>;
-export type Link = v.InferOutput<typeof link>;
 export type Manifest = v.InferOutput<typeof manifestSchema>;
 
 /** Parses authenticated JSON of one of our records; `what` names it in the error. Exit 6, or 1 for a newer version. */

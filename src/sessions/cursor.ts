@@ -32,8 +32,6 @@ const cursorSchema = v.object({
   files: v.record(v.string(), fileCursor),
 });
 
-export type StreamCursor = v.InferOutput<typeof streamCursor>;
-export type FileCursor = v.InferOutput<typeof fileCursor>;
 export type Cursor = v.InferOutput<typeof cursorSchema>;
 
 const cursorPath = (context: Context, key: string): string =>

@@ -193,8 +193,11 @@ async function findKeyrings(
   return found;
 }
 
+/** The host's name, as its owner knows it. */
+export const defaultDeviceName = (): string => hostname().replace(/\.(local|lan|home)$/i, "") || "my device";
+
 async function makeDevice(context: Context, options: InitOptions): Promise<Device> {
-  const name = options.deviceName ?? (hostname().replace(/\.(local|lan|home)$/i, "") || "my device");
+  const name = options.deviceName ?? defaultDeviceName();
   const type = options.deviceType ?? "laptop";
   return createDevice({ name, type, created: context.world.now().toISOString() });
 }

@@ -1,5 +1,5 @@
-import { homedir } from "node:os";
 import { basename, join } from "node:path";
+import { homeOf } from "../agents/spellings.ts";
 import { discover, type Git, type Repository, readConfig, repositoryGit } from "../git/git.ts";
 import { openGitDatabase } from "../refs/git-database.ts";
 import type { ObjectDatabase } from "../refs/object-database.ts";
@@ -90,10 +90,6 @@ const lockPatienceMs = 60_000;
  */
 export function withCloneLock<T>(context: Context, work: () => Promise<T>): Promise<T> {
   return withLock(join(context.cloneDir, "lock"), lockPatienceMs, work);
-}
-
-export function homeOf(env: NodeJS.ProcessEnv): string {
-  return env["HOME"] || env["USERPROFILE"] || homedir();
 }
 
 function userDirectory(env: NodeJS.ProcessEnv, variable: string, usual: string): string {

@@ -1,8 +1,9 @@
 import { realpath } from "node:fs/promises";
 import type { Agent, FoundSession, Workplace } from "../agents/agent.ts";
 import { loadAgents } from "../agents/registry.ts";
+import { homeOf } from "../agents/spellings.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
-import { type Context, homeOf } from "./repository.ts";
+import type { Context } from "./repository.ts";
 
 /** Where agents look for the sessions of this repository: its work tree and all linked ones. */
 export async function openWorkplace(context: Context): Promise<Workplace> {

@@ -154,6 +154,12 @@ export function tracesBelowHeads(machine: Machine): unknown {
   return { ...rest, refs: String(refs).replace(/^.*\/head\/.*\n?/gm, "") };
 }
 
+/** The user's own things alone: a member may sign for whatever it likes below its own name. */
+export function tracesOfUser(machine: Machine): unknown {
+  const { refs, state: _, ...rest } = traces(machine);
+  return { ...rest, refs: String(refs).replace(/^.*\trefs\/convosync\/.*\n?/gm, "") };
+}
+
 /** The command ends with one of the statuses, says why, and has changed nothing. */
 export function refused(
   machine: Machine,

@@ -1,7 +1,7 @@
 // Real transcripts, from one machine to another: byte for byte, with only the paths swapped.
 
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { done, type Machine, sandbox } from "./harness.ts";
@@ -62,7 +62,6 @@ describe.skipIf(!corpus)(`the corpus${corpus ? "" : " (CONVOSYNC_CORPUS is not s
     const before = new Map(names.map((name) => [name, readFileSync(desktop.transcript(idOf(name)))]));
     for (const name of names) {
       const path = desktop.transcript(idOf(name));
-      copyFileSync(path, `${path}.kept`);
       desktop.write(path, "");
       done(await desktop.run("resume", idOf(name)));
       expect({ name, same: readFileSync(path).equals(before.get(name) as Buffer) }).toEqual({

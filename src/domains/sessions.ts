@@ -1,10 +1,4 @@
-import {
-  currentStreams,
-  type Manifest,
-  manifestSchema,
-  type Snapshot,
-  type StreamRecord,
-} from "../packing/manifest.ts";
+import { currentStreams, type Manifest, manifestSchema, type StreamRecord } from "../packing/manifest.ts";
 import { defineDomain, flip, type Policy, type Relation } from "./domain.ts";
 
 /**

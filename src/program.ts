@@ -128,7 +128,7 @@ export async function run(argv: readonly string[], world: CommandWorld): Promise
     () => import("./commands/sync.ts"),
   )
     .option("--no-code", "send conversations only, leave branches alone")
-    .option("--retry", "the same as sync; kept for scripts");
+    .option("--retry", "also put back what the remote lost, if it was reset");
   verb(
     "verify",
     "check every object, signature and hash, here and on the remote",

@@ -6,7 +6,11 @@ import { join } from "node:path";
 const home = mkdtempSync(join(tmpdir(), "convosync-home-"));
 process.on("exit", () => rmSync(home, { recursive: true, force: true }));
 for (const name of Object.keys(process.env)) {
-  if (/^(GIT_|CONVOSYNC_|CLAUDE|XDG_|SSH_)/.test(name) && name !== "CONVOSYNC_CORPUS" && name !== "GIT_SSL_CAINFO") {
+  if (
+    /^(GIT_|CONVOSYNC_|CLAUDE|XDG_|SSH_)/.test(name) &&
+    name !== "CONVOSYNC_CORPUS" &&
+    name !== "GIT_SSL_CAINFO"
+  ) {
     delete process.env[name];
   }
 }

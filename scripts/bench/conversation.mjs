@@ -336,4 +336,4 @@ export function take(lines, count) {
 }
 
 /** A UUID that names the `n`th made-up session. */
-export const sessionId = (n) => `b0bacafe-0000-4000-a000-${String(n).padStart(12, "0")}`;
+export const sessionId = (n) => new Author(n).uuid();

@@ -1,6 +1,17 @@
 import { randomBytes } from "node:crypto";
 import { constants, type Stats } from "node:fs";
-import { copyFile, type FileHandle, link, lstat, mkdir, open, rename, rm, utimes } from "node:fs/promises";
+import {
+  copyFile,
+  type FileHandle,
+  link,
+  lstat,
+  mkdir,
+  open,
+  rename,
+  rm,
+  rmdir,
+  utimes,
+} from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
@@ -90,12 +101,15 @@ export class RestoreFile {
   readonly path: string;
   readonly #temporary: string;
   readonly #file: FileHandle;
+  /** Folders that were made for it, the innermost first. */
+  readonly #made: readonly string[];
   #bytes = 0;
 
-  private constructor(path: string, temporary: string, file: FileHandle) {
+  private constructor(path: string, temporary: string, file: FileHandle, made: readonly string[]) {
     this.path = path;
     this.#temporary = temporary;
     this.#file = file;
+    this.#made = made;
   }
 
   /**
@@ -103,13 +117,13 @@ export class RestoreFile {
    * (`store-symlink`). Missing folders are made, 0700.
    */
   static async create(path: string, root: string): Promise<RestoreFile> {
-    await makeFolders(dirname(path), root);
+    const made = await makeFolders(dirname(path), root);
     const temporary = join(
       dirname(path),
       `.${basename(path).slice(0, 100)}.${randomBytes(6).toString("hex")}.tmp`,
     );
     const flags = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | constants.O_RDWR;
-    return new RestoreFile(path, temporary, await open(temporary, flags, 0o600));
+    return new RestoreFile(path, temporary, await open(temporary, flags, 0o600), made);
   }
 
   async write(bytes: Uint8Array): Promise<void> {
@@ -149,6 +163,8 @@ export class RestoreFile {
   async abort(): Promise<void> {
     await this.#file.close();
     await rm(this.#temporary, { force: true });
+    // Only empty ones go: another file may have been put there in the meantime.
+    for (const folder of this.#made) await rmdir(folder).catch(() => undefined);
   }
 
   async #beginsWith(path: string): Promise<boolean> {
@@ -208,21 +224,25 @@ async function replace(from: string, to: string): Promise<void> {
   }
 }
 
-async function makeFolders(folder: string, root: string): Promise<void> {
-  await mkdir(root, { recursive: true, mode: 0o700 });
+/** Returns the folders that were not there before, the innermost first. */
+async function makeFolders(folder: string, root: string): Promise<string[]> {
+  const made: string[] = [];
+  if ((await mkdir(root, { recursive: true, mode: 0o700 })) !== undefined) made.unshift(root);
   const below = relative(root, folder);
   if (below === "..") throw outside(folder);
   let path = root;
   for (const name of below === "" ? [] : below.split(sep)) {
     if (name === "..") throw outside(folder);
     path = join(path, name);
-    await mkdir(path, { mode: 0o700 }).catch(present);
+    const existed = await mkdir(path, { mode: 0o700 }).then(() => false, present);
+    if (!existed) made.unshift(path);
     if (!(await lstat(path)).isDirectory()) {
       throw integrityError("store-symlink", `not a real folder: ${path}`, [
         "the agent's files are never written through a symlink; replace it by a folder",
       ]);
     }
   }
+  return made;
 }
 
 /** Makes a rename durable. Windows cannot open a folder, and has no need to. */
@@ -240,8 +260,9 @@ function absent(error: NodeJS.ErrnoException): null {
   throw error;
 }
 
-function present(error: NodeJS.ErrnoException): void {
+function present(error: NodeJS.ErrnoException): true {
   if (error.code !== "EEXIST") throw error;
+  return true;
 }
 
 const outside = (path: string): ConvosyncError =>

@@ -261,6 +261,7 @@ function opening(text: Buffer, at: number, lastMatch: number): "fresh" | "url" |
   const byte = text[before - 1]!;
   if (before < at && isSeparator(byte)) return "inside";
   if (!isNameByte(byte)) return byte === 0x5c || isGlue(byte) ? "inside" : "fresh";
+  if (byte >= 0x80) return isNameCharacter(characterBefore(text, before)) ? "inside" : "fresh";
   return endsEscape(text, before, lastMatch) ? "fresh" : "inside";
 }
 
@@ -278,6 +279,7 @@ function closes(text: Buffer, end: number, form: PathForm, url: boolean): boolea
   if (end >= text.length) return true;
   const byte = text[end]!;
   if (byte === 0x2e) return end + 1 >= text.length || !isNameByte(text[end + 1]!);
+  if (byte >= 0x80) return !isNameCharacter(characterAt(text, end));
   if (byte === 0x25) return !url;
   if (byte === 0x5c && form === "jsonl" && text[end + 1] === 0x75) {
     return !isNameUnit(text.toString("latin1", end + 2, end + 6));
@@ -295,8 +297,29 @@ const isNameByte = (byte: number): boolean => nameBytes[byte] === 1;
 
 const isNameUnit = (hex: string): boolean => {
   const unit = Number.parseInt(hex, 16);
-  return unit >= 0x80 || isNameByte(unit);
+  return unit >= 0x80 ? isNameCharacter(String.fromCharCode(unit)) : isNameByte(unit);
 };
+
+/**
+ * Beyond ASCII, letters, digits and marks go on with a name; arrows, dashes, quotes and brackets do not
+ * (`1→/home/me/x` is how agents number lines). What is no character at all counts as part of a name.
+ */
+const isNameCharacter = (character: string): boolean =>
+  /^[\p{L}\p{N}\p{M}\p{Surrogate}\ufffd]/u.test(character);
+
+const continues = (byte: number | undefined): boolean => byte !== undefined && (byte & 0xc0) === 0x80;
+
+function characterBefore(text: Buffer, at: number): string {
+  let start = at - 1;
+  while (start > 0 && at - start < 4 && continues(text[start])) start--;
+  return text.toString("utf8", start, at);
+}
+
+function characterAt(text: Buffer, at: number): string {
+  let end = at + 1;
+  while (end - at < 4 && continues(text[end])) end++;
+  return text.toString("utf8", at, end);
+}
 
 /** `.` `~` `*` `}` `)` `%` `$`: in front of a slash they are the end of a name, a glob or an expansion. */
 const isGlue = (byte: number): boolean => ".~*})%$".includes(String.fromCharCode(byte));

@@ -9,9 +9,11 @@ import type { Invocation } from "../world.ts";
 export default async function syncCommand(
   { world, terminal }: Invocation,
   _args: readonly string[],
-  options: { code?: boolean },
+  options: { code?: boolean; retry?: boolean },
 ): Promise<number> {
-  const result = await withRepository(world, (context) => sync(context, { noCode: options.code === false }));
+  const result = await withRepository(world, (context) =>
+    sync(context, { noCode: options.code === false, restore: options.retry === true }),
+  );
   const { pushed, fetched, queued, publish, remote } = result;
   if (pushed.length > 0) terminal.step(`Sent to ${remote.name}: ${named(pushed)}`);
   if (fetched.length > 0) terminal.step(`Fetched ${plural(fetched.length, "session")} from other devices`);

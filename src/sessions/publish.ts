@@ -2,7 +2,7 @@ import { ConvosyncError, Exit } from "../errors.ts";
 import { parseRef } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { type PushRequest, type PushResult, push, pushInOrder } from "../refs/transport.ts";
-import { type PendingUpdate, pendingUpdates, remoteQueue, updateQueue } from "./queue.ts";
+import { type PendingUpdate, pendingUpdates, type RemoteQueue, remoteQueue, updateQueue } from "./queue.ts";
 import type { ChosenRemote } from "./remote.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
@@ -47,7 +47,7 @@ export async function publish(
 ): Promise<PublishResult> {
   const queue = await remoteQueue(context, remote.key);
   const updates = await pendingUpdates(context, vault, replica, queue);
-  const moved = branch && queue.confirmed[`refs/heads/${branch.name}`] !== branch.commit ? branch : null;
+  const moved = branch && !(await remoteHas(context, remote, queue, branch)) ? branch : null;
   if (updates.length === 0 && !moved) {
     await settle(context, remote, branch);
     return { status: "unchanged" };
@@ -71,6 +71,18 @@ export async function publish(
     return waits(context, remote, reason, textOf(result), [], code.status === "pushed");
   }
   return waits(context, remote, reason, textOf(result), [], false);
+}
+
+/** Whether the remote had the branch at this commit when it was last heard of, by us or by the user's own git. */
+async function remoteHas(
+  context: Context,
+  remote: ChosenRemote,
+  queue: RemoteQueue,
+  branch: Branch,
+): Promise<boolean> {
+  if (queue.confirmed[`refs/heads/${branch.name}`] === branch.commit) return true;
+  const tracking = `refs/remotes/${remote.name}/${branch.name}`;
+  return (await context.db.refs(tracking)).get(tracking) === branch.commit;
 }
 
 /** For remotes without atomic pushes: the code first, so that no conversation names a commit nobody can fetch. */

@@ -60,6 +60,11 @@ export interface Fetched {
   readonly changed: readonly string[];
 }
 
+export interface FetchOptions {
+  /** The user says that the remote was reset: put back what it lost instead of taking it for a rollback. */
+  readonly restore?: boolean;
+}
+
 const fetchTimeoutMs = 120_000;
 
 /**
@@ -70,6 +75,7 @@ export async function fetchHeads(
   context: Context,
   opened: OpenVault,
   remote: ChosenRemote,
+  options: FetchOptions = {},
 ): Promise<Fetched> {
   const prefix = vaultPrefix(opened.ref);
   const incoming = incomingRef(prefix);
@@ -91,7 +97,7 @@ export async function fetchHeads(
     };
   }
   try {
-    return await acceptIncoming(context, opened, before, remote);
+    return await acceptIncoming(context, opened, before, remote, options);
   } finally {
     await dropIncoming(context, incoming);
   }
@@ -102,6 +108,7 @@ async function acceptIncoming(
   opened: OpenVault,
   before: Heads,
   remote: ChosenRemote,
+  options: FetchOptions,
 ): Promise<Fetched> {
   const prefix = vaultPrefix(opened.ref);
   const refs = await context.db.refs(incomingRef(prefix));
@@ -114,16 +121,21 @@ async function acceptIncoming(
   const served = refs.get(incomingRef(ring));
   let confirmedRing = served;
   if (served && served !== opened.keyringCommit && served !== queue.confirmed[ring]) {
-    const theirs = await openVaultAt(context, opened.device, opened.keyring.vault, served);
-    if (theirs.repo !== opened.repo)
-      throw integrityError("wrong-repository", "the remote shows another repository's keyring");
-    // The log does not vouch for this file, and no entry of it can change it.
-    if (!equalBytes(theirs.keyring.recovery, opened.keyring.recovery))
-      throw integrityError("substituted-recovery", "the remote shows another recovery file for this vault");
-    // Of equal keyrings in different commits the remote's stays, so that devices do not push theirs in turns.
-    if (theirs.keyring.seq > opened.keyring.seq || theirs.keyring.hash === opened.keyring.hash) {
-      vault = theirs;
-      updates.push({ ref: ring, to: served, from: opened.keyringCommit });
+    if (await isAncestor(context, served, opened.keyringCommit)) {
+      if (!options.restore) throw olderKeyring();
+      // Ours goes back in its place with the next push.
+    } else {
+      const theirs = await openVaultAt(context, opened.device, opened.keyring.vault, served);
+      if (theirs.repo !== opened.repo)
+        throw integrityError("wrong-repository", "the remote shows another repository's keyring");
+      // The log does not vouch for this file, and no entry of it can change it.
+      if (!equalBytes(theirs.keyring.recovery, opened.keyring.recovery))
+        throw integrityError("substituted-recovery", "the remote shows another recovery file for this vault");
+      // Of equal keyrings in different commits the remote's stays, so that devices do not push theirs in turns.
+      if (theirs.keyring.seq > opened.keyring.seq || theirs.keyring.hash === opened.keyring.hash) {
+        vault = theirs;
+        updates.push({ ref: ring, to: served, from: opened.keyringCommit });
+      }
     }
   } else if (!served && queue.confirmed[ring]) {
     confirmedRing = undefined;
@@ -168,6 +180,16 @@ async function acceptIncoming(
   });
   return { status: "ok", text: "", vault, heads: splitOwn(all, before.replica), changed };
 }
+
+export async function isAncestor(context: Context, older: string, newer: string): Promise<boolean> {
+  return (await context.git.code(["merge-base", "--is-ancestor", older, newer])) === 0;
+}
+
+const olderKeyring = (): ConvosyncError =>
+  integrityError("keyring-rollback", "the remote shows an older keyring than this device knows", [
+    "if the remote was reset, put back what it lost: git convosync sync --retry",
+    "if it was not, somebody is serving you old data: do not trust it",
+  ]);
 
 /** Whether the remote still shows the head of ours that it once confirmed; somebody may have wiped or reset it. */
 function holdsOurs(

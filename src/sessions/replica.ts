@@ -6,7 +6,7 @@ import { fetch } from "../refs/transport.ts";
 import { type Heads, loadHeads, refOf } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
 import { forgetReplica, updateQueue } from "./queue.ts";
-import { type ChosenRemote, dropIncoming, fetchHeads } from "./remote.ts";
+import { type ChosenRemote, dropIncoming, fetchHeads, isAncestor } from "./remote.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
 import { buryDeleted } from "./tombstones.ts";
@@ -63,10 +63,6 @@ export async function settleReplica(
   const fetched = await fetchHeads(context, await openVault(context), remote);
   await buryDeleted(context, fetched.vault, fetched.heads, remote.key);
   return { vault: fetched.vault, heads: fetched.heads, replica: renewed };
-}
-
-async function isAncestor(context: Context, older: string, newer: string): Promise<boolean> {
-  return (await context.git.code(["merge-base", "--is-ancestor", older, newer])) === 0;
 }
 
 /** Moves everything this clone has under its old replica id to a new one; the old id is the other copy's now. */

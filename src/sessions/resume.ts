@@ -416,7 +416,8 @@ class Restore {
   }
 
   async abort(): Promise<void> {
-    for (const { file } of this.#prepared) await file.abort().catch(() => undefined);
+    // The last one first: the folders that one file made are empty only when the later ones are gone.
+    for (const { file } of [...this.#prepared].reverse()) await file.abort().catch(() => undefined);
   }
 }
 

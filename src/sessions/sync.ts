@@ -20,12 +20,15 @@ export interface SyncResult {
 }
 
 /** Sends what waits, fetches what other devices saved. Exit 8 when the remote cannot be reached. */
-export async function sync(context: Context, options: { noCode?: boolean }): Promise<SyncResult> {
+export async function sync(
+  context: Context,
+  options: { noCode?: boolean; restore?: boolean },
+): Promise<SyncResult> {
   const remote = await findRemote(context, await currentBranch(context));
   return withCloneLock(context, async () => {
     const opened = await openVault(context);
     if (!remote) throw noRemote();
-    const fetched = await fetchHeads(context, opened, remote);
+    const fetched = await fetchHeads(context, opened, remote, { restore: options.restore === true });
     if (fetched.status !== "ok") throw unreachable(remote, fetched.text);
     let { vault } = fetched;
     await buryDeleted(context, vault, fetched.heads, remote.key);

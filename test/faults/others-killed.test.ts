@@ -44,7 +44,7 @@ describe("sync of what waited, killed", async () => {
       expect(laptop.store()).toEqual(desktop.store());
     },
   };
-  const points = spread(await killPoints(scenario), 8);
+  const points = spread(await killPoints(scenario), 4);
   test.each(points)("$how step $at ($what), is mended by the next", (fault) => killAndMend(scenario, fault));
 });
 
@@ -82,7 +82,7 @@ describe("delete, killed", async () => {
       expect(desktop.read()).toBe(conversation(desktop.work, 0, 22));
     },
   };
-  const points = spread(await killPoints(scenario), 10);
+  const points = spread(await killPoints(scenario), 5);
   test.each(points)("$how step $at ($what), is mended by the next", (fault) => killAndMend(scenario, fault));
 });
 
@@ -110,7 +110,7 @@ describe("init --join, killed", async () => {
       expect(devices).toHaveLength(2);
     },
   };
-  const points = spread(await killPoints(scenario), 12);
+  const points = spread(await killPoints(scenario), 5);
   test.each(points)("$how step $at ($what), is mended by the next", (fault) => killAndMend(scenario, fault));
 });
 
@@ -137,6 +137,6 @@ describe("init of a new vault, killed", async () => {
       expect(laptop.store()).toEqual(desktop.store());
     },
   };
-  const points = spread(await killPoints(scenario), 8);
+  const points = spread(await killPoints(scenario), 4);
   test.each(points)("$how step $at ($what), is mended by the next", (fault) => killAndMend(scenario, fault));
 });

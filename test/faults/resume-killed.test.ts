@@ -26,7 +26,7 @@ describe("resume on a machine that has nothing yet, killed", async () => {
     allowed: [null, atEnd(20)],
     done: arrived,
   };
-  const points = spread(await killPoints(scenario), 14);
+  const points = spread(await killPoints(scenario), 7);
   test.each(points)("$how step $at ($what), is mended by the next", (fault) => killAndMend(scenario, fault));
 });
 
@@ -44,6 +44,6 @@ describe("resume on a machine that is behind, killed", async () => {
     allowed: [atEnd(20), atEnd(25)],
     done: arrived,
   };
-  const points = spread(await killPoints(scenario), 14);
+  const points = spread(await killPoints(scenario), 7);
   test.each(points)("$how step $at ($what), is mended by the next", (fault) => killAndMend(scenario, fault));
 });

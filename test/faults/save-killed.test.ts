@@ -32,7 +32,7 @@ const points = await killPoints(scenario);
 afterAll(() => sandbox.remove());
 
 describe("save, killed", () => {
-  test.each(spread(points, 24))("$how step $at ($what), loses nothing and is mended by the next", (fault) =>
+  test.each(spread(points, 12))("$how step $at ($what), loses nothing and is mended by the next", (fault) =>
     killAndMend(scenario, fault),
   );
 });

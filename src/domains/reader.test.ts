@@ -1,0 +1,207 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { deviceSigner } from "../crypto/device.ts";
+import { toBase64url, utf8 } from "../crypto/encoding.ts";
+import { newVault } from "../crypto/keyring.fixture.ts";
+import { type Keyring, sealFor } from "../crypto/keyring.ts";
+import { newId, newReplicaId, sessionDir } from "../crypto/names.ts";
+import { filePath, type Manifest, segmentPath } from "../packing/manifest.ts";
+import { pack, unpack, unpackWithin } from "../packing/payload.ts";
+import { StreamHash } from "../packing/stream-hash.ts";
+import { openIsoDatabase } from "../refs/iso-database.ts";
+import { memoryFs } from "../refs/memory-fs.ts";
+import type { ObjectDatabase, Oid } from "../refs/object-database.ts";
+import type { Entry } from "./head.ts";
+import {
+  hashOf,
+  proveSession,
+  readHead,
+  readSession,
+  readSidecar,
+  readStream,
+  type Vault,
+} from "./reader.ts";
+import { MemorySpool } from "./spool.ts";
+import { nextHead, sealHead, sealManifest } from "./writer.ts";
+
+// One replica with one session, in memory and in portable code alone: what a browser would do.
+
+const now = new Date("2026-01-02T03:04:05.000Z");
+const line = utf8('{"type":"user","message":"hello"}\n');
+const note = utf8("a sidecar\n");
+let keyring: Keyring;
+let vault: Vault;
+let db: ObjectDatabase;
+let replica: string;
+let entry: Entry;
+let head: Map<string, Uint8Array>;
+let session: Map<string, Uint8Array>;
+
+const commit = (files: ReadonlyMap<string, Uint8Array>): Promise<Oid> =>
+  db.commit({ parents: [], files: [...files].map(([path, content]) => ({ path, content })), when: now });
+
+beforeAll(async () => {
+  const made = await newVault();
+  ({ keyring } = made);
+  db = await openIsoDatabase(memoryFs(), "/repository");
+  const codec = { pack: (body: Uint8Array) => pack(body), unpack, unpackWithin };
+  vault = { keyring, repo: newId(), db, codec, newSpool: () => new MemorySpool() };
+  replica = newReplicaId();
+  const seal = (body: Uint8Array) => sealFor(keyring, vault.codec.pack(body)).then(({ file }) => file);
+  const [segment, file] = [await seal(line), await seal(note)];
+  const whole = StreamHash.start();
+  whole.update(line);
+  const manifest: Manifest = {
+    v: 1,
+    type: "manifest",
+    vault: keyring.vault,
+    repo: vault.repo,
+    replica,
+    agent: "claude",
+    session: "one",
+    seq: 1,
+    streams: [
+      {
+        name: "main",
+        gen: 0,
+        lines: 1,
+        bytes: line.length,
+        sha: toBase64url(whole.digest()),
+        segments: [
+          {
+            i: 0,
+            off: 0,
+            raw: line.length,
+            lines: 1,
+            enc: line.length,
+            sha: await hashOf(line),
+            ct: await hashOf(segment),
+            codec: "gz",
+            epoch: 1,
+          },
+        ],
+      },
+    ],
+    files: [
+      {
+        name: "tool-results/a.txt",
+        bytes: note.length,
+        sha: await hashOf(note),
+        ct: await hashOf(file),
+        epoch: 1,
+      },
+    ],
+    snapshots: [],
+    links: [],
+    pages: [],
+    meta: { cwd: "/", tool: "claude-code", toolVersion: null, origin: null, roots: [] },
+  };
+  const sealed = await sealManifest(vault, manifest, null);
+  session = new Map([
+    [segmentPath(0), segment],
+    [filePath(await hashOf(file)), file],
+    ...sealed.files.map((one) => [one.path, one.content as Uint8Array] as const),
+  ]);
+  entry = {
+    s: "claude:one",
+    d: await sessionDir(keyring.nameKey, vault.repo, "claude", "one"),
+    q: 1,
+    m: sealed.m,
+    n: 1,
+    b: line.length,
+    u: now.toISOString(),
+    t: "hello",
+    br: null,
+    c: null,
+    pin: false,
+    k: 0,
+    msg: "",
+  };
+  const context = { replica, device: made.device.id, previous: null, others: [], now };
+  head = (await sealHead(vault, deviceSigner(made.device), nextHead(vault, context, { put: [entry] }))).files;
+});
+
+async function readBack(files: ReadonlyMap<string, Uint8Array>, named: Entry): Promise<void> {
+  const at = await commit(files);
+  const stored = await readSession(vault, replica, named, { commit: at, files: await db.files(at) });
+  await proveSession(vault, stored, new Set());
+  for await (const bytes of readStream(vault, stored, stored.manifest.streams[0]!))
+    expect(bytes).toEqual(line);
+  expect(await readSidecar(vault, stored, stored.manifest.files[0]!)).toEqual(note);
+}
+
+test("what was written is read", async () => {
+  const read = await readHead(vault, replica, await commit(head));
+  expect(read.entries).toEqual([entry]);
+  await readBack(vault, await commit(session));
+});
+
+/** Copies of a file with one bit turned, in every byte of it in turn. */
+function* flips(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at++) {
+    const flipped = Uint8Array.from(bytes);
+    flipped[at]! ^= 1 << (at % 8);
+    yield flipped;
+  }
+}
+
+describe("a bit flipped in any byte", () => {
+  const damage = { name: "ConvosyncError", exit: 6 };
+
+  test("of the head is an integrity error", async () => {
+    const at = await commit(head);
+    const oid = (await db.files(at)).get("head.age")!;
+    for (const flipped of flips(head.get("head.age")!)) {
+      await expect(readHead(serving(oid, flipped), replica, at)).rejects.toMatchObject(damage);
+    }
+  });
+
+  test.each(["manifest.age", "segment/", "file/"])("of %s is an integrity error", async (place) => {
+    const at = await commit(session);
+    const [path, bytes] = [...session].find(([one]) => one.startsWith(place))!;
+    const oid = (await db.files(at)).get(path)!;
+    for (const flipped of flips(bytes)) {
+      await expect(readBack(serving(oid, flipped), at)).rejects.toMatchObject(damage);
+    }
+  });
+});
+
+describe("what is missing", () => {
+  test.each(["manifest.age", "segment/", "file/"])("%s: an integrity error", async (prefix) => {
+    const left = new Map([...session].filter(([path]) => !path.startsWith(prefix)));
+    await expect(readBack(vault, await commit(left))).rejects.toMatchObject({
+      code: "object-missing",
+      exit: 6,
+    });
+  });
+});
+
+test("what has been proved before is not read again", async () => {
+  const at = await commit(session);
+  const files = await db.files(at);
+  const stored = await readSession(vault, replica, entry, { commit: at, files });
+  const bad = { ...stored, files: new Map([...files, [segmentPath(0), "0".repeat(40)]]) };
+  await expect(proveSession(vault, bad, new Set(files.values()))).rejects.toThrow();
+  await proveSession(vault, bad, new Set([...files.values(), "0".repeat(40)]));
+});
+
+test("a head under another replica's name", async () => {
+  const other = newReplicaId();
+  await expect(readHead(vault, other, await commit(head))).rejects.toMatchObject({
+    code: "wrong-replica",
+    exit: 6,
+  });
+});
+
+test("a manifest that another entry names", async () => {
+  const at = await commit(session);
+  const place = { commit: at, files: await db.files(at) };
+  const renamed = { ...entry, s: "claude:two" };
+  await expect(readSession(vault, replica, renamed, place)).rejects.toMatchObject({ code: "wrong-manifest" });
+  await expect(readSession(vault, newReplicaId(), entry, place)).rejects.toMatchObject({
+    code: "wrong-manifest",
+  });
+  const rebound = { ...entry, m: await hashOf(utf8("x")) };
+  await expect(readSession(vault, replica, rebound, place)).rejects.toMatchObject({
+    code: "manifest-mismatch",
+  });
+});

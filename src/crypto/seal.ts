@@ -30,6 +30,11 @@ export async function seal(payload: Uint8Array, recipients: readonly string[]): 
   return collect(await encrypter.encrypt(streamOf(payload)));
 }
 
+/** Starts loading age while something else is waited for. */
+export function warmUp(): void {
+  void import("age-encryption");
+}
+
 /** @param logN scrypt's work factor, 1 to 18 */
 export async function sealWithPassphrase(
   payload: Uint8Array,

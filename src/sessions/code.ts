@@ -60,7 +60,7 @@ export async function planCode(
   context: Context,
   snapshot: Snapshot | null,
   remote: ChosenRemote | null,
-  online: boolean,
+  { online, fetched }: { online: boolean; fetched: string | null },
   options: CodeOptions,
 ): Promise<CodePlan> {
   const state = await inspectCode(context.git, context.repo);
@@ -70,8 +70,8 @@ export async function planCode(
   if (options.stayOnBranch) return { kind: "stay", branch: state.branch, wanted: branch };
   const stop = checkResume(state, { movesCode: false, headIsKept: true });
   if (stop) throw stop;
-  if (branch) await checkBranchName(context.git, branch);
-  const upstream = branch && remote ? await fetchBranch(context, remote, branch, online) : null;
+  if (online && remote && branch && branch !== fetched) await fetchBranch(context, remote, branch);
+  const upstream = branch && remote ? await resolveCommit(context, trackingRef(remote, branch)) : null;
   await requireCommit(context, commit, branch, remote, online);
   if (options.exact || !branch) return planExact(context, state, commit, options);
   return state.branch === branch
@@ -103,23 +103,17 @@ export async function checkSameRepository(
   );
 }
 
-/** The remote's branch as it is now, or as it was when last seen. */
-async function fetchBranch(
-  context: Context,
-  remote: ChosenRemote,
-  branch: string,
-  online: boolean,
-): Promise<Oid | null> {
-  const tracking = `refs/remotes/${remote.name}/${branch}`;
-  if (online) {
-    await fetch(context.git, {
-      remote: remote.name,
-      refspecs: [`+refs/heads/${branch}:${tracking}`],
-      timeoutMs: fetchTimeoutMs,
-      prompt: true,
-    });
-  }
-  return resolveCommit(context, tracking);
+const trackingRef = (remote: ChosenRemote, branch: string): string => `refs/remotes/${remote.name}/${branch}`;
+
+/** Brings the remote-tracking branch up to date. The name comes from another device. */
+export async function fetchBranch(context: Context, remote: ChosenRemote, branch: string): Promise<void> {
+  await checkBranchName(context.git, branch);
+  await fetch(context.git, {
+    remote: remote.name,
+    refspecs: [`+refs/heads/${branch}:${trackingRef(remote, branch)}`],
+    timeoutMs: fetchTimeoutMs,
+    prompt: true,
+  });
 }
 
 async function resolveCommit(context: Context, name: string): Promise<Oid | null> {

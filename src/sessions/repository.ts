@@ -2,7 +2,7 @@ import { basename, join } from "node:path";
 import { homeOf } from "../agents/spellings.ts";
 import { discover, type Git, type Repository, readConfig, repositoryGit } from "../git/git.ts";
 import { openGitDatabase } from "../refs/git-database.ts";
-import type { ObjectDatabase } from "../refs/object-database.ts";
+import type { ObjectDatabase, Oid } from "../refs/object-database.ts";
 import { withLock } from "./files.ts";
 import { KeyStore } from "./key-store.ts";
 
@@ -18,7 +18,7 @@ export interface Context {
   readonly world: World;
   readonly repo: Repository;
   readonly git: Git;
-  readonly db: ObjectDatabase;
+  readonly db: RememberingDatabase;
   readonly keys: KeyStore;
   readonly settings: Settings;
   /** Where this clone keeps its queue, cursors and locks: inside the common git directory, never pushed. */
@@ -57,7 +57,7 @@ export async function openRepository(world: World): Promise<Context> {
   const repo = await discover(world.cwd, world.env);
   const git = repositoryGit(repo, world.env);
   const settings = new Settings(await readConfig(git, "^convosync\\."), world.env);
-  const db = openGitDatabase(git, repo);
+  const db = remembering(openGitDatabase(git, repo));
   return {
     world,
     repo,
@@ -69,6 +69,36 @@ export async function openRepository(world: World): Promise<Context> {
     stateDir: userDirectory(world.env, "XDG_STATE_HOME", ".local/state"),
     cacheDir: userDirectory(world.env, "XDG_CACHE_HOME", ".cache"),
     close: () => db.close(),
+  };
+}
+
+/** A database that asks for our own refs once, until it moves one itself. */
+export interface RememberingDatabase extends ObjectDatabase {
+  /** Others may have moved refs. */
+  forgetRefs(): void;
+}
+
+const ownRefs = "refs/convosync/";
+
+function remembering(db: ObjectDatabase): RememberingDatabase {
+  let known: Promise<ReadonlyMap<string, Oid>> | null = null;
+  return {
+    ...db,
+    forgetRefs: () => {
+      known = null;
+    },
+    async refs(prefix) {
+      if (!prefix.startsWith(ownRefs)) return db.refs(prefix);
+      known ??= db.refs(ownRefs);
+      const below = (ref: string): boolean =>
+        prefix.endsWith("/") ? ref.startsWith(prefix) : ref === prefix;
+      return new Map([...(await known)].filter(([ref]) => below(ref)));
+    },
+    async update(updates) {
+      known = null;
+      await db.update(updates);
+      known = null;
+    },
   };
 }
 
@@ -89,7 +119,10 @@ const lockPatienceMs = 60_000;
  * of all, must be read inside: another process may have moved it while this one waited.
  */
 export function withCloneLock<T>(context: Context, work: () => Promise<T>): Promise<T> {
-  return withLock(join(context.cloneDir, "lock"), lockPatienceMs, work);
+  return withLock(join(context.cloneDir, "lock"), lockPatienceMs, () => {
+    context.db.forgetRefs();
+    return work();
+  });
 }
 
 function userDirectory(env: NodeJS.ProcessEnv, variable: string, usual: string): string {

@@ -5,13 +5,21 @@ import { type FileIdentity, identify, RestoreFile } from "../agents/local-files.
 import { type Places, toLocal } from "../agents/portable-paths.ts";
 import { isAgentName, loadAgent } from "../agents/registry.ts";
 import { fromUtf8, toBase64url, utf8 } from "../crypto/encoding.ts";
+import { warmUp } from "../crypto/seal.ts";
 import { merge } from "../domains/domain.ts";
 import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
 import { sessions as sessionsDomain, undetermined, type Version } from "../domains/sessions.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { currentStreams, mainStream, type Snapshot } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
-import { bringCode, type CodeEvent, type CodeOptions, checkSameRepository, planCode } from "./code.ts";
+import {
+  bringCode,
+  type CodeEvent,
+  type CodeOptions,
+  checkSameRepository,
+  fetchBranch,
+  planCode,
+} from "./code.ts";
 import { type Cursor, examineTail, writeCursor } from "./cursor.ts";
 import { type CatalogEntry, catalog, deviceName, findSession, loadHeads } from "./heads.ts";
 import { type ChosenRemote, currentBranch, type Fetched, fetchHeads, findRemote } from "./remote.ts";
@@ -59,6 +67,7 @@ export async function resume(
   options: ResumeOptions,
   tell: (event: ResumeEvent) => void,
 ): Promise<ResumeResult> {
+  warmUp();
   const place = await openWorkplace(context);
   return withCloneLock(context, async () =>
     resumeLocked(context, await openVault(context), place, options, tell),
@@ -77,7 +86,12 @@ async function resumeLocked(
   const { vault, heads } = fetched;
   const session = pick(catalog(heads, vault), options.session);
   const online = fetched.status === "ok" ? remote : null;
-  const stored = await fetchSession(context, vault, heads, session, online);
+  // Both at once, as each is mostly waiting; but not in a shallow clone, where git lets only one in.
+  const early = online && !options.stayOnBranch && !context.repo.shallow ? session.newest.entry.br : null;
+  const [stored] = await Promise.all([
+    fetchSession(context, vault, heads, session, online),
+    online && early ? fetchBranch(context, online, early) : null,
+  ]);
   const chosen = await mergeCopies(vault, stored, session);
   const agent = await agentOf(session);
   const live = await agent.live(session.id, place);
@@ -91,7 +105,13 @@ async function resumeLocked(
     title: session.newest.entry.t,
   });
   if (!options.force) await checkSameRepository(context, vault.record, remote);
-  const plan = await planCode(context, snapshot, remote, online !== null, options);
+  const plan = await planCode(
+    context,
+    snapshot,
+    remote,
+    { online: online !== null, fetched: early },
+    options,
+  );
   const cwd = localDirectory(agent, place, chosen);
   const places = agent.places({ cwd, workTree: place.root }, place);
   const restore = new Restore(vault, chosen, agent, place, places, cwd);

@@ -2,6 +2,7 @@ import type { Workplace } from "../agents/agent.ts";
 import { toPortable } from "../agents/portable-paths.ts";
 import { fromUtf8, utf8 } from "../crypto/encoding.ts";
 import { sessionDir } from "../crypto/names.ts";
+import { warmUp } from "../crypto/seal.ts";
 import { buried, type Entry } from "../domains/head.ts";
 import { type HeadChange, sealManifest } from "../domains/writer.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
@@ -88,6 +89,7 @@ export async function save(
   options: SaveOptions,
   tell: (event: SaveEvent) => void,
 ): Promise<SaveResult> {
+  warmUp();
   const place = await openWorkplace(context);
   return withCloneLock(context, async () =>
     saveLocked(context, await openVault(context), place, options, tell),
@@ -411,12 +413,12 @@ function entryOf(
     n: main?.lines ?? 0,
     b: main?.bytes ?? 0,
     u: plan.found.updatedAt.toISOString(),
-    t: plan.found.title.slice(0, 200),
+    t: plan.found.title.slice(0, 80),
     br: last.branch,
     c: last.commit,
     pin: false,
     k: last.n,
-    msg: last.message.slice(0, 200),
+    msg: last.message.slice(0, 80),
     ...(tombstone !== undefined && { back: tombstone }),
   };
 }

@@ -8,7 +8,7 @@ process.on("exit", () => rmSync(home, { recursive: true, force: true }));
 for (const name of Object.keys(process.env)) {
   if (
     /^(GIT_|CONVOSYNC_|CLAUDE|XDG_|SSH_)/.test(name) &&
-    name !== "CONVOSYNC_CORPUS" &&
+    !["CONVOSYNC_CORPUS", "CONVOSYNC_CLAUDE"].includes(name) &&
     name !== "GIT_SSL_CAINFO"
   ) {
     delete process.env[name];

@@ -52,6 +52,8 @@ export async function publish(
     await settle(context, remote, branch);
     return { status: "unchanged" };
   }
+  // A run that was cut short may have pushed the branch and not noted it.
+  if (branch && !moved) await settle(context, remote, branch);
   const since = context.world.now().toISOString();
   await updateQueue(context, remote.key, (entry) => {
     entry.since ??= since;

@@ -16,6 +16,8 @@ export interface Scenario {
   mend?(): void;
   /** The transcripts that may be seen after the kill, before anything is mended: old or new. */
   readonly allowed: readonly (string | null)[];
+  /** What may be left for good. */
+  readonly tolerated?: RegExp;
   /** Checks the end: all that was to happen has happened, once. */
   done(): void;
 }
@@ -64,7 +66,8 @@ export async function killAndMend(scenario: Scenario, fault: Fault & { what: str
   machine.write("auth.js", "three\n");
   machine.talk(900, 1);
   machine.convosync(["save", "--session", sessionId, "--force", "three"]);
-  expect(machine.strays().join("\n")).toBe("");
+  const strays = machine.strays().filter((path) => !scenario.tolerated?.test(path));
+  expect(strays.join("\n")).toBe("");
 }
 
 /** The repository is sound, and the user's own git works in it. */

@@ -82,7 +82,7 @@ describe("delete, killed", async () => {
       expect(desktop.read()).toBe(conversation(desktop.work, 0, 22));
     },
   };
-  const points = spread(await killPoints(scenario), 5);
+  const points = spread(await killPoints(scenario), 4);
   test.each(points)("$how step $at ($what), is mended by the next", (fault) => killAndMend(scenario, fault));
 });
 
@@ -110,7 +110,7 @@ describe("init --join, killed", async () => {
       expect(devices).toHaveLength(2);
     },
   };
-  const points = spread(await killPoints(scenario), 5);
+  const points = spread(await killPoints(scenario), 4);
   test.each(points)("$how step $at ($what), is mended by the next", (fault) => killAndMend(scenario, fault));
 });
 
@@ -125,6 +125,8 @@ describe("init of a new vault, killed", async () => {
     machine: desktop,
     args: initArguments(desktop),
     allowed: [conversation(desktop.work, 0, 20)],
+    // Of a vault that came to nothing, halves of its keyring's copy.
+    tolerated: /\.config\/convosync\/vault\//,
     mend() {
       // A code that was written down for a vault that was not made is nobody's but the user's to remove.
       const made = existsSync(join(desktop.home, ".config", "convosync", "device.txt"));

@@ -64,7 +64,7 @@ childProcess.spawn = (file, args, options) => {
   const how = next(`git ${verb}`);
   if (how === "before") die();
   if (isError(how)) {
-    const script = `cat > /dev/null; echo "fatal: ${refuse(how, verb).message}" >&2; exit 128`;
+    const script = `echo "fatal: ${refuse(how, verb).message}" >&2; exit 128`;
     return spawn("sh", ["-c", script], options);
   }
   if (how === "orphan") {

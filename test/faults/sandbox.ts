@@ -21,7 +21,7 @@ import { expect } from "vitest";
 
 /** Machines with homes of their own around one bare remote, all in one folder that is removed afterwards. */
 
-const cli = process.env["TEST_CLI"] ?? fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
+const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 const preload = new URL("preload.mjs", import.meta.url).href;
 
 export const sessionId = "5e55104e-0000-4000-8000-c0ffee000001";
@@ -221,7 +221,10 @@ export class Machine {
     writeFileSync(join(history, `0123456789abcdef@v${round}`), `version ${round}\n`);
   }
 
-  /** Every file of the agent's store, by its path there, with this machine's places named as on no machine. */
+  /**
+   * Every file of the agent's store, by its path there, with this machine's places named as on no machine; without
+   * what a restore has begun to write (`strays` tells of that).
+   */
   store(): Map<string, string> {
     const root = join(this.home, ".claude");
     const places = (text: string): string =>
@@ -229,9 +232,8 @@ export class Machine {
         .replaceAll(this.work, "<work>")
         .replaceAll(this.work.replace(/[^a-zA-Z0-9]/g, "-"), "<key>")
         .replaceAll(this.home, "<home>");
-    return new Map(
-      files(root).map((path) => [places(relative(root, path)), places(readFileSync(path, "utf8"))]),
-    );
+    const whole = files(root).filter((path) => !path.endsWith(".tmp"));
+    return new Map(whole.map((path) => [places(relative(root, path)), places(readFileSync(path, "utf8"))]));
   }
 
   /**

@@ -1,0 +1,82 @@
+// The promise itself: what Claude Code wrote on one machine, Claude Code continues on the other.
+
+import { execFile, spawnSync } from "node:child_process";
+import { promisify } from "node:util";
+import { describe, expect, test } from "vitest";
+import { done, type Machine, pair } from "./harness.ts";
+import { ModelServer, type Turn } from "./model-server.ts";
+
+const claude = process.env["CONVOSYNC_CLAUDE"] ?? "claude";
+const installed = spawnSync(claude, ["--version"]).status === 0;
+
+/** Runs Claude Code once, without a terminal, against a model on this machine; gives what the model was sent. */
+async function ask(
+  machine: Machine,
+  prompt: string,
+  turns: readonly Turn[],
+  ...options: string[]
+): Promise<string[]> {
+  const model = await ModelServer.start(turns);
+  try {
+    const env = {
+      ...machine.env,
+      ANTHROPIC_BASE_URL: model.url,
+      ANTHROPIC_API_KEY: "none",
+      CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+      DISABLE_AUTOUPDATER: "1",
+    };
+    const asked = promisify(execFile)(claude, ["-p", prompt, ...options], { cwd: machine.path, env });
+    asked.child.stdin?.end();
+    await asked;
+    return model.requests;
+  } finally {
+    await model.stop();
+  }
+}
+
+const largest = (requests: readonly string[]): string =>
+  [...requests].sort((a, b) => b.length - a.length)[0] ?? "";
+
+describe.skipIf(!installed)(
+  "Claude Code (skipped where `claude` is not installed; CONVOSYNC_CLAUDE names it)",
+  () => {
+    test("continues on the laptop what it began on the desktop, and the other way round", async () => {
+      const { desktop, laptop } = await pair();
+      await ask(
+        desktop,
+        "Write the file and count.",
+        [
+          {
+            tool: {
+              name: "Write",
+              input: { file_path: `${desktop.path}/src/new.ts`, content: "export const answer = 42;\n" },
+            },
+          },
+          { tool: { name: "Bash", input: { command: "seq 1 30000; pwd", description: "count" } } },
+          { text: "Both are done." },
+        ],
+        "--allowedTools",
+        "Write,Bash",
+      );
+      done(await desktop.run("save", "Wrote the answer"));
+
+      const { document } = await laptop.json("resume");
+      expect(laptop.read("src/new.ts")).toBe("export const answer = 42;\n");
+      expect(document["resumeCommand"].slice(0, 2)).toEqual(["claude", "--resume"]);
+      const id = document["session"] as string;
+      const there = largest(await ask(laptop, "What did we write?", [], "--resume", id));
+      expect(there).toContain("export const answer = 42;");
+      expect(there).toContain("Both are done.");
+      expect(there).toContain(laptop.path);
+      expect(there).not.toContain(desktop.path);
+      expect(there).not.toContain(desktop.home);
+      done(await laptop.run("save"));
+
+      done(await desktop.run("resume"));
+      const back = largest(await ask(desktop, "And what did I ask there?", [], "--resume", id));
+      expect(back).toContain("What did we write?");
+      expect(back).not.toContain(laptop.path);
+      expect(back).not.toContain(laptop.home);
+    });
+  },
+);

@@ -1,0 +1,54 @@
+import { writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import { desktopAtWork, initialise, Sandbox } from "./sandbox.ts";
+
+// Locks whose holder was killed. Ours are taken over; git's own name the file and the way out.
+
+const sandbox = new Sandbox();
+const desktop = desktopAtWork(sandbox);
+initialise(desktop);
+desktop.convosync(["save", "one"]);
+desktop.talk(20, 2);
+desktop.write("auth.js", "two\n");
+const start = sandbox.keep();
+beforeEach(() => sandbox.rewind(start));
+afterAll(() => sandbox.remove());
+
+const git = (path: string): string => join(desktop.work, ".git", path);
+/** No process has this number: it is above what any system gives out. */
+const dead = `4999999@${hostname()}@00000000`;
+const head = desktop.git("for-each-ref", "--format=%(refname)", "refs/convosync/*/head/*");
+
+describe("a lock of ours", () => {
+  test.each([
+    ["of the clone", () => git("convosync/lock")],
+    ["of the queue", () => git("convosync/queue.lock")],
+    ["of the device's state", () => join(desktop.home, ".config", "convosync", "state.lock")],
+  ])("%s does not block", (_, path) => {
+    writeFileSync(path(), dead);
+    const begun = performance.now();
+    desktop.convosync(["save", "two"]);
+    expect(performance.now() - begun).toBeLessThan(5000);
+    expect(desktop.strays()).toEqual([]);
+  });
+});
+
+describe("a lock of git's", () => {
+  test("on the index: the conversation can still be saved, and nothing is half done", () => {
+    writeFileSync(git("index.lock"), "");
+    const before = desktop.git("rev-parse", "HEAD");
+    const { stderr } = desktop.convosync(["save", "two"], 1);
+    expect(stderr).toMatch(/index\.lock/);
+    expect(desktop.git("rev-parse", "HEAD")).toBe(before);
+    desktop.convosync(["save", "--no-code", "two"]);
+  });
+
+  test("on a ref of ours: it does not block, or the way out is said", () => {
+    const lock = git(`${head}.lock`);
+    writeFileSync(lock, "");
+    const { code, stderr } = desktop.convosync(["save", "two"], [0, 1]);
+    if (code === 1) expect(stderr).toContain(`rm '${lock}'`);
+  });
+});

@@ -20,9 +20,9 @@ import {
 import { StreamHash } from "../packing/stream-hash.ts";
 import { vaultPrefix } from "../refs/names.ts";
 import type { NewFile, Oid } from "../refs/object-database.ts";
+import type { CatalogEntry, Copy } from "./catalog.ts";
 import { type Cursor, examineTail, readCursor } from "./cursor.ts";
 import { DeltaPacker } from "./deltas.ts";
-import type { CatalogEntry, Copy } from "./heads.ts";
 import { LocalHistory } from "./local-history.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";

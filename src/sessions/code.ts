@@ -6,7 +6,7 @@ import { checkBranchName, checkoutDetached, fastForward, relation, switchTo } fr
 import { type CodeState, inspectCode } from "../worktree/code-state.ts";
 import { rootCommits } from "../worktree/remotes.ts";
 import { checkResume } from "../worktree/safety.ts";
-import type { ChosenRemote } from "./remote.ts";
+import type { ChosenRemote } from "./chosen-remote.ts";
 import type { Context } from "./repository.ts";
 import type { RepoRecord } from "./vault.ts";
 

@@ -17,7 +17,7 @@ import { StreamHash } from "../packing/stream-hash.ts";
 import { encode } from "../packing/vcdiff-encode.ts";
 import { formatRef, vaultPrefix } from "../refs/names.ts";
 import type { NewFile, RefUpdate } from "../refs/object-database.ts";
-import type { Heads } from "./heads.ts";
+import type { Heads } from "./catalog.ts";
 import { writeIndex } from "./index-writer.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";

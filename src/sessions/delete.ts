@@ -1,8 +1,10 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type CatalogEntry, catalog, findSession, loadHeads } from "./heads.ts";
+import { type CatalogEntry, catalog, findSession } from "./catalog.ts";
+import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
+import { loadHeads } from "./heads.ts";
 import { type PublishResult, publish } from "./publish.ts";
-import { type ChosenRemote, currentBranch, fetchHeads, findRemote } from "./remote.ts";
+import { fetchHeads } from "./remote.ts";
 import { settleReplica } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { bury } from "./tombstones.ts";

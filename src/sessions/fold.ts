@@ -2,7 +2,7 @@ import type { Entry } from "../domains/head.ts";
 import { pageSize } from "../domains/head.ts";
 import { formatRef, vaultPrefix } from "../refs/names.ts";
 import type { NewFile, Oid, RefUpdate } from "../refs/object-database.ts";
-import type { Heads } from "./heads.ts";
+import type { Heads } from "./catalog.ts";
 import { writeIndex } from "./index-writer.ts";
 import { updateQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";

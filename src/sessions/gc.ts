@@ -1,8 +1,9 @@
+import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
 import { compact } from "./compact.ts";
 import { fold } from "./fold.ts";
 import { loadHeads } from "./heads.ts";
 import { type PublishResult, publish } from "./publish.ts";
-import { type ChosenRemote, currentBranch, dropIncoming, fetchHeads, findRemote } from "./remote.ts";
+import { dropIncoming, fetchHeads } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { buryDeleted } from "./tombstones.ts";
 import { openVault } from "./vault.ts";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import * as v from "valibot";
 import { allEntries, headSchema, pageSchema } from "../domains/head.ts";
-import { type ReplicaHead, readHead, type Vault } from "../domains/reader.ts";
+import type { ReplicaHead } from "../domains/reader.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { readCache, writeAtomic } from "./files.ts";
 import type { Context } from "./repository.ts";
@@ -35,20 +35,11 @@ export async function cachedReplicaHead(
   return { replica, commit, head, hash, pages, entries: allEntries(head, pages) };
 }
 
-/** Opens a head, or takes it as it was opened before. Exit 6. */
-export async function readHeadOnce(
+export async function rememberReplicaHead(
   context: Context,
-  vault: Vault,
-  replica: string,
-  commit: Oid,
-): Promise<ReplicaHead> {
-  const known = await cachedReplicaHead(context, vault.repo, replica, commit);
-  if (known) return known;
-  const opened = await readHead(vault, replica, commit);
-  const { head, hash, pages } = opened;
-  await writeAtomic(
-    pathOf(context, vault.repo, replica),
-    JSON.stringify({ v: 1, commit, hash, head, pages }),
-  );
-  return opened;
+  repo: string,
+  opened: ReplicaHead,
+): Promise<void> {
+  const { replica, commit, head, hash, pages } = opened;
+  await writeAtomic(pathOf(context, repo, replica), JSON.stringify({ v: 1, commit, hash, head, pages }));
 }

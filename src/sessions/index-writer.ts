@@ -3,7 +3,7 @@ import { type Head, headPath } from "../domains/head.ts";
 import { type HeadChange, nextHead, sealHead } from "../domains/writer.ts";
 import { formatRef } from "../refs/names.ts";
 import type { NewCommit, NewFile, Oid, RefUpdate } from "../refs/object-database.ts";
-import type { Heads } from "./heads.ts";
+import type { Heads } from "./catalog.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
 

@@ -15,17 +15,11 @@ import { formatRef, outgoingRef, parseRef } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { fetch, push } from "../refs/transport.ts";
 import { rootCommits } from "../worktree/remotes.ts";
+import { type ChosenRemote, currentBranch, findRemote, noRemote, unreachable } from "./chosen-remote.ts";
 import { nativeCodec } from "./codec.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { confirmRef } from "./queue.ts";
-import {
-  type ChosenRemote,
-  currentBranch,
-  dropIncoming,
-  findRemote,
-  noRemote,
-  unreachable,
-} from "./remote.ts";
+import { dropIncoming } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import {
   keyringTree,

@@ -1,6 +1,7 @@
-import { catalog } from "./heads.ts";
+import { catalog } from "./catalog.ts";
+import { currentBranch, findRemote } from "./chosen-remote.ts";
 import { type Overview, openOverview, overviewOf } from "./overview.ts";
-import { currentBranch, fetchHeads, findRemote } from "./remote.ts";
+import { fetchHeads } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { openVault } from "./vault.ts";
 

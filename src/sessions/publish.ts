@@ -2,8 +2,8 @@ import { ConvosyncError, Exit } from "../errors.ts";
 import { parseRef } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { type PushRequest, type PushResult, push, pushInOrder } from "../refs/transport.ts";
+import type { ChosenRemote } from "./chosen-remote.ts";
 import { type PendingUpdate, pendingUpdates, type RemoteQueue, remoteQueue, updateQueue } from "./queue.ts";
-import type { ChosenRemote } from "./remote.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
 

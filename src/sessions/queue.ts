@@ -2,6 +2,8 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { formatRef, parseRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
+import type { Heads } from "./catalog.ts";
+import type { ChosenRemote } from "./chosen-remote.ts";
 import { readCache, withLock, writeAtomic } from "./files.ts";
 import type { Context } from "./repository.ts";
 
@@ -106,3 +108,26 @@ export async function pendingUpdates(
 
 export const keyringRef = (vault: { readonly ref: string }): string =>
   formatRef({ kind: "keyring", vault: vault.ref });
+
+/** What waits for a remote, as a person would name it. */
+export async function describePending(
+  context: Context,
+  vault: { readonly ref: string },
+  heads: Heads,
+  remote: ChosenRemote,
+): Promise<string[]> {
+  const queue = await remoteQueue(context, remote.key);
+  const pending = await pendingUpdates(context, vault, heads.replica, queue);
+  const entries = new Map((heads.own?.entries ?? []).map((one) => [one.d, one]));
+  const names = pending.map(({ ref, oid }) => {
+    const dir = /\/session\/([^/]+)\//.exec(ref)?.[1];
+    const entry = dir === undefined ? undefined : entries.get(dir);
+    if (entry?.a || ref.includes("/archive/")) return "archive";
+    if (dir) {
+      const id = entry ? entry.s.slice(entry.s.indexOf(":") + 1) : dir;
+      return oid ? id : `deletion of ${id}`;
+    }
+    return ref.endsWith("/keyring") ? "keyring" : "index";
+  });
+  return [...new Set([...names, ...Object.keys(queue.branches).map((name) => `branch ${name}`)])];
+}

@@ -12,6 +12,8 @@ import { sessions as sessionsDomain, undetermined, type Version } from "../domai
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { currentStreams, mainStream, type Snapshot } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
+import { type CatalogEntry, catalog, findSession } from "./catalog.ts";
+import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
 import {
   bringCode,
   type CodeEvent,
@@ -21,8 +23,8 @@ import {
   planCode,
 } from "./code.ts";
 import { type Cursor, examineTail, writeCursor } from "./cursor.ts";
-import { type CatalogEntry, catalog, deviceName, findSession, loadHeads } from "./heads.ts";
-import { type ChosenRemote, currentBranch, type Fetched, fetchHeads, findRemote } from "./remote.ts";
+import { deviceName, loadHeads } from "./heads.ts";
+import { type Fetched, fetchHeads } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { fetchSession } from "./session-fetch.ts";
 import { type OpenVault, openVault } from "./vault.ts";

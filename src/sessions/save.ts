@@ -20,12 +20,13 @@ import {
 import { defaultExcludes } from "../worktree/exclude.ts";
 import { checkSave } from "../worktree/safety.ts";
 import { type CapturePlan, type CaptureResult, captureTree, planCapture } from "./capture.ts";
+import { catalog, type Heads, tombstonesOf } from "./catalog.ts";
+import { type ChosenRemote, findRemote } from "./chosen-remote.ts";
 import { type Cursor, writeCursor } from "./cursor.ts";
-import { catalog, type Heads, loadHeads, tombstonesOf } from "./heads.ts";
+import { loadHeads } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
 import { describeCommit, type LinkedCommit } from "./links.ts";
 import { type PublishResult, publish } from "./publish.ts";
-import { type ChosenRemote, findRemote } from "./remote.ts";
 import { settleReplica } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { type OpenVault, openVault, ownReplica } from "./vault.ts";

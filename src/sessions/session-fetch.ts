@@ -3,8 +3,9 @@ import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { incomingRef, outgoingRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid, RefUpdate } from "../refs/object-database.ts";
 import { fetch } from "../refs/transport.ts";
-import type { CatalogEntry, Copy, Heads } from "./heads.ts";
-import { type ChosenRemote, dropIncoming } from "./remote.ts";
+import type { CatalogEntry, Copy, Heads } from "./catalog.ts";
+import type { ChosenRemote } from "./chosen-remote.ts";
+import { dropIncoming } from "./remote.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
 

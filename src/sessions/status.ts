@@ -1,12 +1,11 @@
 import { loadAgents } from "../agents/registry.ts";
 import type { CodeState } from "../worktree/code-state.ts";
 import { inspectCode } from "../worktree/code-state.ts";
-import { catalog } from "./heads.ts";
+import { catalog } from "./catalog.ts";
+import { type ChosenRemote, findRemote } from "./chosen-remote.ts";
 import { openOverview } from "./overview.ts";
-import { remoteQueue } from "./queue.ts";
-import { type ChosenRemote, findRemote } from "./remote.ts";
+import { describePending, remoteQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
-import { describePending } from "./sync.ts";
 import { currentSession, openWorkplace } from "./workplace.ts";
 
 export interface StatusResult {

@@ -1,8 +1,10 @@
+import { catalog } from "./catalog.ts";
+import { type ChosenRemote, currentBranch, findRemote, noRemote, unreachable } from "./chosen-remote.ts";
 import { fold } from "./fold.ts";
-import { catalog, type Heads, loadHeads } from "./heads.ts";
+import { loadHeads } from "./heads.ts";
 import { type PublishResult, publish } from "./publish.ts";
-import { pendingUpdates, remoteQueue, updateQueue } from "./queue.ts";
-import { type ChosenRemote, currentBranch, fetchHeads, findRemote, noRemote, unreachable } from "./remote.ts";
+import { describePending, remoteQueue, updateQueue } from "./queue.ts";
+import { fetchHeads } from "./remote.ts";
 import { settleReplica } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { buryDeleted } from "./tombstones.ts";
@@ -92,27 +94,4 @@ async function publishBranches(
     if (result.status === "pushed") last = result;
   }
   return last;
-}
-
-/** What waits for a remote, as a person would name it. */
-export async function describePending(
-  context: Context,
-  vault: { readonly ref: string },
-  heads: Heads,
-  remote: ChosenRemote,
-): Promise<string[]> {
-  const queue = await remoteQueue(context, remote.key);
-  const pending = await pendingUpdates(context, vault, heads.replica, queue);
-  const entries = new Map((heads.own?.entries ?? []).map((one) => [one.d, one]));
-  const names = pending.map(({ ref, oid }) => {
-    const dir = /\/session\/([^/]+)\//.exec(ref)?.[1];
-    const entry = dir === undefined ? undefined : entries.get(dir);
-    if (entry?.a || ref.includes("/archive/")) return "archive";
-    if (dir) {
-      const id = entry ? entry.s.slice(entry.s.indexOf(":") + 1) : dir;
-      return oid ? id : `deletion of ${id}`;
-    }
-    return ref.endsWith("/keyring") ? "keyring" : "index";
-  });
-  return [...new Set([...names, ...Object.keys(queue.branches).map((name) => `branch ${name}`)])];
 }

@@ -1,6 +1,6 @@
 import { formatRef, parseRef, vaultPrefix } from "../refs/names.ts";
 import type { NewFile, RefUpdate } from "../refs/object-database.ts";
-import { type CatalogEntry, catalog, type Heads, tombstonesOf } from "./heads.ts";
+import { type CatalogEntry, catalog, type Heads, tombstonesOf } from "./catalog.ts";
 import { writeIndex } from "./index-writer.ts";
 import { updateQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";

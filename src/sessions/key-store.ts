@@ -5,7 +5,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import * as v from "valibot";
-import { type Device, formatDevice, parseDevice } from "../crypto/device.ts";
+import type { Device } from "../crypto/device.ts";
 import type { KeyringFiles } from "../crypto/keyring.ts";
 import type { Mark } from "../domains/head.ts";
 import type { Marks } from "../domains/reader.ts";
@@ -68,6 +68,7 @@ export class KeyStore {
 
   /** This device's keys, or null when it has none yet. Refuses a key file that others can read. */
   async device(): Promise<Device | null> {
+    const { parseDevice } = await import("../crypto/device.ts");
     const given = await this.#fromEnvironment();
     if (given !== null) return parseDevice(given);
     const text = await readPrivate(this.#env["CONVOSYNC_IDENTITY_FILE"] ?? this.devicePath);
@@ -91,6 +92,7 @@ export class KeyStore {
         `this device has keys already, in ${this.devicePath}`,
       );
     }
+    const { formatDevice } = await import("../crypto/device.ts");
     await writeAtomic(this.devicePath, formatDevice(device));
   }
 

@@ -1,9 +1,7 @@
 import { catalog } from "./catalog.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
 import { type Overview, openOverview, overviewOf } from "./overview.ts";
-import { fetchHeads } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
-import { openVault } from "./vault.ts";
 
 export interface ListOptions {
   readonly fetch?: boolean;
@@ -70,6 +68,7 @@ async function look(
 ): Promise<{ overview: Overview; offline: string | null }> {
   const remote = fresh ? await findRemote(context, await currentBranch(context)) : null;
   if (!remote) return { overview: await openOverview(context), offline: null };
+  const [{ fetchHeads }, { openVault }] = await Promise.all([import("./remote.ts"), import("./vault.ts")]);
   const fetched = await withCloneLock(context, async () =>
     fetchHeads(context, await openVault(context), remote),
   );

@@ -6,10 +6,9 @@ import { parseRef, vaultPrefix } from "../refs/names.ts";
 import { type Heads, splitOwn } from "./catalog.ts";
 import { readCache, writeAtomic } from "./files.ts";
 import { cachedReplicaHead } from "./head-cache.ts";
-import { loadHeads } from "./heads.ts";
 import { keyringRef } from "./queue.ts";
 import type { Context } from "./repository.ts";
-import { type OpenVault, openVault } from "./vault.ts";
+import type { OpenVault } from "./vault.ts";
 
 /**
  * What `list` and `status` need: names and numbers, but no keys. It is remembered for as long as keyring, heads
@@ -41,7 +40,10 @@ const overviewSchema = v.object({
 
 export async function openOverview(context: Context): Promise<Overview> {
   const key = await keyFile(context);
-  return (key && (await remembered(context, key))) || remember(context, await openVault(context), key);
+  const known = key && (await remembered(context, key));
+  if (known) return known;
+  const { openVault } = await import("./vault.ts");
+  return remember(context, await openVault(context), key);
 }
 
 /** The overview of a vault that is open already. */
@@ -54,7 +56,7 @@ export async function overviewOf(context: Context, vault: OpenVault, heads?: Hea
     ref: vault.ref,
     device: vault.device.id,
     members: new Map(members),
-    heads: heads ?? (await loadHeads(context, vault)),
+    heads: heads ?? (await (await import("./heads.ts")).loadHeads(context, vault)),
   };
 }
 

@@ -17,7 +17,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 
 const chunkBytes = 1 << 20;
-/** A longer line cannot be stored (format.md section 4). */
+/** A longer line cannot be stored (docs/format.md). */
 const longestLine = 32 << 20;
 
 /** Which bytes a path named when it was looked at. A file that is replaced, cut or appended to has another one. */

@@ -18,7 +18,7 @@ import { open, openWithPassphrase, seal, sealWithPassphrase } from "./seal.ts";
 import { signLine } from "./signed-line.ts";
 import { deriveEpoch, type Epoch, formatVault, newEpoch, parseVault, sealVault } from "./vault.ts";
 
-// A keyring is what a vault's devices share (format.md section 5): the epochs' keys wrapped to each device
+// A keyring is what a vault's devices share (docs/format.md): the epochs' keys wrapped to each device
 // (vault.age), the log that says who the devices are (log.age), and a device only the recovery code wakes
 // (recovery.age). Values are immutable: a change returns the next keyring with the files to publish.
 

@@ -2,7 +2,7 @@ import { integrityError } from "../errors.ts";
 import { base32lower, concat, fromBase64url, randomBytes, sha256, toBase64url, utf8 } from "./encoding.ts";
 import { type CryptoKey, hkdf, hmac, hmacKey } from "./primitives.ts";
 
-// Names that say nothing (format.md section 5). Every formula here is frozen: another result would make
+// Names that say nothing (docs/format.md). Every formula here is frozen: another result would make
 // existing refs unfindable. Parts are separated by one zero byte.
 
 /** Blinds the names of sessions; derived from epoch 1 for ever, so that names survive rotation. */

@@ -2,7 +2,7 @@ import { integrityError } from "../errors.ts";
 import { concat, fromBase64url, sha256, toBase64url, utf8 } from "./encoding.ts";
 import { ed25519Verify } from "./primitives.ts";
 
-// A signed line (format.md section 5):
+// A signed line (docs/format.md):
 //
 //   line = <json, one line> HT <deviceId> HT <base64url(Ed25519 signature)>
 //   sig  = Ed25519(utf8("convosync/v1/" + kind) 00 json-bytes)

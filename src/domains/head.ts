@@ -3,7 +3,7 @@ import { integrityError } from "../errors.ts";
 import { fields, parseRecord } from "../packing/manifest.ts";
 
 /**
- * The head: the one signed object of a replica, and the index of all it has (format.md 6). At most
+ * The head: the one signed object of a replica, and the index of all it has (docs/format.md). At most
  * `hotSessions` entries stand in the head itself; older ones in sealed pages, each bound by its hash.
  */
 

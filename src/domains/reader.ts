@@ -38,7 +38,7 @@ import {
 import type { Spool } from "./spool.ts";
 
 /**
- * Reading what the remote and the other devices say, in the order of format.md 6: each step is allowed to
+ * Reading what the remote and the other devices say, in the order of docs/format.md: each step is allowed to
  * trust only what the steps before it have proved. Whatever is wrong is exit 6, and nothing is written.
  */
 

@@ -1,7 +1,9 @@
 import { utf8 } from "../crypto/encoding.ts";
 import { sealFor } from "../crypto/keyring.ts";
 import { type Signer, signLine } from "../crypto/signed-line.ts";
+import { ConvosyncError, Exit } from "../errors.ts";
 import {
+  limits,
   type Manifest,
   type ManifestPage,
   manifestPagePath,
@@ -27,8 +29,8 @@ import { hashOf, markOf, type ReplicaHead, type StoredSession, type Vault } from
 export interface HeadChange {
   /** New or changed entries. */
   readonly put?: readonly Entry[];
-  /** Sessions to bury, as `<agent>:<id>`. */
-  readonly bury?: readonly string[];
+  /** Sessions to bury, as `<agent>:<id>`, and since when: a tombstone that is repeated keeps its time. */
+  readonly bury?: ReadonlyMap<string, string>;
   /** Tombstones to take back. */
   readonly unbury?: readonly string[];
   /** Write all pages anew, without what newer entries have replaced. */
@@ -53,7 +55,7 @@ export function nextHead(
 ): { head: Head; pages: Page[] } {
   const { previous, now } = context;
   const ts = now.toISOString();
-  const buried = new Set(change.bury ?? []);
+  const buried = change.bury ?? new Map<string, string>();
   const put = new Map((change.put ?? []).map((entry) => [entry.s, entry]));
   const before = change.rebuild ? (previous?.entries ?? []) : (previous?.head.sessions ?? []);
   const kept = before.filter((entry) => !put.has(entry.s));
@@ -82,7 +84,7 @@ export function nextHead(
         .map((one): [string, Mark] => [one.replica, markOf(one)]),
     ),
     sessions,
-    gone: [...gone, ...[...buried].map((s): [string, string] => [s, ts])],
+    gone: [...gone, ...buried],
     pages: index,
     domains: previous?.head.domains ?? {},
   };
@@ -152,13 +154,13 @@ export async function sealManifest(
   basis: StoredSession | null,
 ): Promise<{ files: NewFile[]; m: string; sealedBytes: number }> {
   const frozen = basis && stillFrozen(basis.frozen, basis.manifest, manifest) ? basis.frozen : nothingFrozen;
-  const { open, page } = splitManifest(manifest, frozen);
+  const { open, pages } = splitManifest(manifest, frozen);
   const files = frozen.pages.map(({ n }): NewFile => {
     const path = manifestPagePath(n);
     return { path, content: basis!.files.get(path)! };
   });
   let sealedBytes = 0;
-  if (page) {
+  for (const page of pages) {
     const { file, epoch } = await sealRecord(vault, page);
     files.push({ path: manifestPagePath(page.n), content: file });
     open.pages.push({ n: page.n, m: await hashOf(file), epoch });
@@ -173,5 +175,16 @@ async function sealRecord(
   vault: Vault,
   record: Manifest | ManifestPage | Page,
 ): Promise<{ file: Uint8Array; epoch: number }> {
-  return sealFor(vault.keyring, vault.codec.pack(utf8(JSON.stringify(record))));
+  const body = utf8(JSON.stringify(record));
+  const limit = record.type === "page" ? limits.headBytes : limits.manifestBytes;
+  if (body.length > limit) {
+    // No reader would accept it; nothing has been written yet.
+    throw new ConvosyncError(
+      "index-too-large",
+      Exit.failed,
+      `a ${record.type} of ${body.length} bytes is too large`,
+      ["the conversation has too many files or streams to be saved as one"],
+    );
+  }
+  return sealFor(vault.keyring, vault.codec.pack(body));
 }

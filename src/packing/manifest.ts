@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 
 /**
- * The manifest of a session: what a replica has of it, down to the hash of every sealed object (format.md 6).
+ * The manifest of a session: what a replica has of it, down to the hash of every sealed object (docs/format.md).
  * It is bound by the hash of its sealed file from the replica's signed head, so everything in it is as
  * authentic as that head. Hashes are SHA-256, base64url without padding.
  *
@@ -269,34 +269,48 @@ export function frozenBy(manifest: Manifest, pages: readonly ManifestPage[]): Fr
   };
 }
 
-/** So many records may stand in the manifest itself; then all but the newest move into a page. */
+/** So many records may stand in the manifest itself; then all but the newest move into pages. */
 const openRecords = 24;
 const keptRecords = 8;
+/** Records of each kind that a page holds at most, so that it stays far below its size limit. */
+const pageRecords = 512;
 
 /**
  * Splits a whole manifest for sealing: records that stand in pages stay there, and when too many have gathered
- * since, the older ones make a new page. So a save uploads a few kilobytes of manifest whether it is the tenth or
+ * since, the older ones make new pages. So a save uploads a few kilobytes of manifest whether it is the tenth or
  * the thousandth. `frozen` must describe a prefix of every list of `manifest`.
  */
-export function splitManifest(
-  manifest: Manifest,
-  frozen: Frozen,
-): { open: Manifest; page: ManifestPage | null } {
-  const rest = <T>(list: readonly T[], done: number): readonly T[] => list.slice(done);
-  const snapshots = rest(manifest.snapshots, frozen.snapshots);
-  const links = rest(manifest.links, frozen.links);
+export function splitManifest(manifest: Manifest, frozen: Frozen): { open: Manifest; pages: ManifestPage[] } {
   const streams = manifest.streams.map((one) => ({
     one,
-    segments: rest(one.segments, frozen.segments.get(streamKey(one)) ?? 0),
+    segments: one.segments.slice(frozen.segments.get(streamKey(one)) ?? 0),
   }));
+  const snapshots = manifest.snapshots.slice(frozen.snapshots);
+  const links = manifest.links.slice(frozen.links);
   const files = manifest.files.filter((one) => frozen.files.get(one.name) !== one.ct);
-  const counts = streams.map((part) => part.segments.length);
-  const most = Math.max(snapshots.length, links.length, files.length, ...counts);
-  const move = most > openRecords;
-  const [older, newer] = [
-    <T>(list: readonly T[]): T[] => (move ? list.slice(0, Math.max(0, list.length - keptRecords)) : []),
-    <T>(list: readonly T[]): T[] => (move ? list.slice(Math.max(0, list.length - keptRecords)) : [...list]),
-  ];
+  const counts = [snapshots, links, files, ...streams.map((part) => part.segments)].map(
+    (list) => list.length,
+  );
+  const most = Math.max(...counts);
+  const kept = most > openRecords ? keptRecords : most;
+  const newer = <T>(list: readonly T[]): T[] => list.slice(Math.max(0, list.length - kept));
+  const pages: ManifestPage[] = [];
+  const first = (frozen.pages.at(-1)?.n ?? -1) + 1;
+  for (let from = 0; from < most - kept; from += pageRecords) {
+    const part = <T>(list: readonly T[]): T[] =>
+      list.slice(0, Math.max(0, list.length - kept)).slice(from, from + pageRecords);
+    pages.push({
+      v: 1,
+      type: "manifest-page",
+      n: first + pages.length,
+      streams: streams
+        .map(({ one, segments }) => ({ name: one.name, gen: one.gen, segments: part(segments) }))
+        .filter(({ segments }) => segments.length > 0),
+      files: part(files),
+      snapshots: part(snapshots),
+      links: part(links),
+    });
+  }
   const open: Manifest = {
     ...manifest,
     streams: streams.map(({ one, segments }) => ({ ...one, segments: newer(segments) })),
@@ -305,19 +319,7 @@ export function splitManifest(
     files: newer(files),
     pages: [...frozen.pages],
   };
-  if (!move) return { open, page: null };
-  const page: ManifestPage = {
-    v: 1,
-    type: "manifest-page",
-    n: (frozen.pages.at(-1)?.n ?? -1) + 1,
-    streams: streams
-      .map(({ one, segments }) => ({ name: one.name, gen: one.gen, segments: older(segments) }))
-      .filter(({ segments }) => segments.length > 0),
-    files: older(files),
-    snapshots: older(snapshots),
-    links: older(links),
-  };
-  return { open, page };
+  return { open, pages };
 }
 
 /** Whether `frozen` still describes a prefix of the manifest's lists; false after a stream was dropped or repacked. */
@@ -346,7 +348,7 @@ export function mainStream(manifest: Manifest): StreamRecord | undefined {
   return currentStreams(manifest).find((one) => one.name === "main");
 }
 
-/** Where segment `i` lies in the session's tree: at most 64 entries per directory (format.md 2). */
+/** Where segment `i` lies in the session's tree: at most 64 entries per directory (docs/format.md). */
 export function segmentPath(i: number): string {
   const two = (n: number): string => String(n).padStart(2, "0");
   return `segment/${two(Math.floor(i / 64))}/${two(i % 64)}.age`;

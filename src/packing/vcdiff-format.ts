@@ -1,4 +1,4 @@
-// VCDIFF (RFC 3284) as format.md 3 narrows it: one window, the default code table, no secondary compression.
+// VCDIFF (RFC 3284) as docs/format.md narrows it: one window, the default code table, no secondary compression.
 
 /** "VCD" with high bits set, version 0, and no header indicator. */
 export const magic = Uint8Array.of(0xd6, 0xc3, 0xc4, 0x00, 0x00);

@@ -1,4 +1,4 @@
-// Names of the refs ConvoSync owns (docs/format.md, section 2). `formatRef` and `parseRef` are an inverse pair:
+// Names of the refs ConvoSync owns (docs/format.md). `formatRef` and `parseRef` are an inverse pair:
 // whatever is not exactly one of the five forms is refused, so a ref name from a remote is never half understood.
 
 /** What a ref holds. `vault` and `replica` are 13, `dir` 16 and `slot` 20 characters of lower-case base32. */

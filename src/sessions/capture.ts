@@ -27,6 +27,7 @@ import { LocalHistory } from "./local-history.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
 import type { OpenVault } from "./vault.ts";
+import { comparable } from "./versions.ts";
 
 /**
  * Capture: from the agent's files to sealed segments. `planCapture` finds out, reading only what is new, where
@@ -142,7 +143,7 @@ async function chooseBasis(
     const stored = await load(copy);
     if (!stored) continue;
     // Taking another's version as basis must not leave behind anything that only our own has.
-    if (own && !["behind", "equal"].includes(relateVersions(version(own), version(stored)))) continue;
+    if (own && !(await contains(vault, stored, own))) continue;
     if (matches(stored)) return stored;
     candidates.push(stored);
   }
@@ -157,7 +158,10 @@ async function chooseBasis(
   return own ?? null;
 }
 
-const version = (stored: StoredSession) => ({ replica: stored.replica, manifest: stored.manifest });
+async function contains(vault: Vault, one: StoredSession, other: StoredSession): Promise<boolean> {
+  const [a, b] = await comparable(vault, [other, one]);
+  return ["behind", "equal"].includes(relateVersions(a!, b!));
+}
 
 async function planStream(
   vault: Vault,
@@ -182,9 +186,9 @@ async function planStream(
   if (at && at.gen === stored.gen && at.sha === stored.sha && at.bytes === stored.bytes) {
     const now = await examineTail(source.path, at.offset);
     const aligned = at.starts.length === stored.segments.length;
-    if (now && aligned && now.ino === at.ino && now.tail === at.tail) {
+    const hash = resumeHash(at.state);
+    if (now && hash && aligned && now.ino === at.ino && now.tail === at.tail) {
       const news = now.size > at.offset && (await hasLineAfter(source.path, at.offset));
-      const hash = StreamHash.resume(at.state);
       return { source, stored, gen: stored.gen, offset: at.offset, hash, starts: at.starts, news };
     }
   }
@@ -205,6 +209,15 @@ async function planStream(
   const { relation, offset, hash, starts } = compared;
   const news = relation === "prefix" && (await hasLineAfter(source.path, offset));
   return { source, stored, gen: stored.gen, offset, hash: relation === "prefix" ? hash : null, starts, news };
+}
+
+/** Null when the remembered state is damaged: then the file is compared with what is stored. */
+function resumeHash(state: string): StreamHash | null {
+  try {
+    return StreamHash.resume(state);
+  } catch {
+    return null;
+  }
 }
 
 type Compared =

@@ -24,7 +24,7 @@ import { localCopy } from "./session-fetch.ts";
 import type { OpenVault } from "./vault.ts";
 
 /**
- * Compaction (format.md 4): a stream of very many small segments is packed anew into few large ones, as a re-root,
+ * Compaction (docs/format.md): a stream of very many small segments is packed anew into few large ones, as a re-root,
  * so that reading it stays cheap. It sends the session once more, so it is left until it is worth it.
  */
 const mostSegments = 64;
@@ -51,7 +51,7 @@ export async function compact(context: Context, vault: OpenVault, heads: Heads):
       local,
     );
     if (!stored?.commit || !currentStreams(stored.manifest).some(isDue)) continue;
-    const { files, m, seq } = await repack(vault, stored);
+    const { files, m, seq } = await repack(vault, stored, context.settings.get("codec") === "gz");
     const commit = await context.db.commit({ parents: [], files, when });
     put.push({ ...entry, m, q: seq });
     updates.push({ ref, from: stored.commit, to: commit });
@@ -65,6 +65,7 @@ export async function compact(context: Context, vault: OpenVault, heads: Heads):
 async function repack(
   vault: OpenVault,
   stored: StoredSession,
+  plain: boolean,
 ): Promise<{ files: NewFile[]; m: string; seq: number }> {
   const files: NewFile[] = stored.manifest.files.map(({ ct }) => {
     return { path: filePath(ct), content: stored.files.get(filePath(ct))! };
@@ -75,7 +76,7 @@ async function repack(
   for (const stream of stored.manifest.streams) {
     if (current.has(stream) && isDue(stream)) {
       const segments: Segment[] = [];
-      for await (const { segment, file } of repackStream(vault, stored, stream, next)) {
+      for await (const { segment, file } of repackStream(vault, stored, stream, next, plain)) {
         next = segment.i + 1;
         segments.push(segment);
         files.push({ path: segmentPath(segment.i), content: file });
@@ -100,6 +101,7 @@ async function* repackStream(
   stored: StoredSession,
   stream: StreamRecord,
   firstIndex: number,
+  plain: boolean,
 ): AsyncGenerator<{ segment: Segment; file: Uint8Array }> {
   const spool = vault.newSpool();
   const index = HistoryIndex.start();
@@ -109,12 +111,14 @@ async function* repackStream(
   try {
     const bounds = { segment: limits.segmentBytes, line: limits.lineBytes };
     for await (const part of segmentLines(readStream(vault, stored, stream), bounds)) {
-      const delta = encode(part.bytes, index, spool.source);
-      const { file, epoch } = await sealFor(vault.keyring, vault.codec.pack(delta.bytes, delta.cuts));
+      const delta = plain ? null : encode(part.bytes, index, spool.source);
+      const payload = delta ? vault.codec.pack(delta.bytes, delta.cuts) : vault.codec.pack(part.bytes);
+      const { file, epoch } = await sealFor(vault.keyring, payload);
       const [sha, ct] = [await hashOf(part.bytes), await hashOf(file)];
       const { lines, bytes } = part;
-      const enc = delta.bytes.length;
-      yield { segment: { i: i++, off, raw: bytes.length, lines, enc, sha, ct, codec: "vcd", epoch }, file };
+      const enc = delta ? delta.bytes.length : bytes.length;
+      const codec = delta ? "vcd" : "gz";
+      yield { segment: { i: i++, off, raw: bytes.length, lines, enc, sha, ct, codec, epoch }, file };
       off += bytes.length;
       whole.update(bytes);
       index.extend(bytes);

@@ -1,5 +1,5 @@
 import { lineHash } from "../crypto/signed-line.ts";
-import { type Head, headPath } from "../domains/head.ts";
+import { type Head, pagePath } from "../domains/head.ts";
 import { type HeadChange, nextHead, sealHead } from "../domains/writer.ts";
 import { formatRef } from "../refs/names.ts";
 import type { NewCommit, NewFile, Oid, RefUpdate } from "../refs/object-database.ts";
@@ -19,6 +19,8 @@ export interface IndexChange {
   /** Commits that the new index names, with the refs to move to them. */
   readonly commits?: readonly NewCommit[];
   readonly refs?: readonly { readonly ref: string; readonly from: Oid | null }[];
+  /** Forget the index's history, so that what was deleted from it is gone. */
+  readonly cut?: boolean;
   /** Other refs to move in the same step. */
   readonly updates?: readonly RefUpdate[];
 }
@@ -28,7 +30,7 @@ export interface IndexChange {
  * transaction moves all refs. Returns the new head.
  */
 export async function writeIndex(context: Context, vault: OpenVault, index: IndexChange): Promise<Head> {
-  const { heads, replica, when, commits = [], refs = [], updates = [] } = index;
+  const { heads, replica, when, commits = [], refs = [], updates = [], cut = false } = index;
   const ref = formatRef({ kind: "head", vault: vault.ref, replica });
   const previous = heads.own?.replica === replica ? heads.own : null;
   let written: { head: Head; line: string } | undefined;
@@ -42,12 +44,13 @@ export async function writeIndex(context: Context, vault: OpenVault, index: Inde
     const sealed = await sealHead(vault, vault.signer, next);
     written = sealed;
     for (const [path, content] of sealed.files) yield { path, content };
-    for (const [path, oid] of kept) {
-      if (path !== headPath && !sealed.files.has(path)) yield { path, content: oid };
+    for (const { n } of sealed.head.pages) {
+      const oid = kept.get(pagePath(n));
+      if (oid && !sealed.files.has(pagePath(n))) yield { path: pagePath(n), content: oid };
     }
   };
-  const cut = previous !== null && previous.head.seq % headVersions === 0;
-  const parents = previous && !cut ? [previous.commit] : [];
+  const old = previous !== null && previous.head.seq % headVersions === 0;
+  const parents = previous && !old && !cut ? [previous.commit] : [];
   const oids = await context.db.commits([...commits, { parents, files: files(), when }]);
   await context.db.update([
     ...refs.map(({ ref: session, from }, at): RefUpdate => ({ ref: session, from, to: oids[at]! })),

@@ -38,7 +38,7 @@ applies. For a session that has only its main stream the segments are simply all
       cat piece >> session.jsonl
     done
 
-A session whose entry has \`a\` was folded into an archive: there read \`$R/archive/<replica>/<a.n>:<d>/…\` instead.
+For a session whose entry has \`a\`, folded into an archive, say \`S=<a.t>\`: the folder itself.
 In the text, {{CS:ROOT}} stands for the project's folder and {{CS:HOME}} for the home folder of whoever reads it.
 `;
 }

@@ -18,7 +18,7 @@ const modifiedLimit = 50;
 
 /**
  * What identifies a commit beyond its name, so that the link between conversation and code can be found again
- * after an amend, a rebase or a squash (format.md 6).
+ * after an amend, a rebase or a squash (docs/format.md).
  */
 export async function describeCommit(git: Git, commit: string, branch: string | null): Promise<LinkedCommit> {
   const [header, ...paths] = await git.lines0([

@@ -1,5 +1,5 @@
 import { ConvosyncError, Exit } from "../errors.ts";
-import { parseRef } from "../refs/names.ts";
+import { parseRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { type PushRequest, type PushResult, push, pushInOrder } from "../refs/transport.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
@@ -55,7 +55,10 @@ export async function publish(
   // A run that was cut short may have pushed the branch and not noted it.
   if (branch && !moved) await settle(context, remote, branch);
   const since = context.world.now().toISOString();
+  const local = await context.db.refs(vaultPrefix(vault.ref));
   await updateQueue(context, remote.key, (entry) => {
+    // What was to be deleted and has been taken up again is an update like any other.
+    for (const ref of Object.keys(entry.deletions)) if (local.has(ref)) delete entry.deletions[ref];
     entry.since ??= since;
     if (moved) entry.branches[moved.name] ??= since;
   });

@@ -75,8 +75,14 @@ export function confirmRef(context: Context, remote: string, ref: string, oid: O
 /** Forgets what a remote confirmed of a replica: the next push finds out, or sends it again. */
 export function forgetReplica(entry: RemoteQueue, prefix: string, replica: string): void {
   for (const ref of Object.keys(entry.confirmed)) {
-    if (ref.startsWith(prefix) && ref.endsWith(`/${replica}`)) delete entry.confirmed[ref];
+    if (ref.startsWith(prefix) && isOf(ref, replica)) delete entry.confirmed[ref];
   }
+}
+
+/** Whether a ref is one that this replica writes. */
+export function isOf(ref: string, replica: string | null): boolean {
+  const name = parseRef(ref);
+  return name !== null && "replica" in name && name.replica === replica;
 }
 
 export interface PendingUpdate {

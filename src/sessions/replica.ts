@@ -1,13 +1,13 @@
 import type { Entry } from "../domains/head.ts";
 import { sealManifest } from "../domains/writer.ts";
-import { formatRef, incomingRef, outgoingRef, parseRef, vaultPrefix } from "../refs/names.ts";
+import { formatRef, incomingRef, outgoingRef, vaultPrefix } from "../refs/names.ts";
 import type { NewCommit, RefUpdate } from "../refs/object-database.ts";
 import { fetch } from "../refs/transport.ts";
 import { type Heads, refOf } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
 import { loadHeads } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
-import { forgetReplica, updateQueue } from "./queue.ts";
+import { forgetReplica, isOf, updateQueue } from "./queue.ts";
 import { dropIncoming, fetchHeads, isAncestor } from "./remote.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
@@ -50,8 +50,7 @@ export async function settleReplica(
     await dropIncoming(context, incoming);
     await updateQueue(context, remote.key, (queue) => {
       for (const ref of Object.keys(queue.confirmed)) {
-        if (ref.startsWith(prefix) && ref.endsWith(`/${replica}`) && !served.has(ref))
-          delete queue.confirmed[ref];
+        if (ref.startsWith(prefix) && isOf(ref, replica) && !served.has(ref)) delete queue.confirmed[ref];
       }
       for (const [ref, oid] of served) queue.confirmed[ref] = oid;
     });
@@ -97,14 +96,11 @@ async function renewReplica(context: Context, vault: OpenVault, old: string): Pr
     entries.push({ ...hot, m: sealed.m });
   }
   for (const [ref, from] of local) {
-    const name = parseRef(ref);
-    if (name && "replica" in name && name.replica === old) updates.push({ ref, from, to: null });
+    if (isOf(ref, old)) updates.push({ ref, from, to: null });
   }
-  const gone = heads.own?.head.gone.map(([session]) => session) ?? [];
-  const change = () => ({
-    put: entries,
-    bury: gone.filter((session) => !entries.some((one) => one.s === session)),
-  });
+  const alive = new Set(entries.map((one) => one.s));
+  const gone = (heads.own?.head.gone ?? []).filter(([session]) => !alive.has(session));
+  const change = () => ({ put: entries, bury: new Map(gone) });
   await context.keys.update((state) => {
     // What was remembered is our own version; the remote's, by the same device, is another line of history.
     delete state.repos[vault.repo]?.heads[old];

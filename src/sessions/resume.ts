@@ -4,11 +4,11 @@ import type { Agent, Target, Workplace } from "../agents/agent.ts";
 import { type FileIdentity, identify, RestoreFile } from "../agents/local-files.ts";
 import { type Places, toLocal } from "../agents/portable-paths.ts";
 import { isAgentName, loadAgent } from "../agents/registry.ts";
-import { fromUtf8, toBase64url, utf8 } from "../crypto/encoding.ts";
+import { fromUtf8, utf8 } from "../crypto/encoding.ts";
 import { warmUp } from "../crypto/seal.ts";
 import { merge } from "../domains/domain.ts";
 import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
-import { sessions as sessionsDomain, undetermined, type Version } from "../domains/sessions.ts";
+import { sessions as sessionsDomain, type Version } from "../domains/sessions.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { currentStreams, mainStream, type Snapshot } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
@@ -28,6 +28,7 @@ import { type Fetched, fetchHeads } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { fetchSession } from "./session-fetch.ts";
 import { type OpenVault, openVault } from "./vault.ts";
+import { comparable } from "./versions.ts";
 import { openWorkplace } from "./workplace.ts";
 
 export interface ResumeOptions extends CodeOptions {
@@ -88,13 +89,16 @@ async function resumeLocked(
   const { vault, heads } = fetched;
   const session = pick(catalog(heads, vault), options.session);
   const online = fetched.status === "ok" ? remote : null;
+  if (!options.force) await checkSameRepository(context, vault.record, remote);
   // Both at once, as each is mostly waiting; but not in a shallow clone, where git lets only one in.
   const early = online && !options.stayOnBranch && !context.repo.shallow ? session.newest.entry.br : null;
-  const [stored] = await Promise.all([
+  const [conversation, code] = await Promise.allSettled([
     fetchSession(context, vault, heads, session, online),
     online && early ? fetchBranch(context, online, early) : null,
   ]);
-  const chosen = await mergeCopies(vault, stored, session);
+  if (conversation.status === "rejected") throw conversation.reason;
+  if (code.status === "rejected") throw code.reason;
+  const chosen = await mergeCopies(vault, conversation.value, session);
   const agent = await agentOf(session);
   const live = await agent.live(session.id, place);
   if (live) throw stillRunning(agent, live.pid, live.cwd);
@@ -106,7 +110,6 @@ async function resumeLocked(
     at: new Date(session.newest.entry.u),
     title: session.newest.entry.t,
   });
-  if (!options.force) await checkSameRepository(context, vault.record, remote);
   const plan = await planCode(
     context,
     snapshot,
@@ -205,28 +208,13 @@ function stillRunning(agent: Agent, pid: number, cwd: string): ConvosyncError {
   );
 }
 
-type Hashes = Map<string, Map<number, string>>;
-
 /** The version that holds all others, or exit 5 when two devices went on separately. */
 async function mergeCopies(
   vault: OpenVault,
   stored: readonly StoredSession[],
   session: CatalogEntry,
 ): Promise<StoredSession> {
-  const prefixes = new Map(stored.map((one): [string, Hashes] => [one.replica, new Map()]));
-  const versions = stored.map(
-    ({ replica, manifest }): Version => ({ replica, manifest, prefixes: prefixes.get(replica)! }),
-  );
-  for (const a of versions) {
-    for (const b of versions) {
-      for (const { name, of, upTo } of a === b ? [] : undetermined(a, b)) {
-        const from = stored.find((one) => one.replica === of.replica)!;
-        const known = prefixes.get(of.replica)!;
-        const hashes = known.get(name) ?? new Map<number, string>();
-        known.set(name, hashes.set(upTo, await prefixHash(vault, from, name, upTo)));
-      }
-    }
-  }
+  const versions = await comparable(vault, stored);
   const { tips } = merge(sessionsDomain.policy, versions, (one) => one.replica);
   if (tips.length > 1) throw divergedError(vault, tips, session);
   const tip = tips[0]!.replica;
@@ -239,22 +227,6 @@ async function mergeCopies(
 }
 
 const lastTime = (one: StoredSession): string => one.manifest.snapshots.at(-1)?.ts ?? "";
-
-async function prefixHash(
-  vault: OpenVault,
-  session: StoredSession,
-  name: string,
-  upTo: number,
-): Promise<string> {
-  const record = currentStreams(session.manifest).find((one) => one.name === name)!;
-  const hash = StreamHash.start();
-  let left = upTo;
-  for await (const part of readStream(vault, session, record)) {
-    if (left > 0) hash.update(part.subarray(0, left));
-    left -= part.length;
-  }
-  return toBase64url(hash.digest());
-}
 
 function divergedError(vault: OpenVault, tips: readonly Version[], session: CatalogEntry): ConvosyncError {
   const who = tips.map((tip) => {
@@ -384,7 +356,7 @@ class Restore {
           localLines += countLines(whole);
         }
         await file.write(bytes);
-        hash.update(part);
+        await hash.update(part);
         starts.push(offset);
         offset += bytes.length;
         tail = bytes.subarray(-(256 << 10));

@@ -56,7 +56,8 @@ export async function localCopy(
   copy: Copy,
   refs: ReadonlyMap<string, Oid>,
 ): Promise<StoredSession | null> {
-  const commit = refs.get(copy.ref) ?? null;
+  // A folder of an archive stands for itself: what continues it must not keep the whole archive alive.
+  const commit = copy.entry.a ? null : (refs.get(copy.ref) ?? null);
   if (!copy.entry.a && !commit) return null;
   try {
     const files = copy.entry.a ? await vault.db.filesOfTree(copy.entry.a.t) : await vault.db.files(commit!);

@@ -1,6 +1,6 @@
-import { formatRef, parseRef, vaultPrefix } from "../refs/names.ts";
+import { parseRef, vaultPrefix } from "../refs/names.ts";
 import type { NewFile, RefUpdate } from "../refs/object-database.ts";
-import { type CatalogEntry, catalog, type Heads, tombstonesOf } from "./catalog.ts";
+import { type CatalogEntry, type Copy, catalog, type Heads, refOf, tombstonesOf } from "./catalog.ts";
 import { writeIndex } from "./index-writer.ts";
 import { updateQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
@@ -18,6 +18,7 @@ export async function bury(
   replica: string,
   sessions: readonly Pick<CatalogEntry, "key" | "copies">[],
   remote: string | null,
+  since: ReadonlyMap<string, string> = new Map(),
 ): Promise<void> {
   const when = context.world.now();
   const dirs = new Set(sessions.flatMap((one) => one.copies.map((copy) => copy.entry.d)));
@@ -37,14 +38,9 @@ export async function bury(
       }
     });
   }
-  const keys = sessions.map((one) => one.key);
-  await writeIndex(context, vault, {
-    heads,
-    replica,
-    when,
-    change: () => ({ bury: keys, rebuild: true }),
-    updates,
-  });
+  const keys = new Map(sessions.map(({ key }) => [key, since.get(key) ?? when.toISOString()]));
+  const change = () => ({ bury: keys, rebuild: true });
+  await writeIndex(context, vault, { heads, replica, when, change, updates, cut: true });
 }
 
 /**
@@ -57,28 +53,26 @@ export async function buryDeleted(
   vault: OpenVault,
   heads: Heads,
   remote: string | null,
-): Promise<boolean> {
+): Promise<void> {
   const tombstones = tombstonesOf(heads.all);
-  if (tombstones.size === 0) return false;
+  if (tombstones.size === 0) return;
   const alive = new Set(catalog(heads, vault).map((one) => one.newest.entry.d));
-  const dead = heads.all.flatMap((one) =>
-    one.entries
-      .filter((entry) => tombstones.has(entry.s) && !alive.has(entry.d))
-      .map((entry) => ({ one, entry })),
-  );
-  const own = dead.filter(({ one }) => one === heads.own);
-  if (heads.own && own.length > 0) {
-    const { replica, head } = heads.own;
-    const sessions = own.map(({ entry }) => {
-      const ref = formatRef({ kind: "session", vault: vault.ref, dir: entry.d, replica });
-      return { key: entry.s, copies: [{ replica, device: head.device, entry, ref }] };
-    });
-    await bury(context, vault, heads, replica, sessions, remote);
-    return true;
+  const dead = new Map<string, Copy[]>();
+  for (const one of heads.all) {
+    for (const entry of one.entries) {
+      if (!tombstones.has(entry.s) || alive.has(entry.d)) continue;
+      const ref = refOf(vault.ref, one.replica, entry);
+      const copy = { replica: one.replica, device: one.head.device, entry, ref };
+      dead.set(entry.s, [...(dead.get(entry.s) ?? []), copy]);
+    }
   }
-  const updates = await dropRefs(context, vault, new Set(dead.map(({ entry }) => entry.d)));
+  const own = heads.own;
+  const sessions = [...dead].map(([key, copies]) => ({ key, copies }));
+  const ours = sessions.filter(({ copies }) => copies.some((copy) => copy.replica === own?.replica));
+  if (own && ours.length > 0) await bury(context, vault, heads, own.replica, ours, remote, tombstones);
+  const dirs = new Set(sessions.flatMap(({ copies }) => copies.map((copy) => copy.entry.d)));
+  const updates = await dropRefs(context, vault, dirs);
   if (updates.length > 0) await context.db.update(updates);
-  return false;
 }
 
 /** Whether a ref is a replica's copy of one of these sessions, named by their directories. */

@@ -149,10 +149,10 @@ export function traces(machine: Machine): Record<string, unknown> {
   };
 }
 
-/** The same without the indexes, which a machine may take over when it refuses what they name. */
+/** The same without the indexes and the remote's branches, which may be news when what the indexes name is refused. */
 export function tracesBelowHeads(machine: Machine): unknown {
   const { refs, state: _, ...rest } = traces(machine);
-  return { ...rest, refs: String(refs).replace(/^.*\/head\/.*\n?/gm, "") };
+  return { ...rest, refs: String(refs).replace(/^.*(?:\/head\/|\trefs\/remotes\/).*\n?/gm, "") };
 }
 
 /** The user's own things alone: a member may sign for whatever it likes below its own name. */

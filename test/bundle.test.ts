@@ -1,0 +1,57 @@
+// What a command loads is what its start costs: a guard on the bundle's size and on what each verb pulls in.
+
+import { type BuildOptions, build, type Metafile } from "esbuild";
+import { beforeAll, describe, expect, test } from "vitest";
+
+let outputs: Metafile["outputs"];
+
+beforeAll(async () => {
+  const { options } = (await import("../scripts/build.mjs" as string)) as { options: BuildOptions };
+  const built = await build({ ...options, metafile: true, write: false });
+  outputs = built.metafile!.outputs;
+});
+
+/** Everything that is loaded with a source file, before anything is asked for later: packages, and bytes. */
+function loadedWith(entry: string): { packages: string[]; bytes: number } {
+  const start = Object.keys(outputs).find((file) => outputs[file]!.entryPoint === entry);
+  if (start === undefined) throw new Error(`no chunk begins with ${entry}`);
+  const files = new Set([start]);
+  const packages = new Set<string>();
+  let bytes = 0;
+  for (const file of files) {
+    const { imports, inputs, bytes: size } = outputs[file]!;
+    bytes += size;
+    for (const input of Object.keys(inputs)) {
+      const name = /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(input)?.[1];
+      if (name) packages.add(name);
+    }
+    for (const { path, kind } of imports) if (kind === "import-statement" && outputs[path]) files.add(path);
+  }
+  return { packages: [...packages].sort(), bytes };
+}
+
+const light = ["valibot"];
+const full = ["@scure/base", "fflate", "valibot"];
+
+describe("the bundle", () => {
+  test.each([
+    ["src/cli.ts", [], 3_000],
+    ["src/main.ts", [], 10_000],
+    ["src/program.ts", ["commander"], 60_000],
+    ["src/commands/list.ts", light, 80_000],
+    ["src/commands/status.ts", light, 80_000],
+    ["src/commands/save.ts", full, 250_000],
+    ["src/commands/resume.ts", full, 220_000],
+    ["src/commands/sync.ts", full, 220_000],
+    ["src/commands/show.ts", full, 220_000],
+  ])("%s loads %j, at most %d bytes", (entry, packages, most) => {
+    const loaded = loadedWith(entry);
+    expect(loaded.packages).toEqual(packages);
+    expect(loaded.bytes).toBeLessThanOrEqual(most);
+  });
+
+  test("is no larger than 1.6 MB in all", () => {
+    const total = Object.values(outputs).reduce((sum, { bytes }) => sum + bytes, 0);
+    expect(total).toBeLessThanOrEqual(1_600_000);
+  });
+});

@@ -30,6 +30,11 @@ function report(error: unknown, argv: readonly string[], world: CommandWorld): n
     terminal.fail(error);
     return error.exit;
   }
+  const system = systemFailure(error);
+  if (system) {
+    terminal.fail(system);
+    return system.exit;
+  }
   const text = error instanceof Error ? error.message : String(error);
   terminal.fail(
     new ConvosyncError(
@@ -41,4 +46,25 @@ function report(error: unknown, argv: readonly string[], world: CommandWorld): n
     ),
   );
   return Exit.failed;
+}
+
+/** A full disk, a folder that may not be written to: nobody's bug, and the system's own words say what it is. */
+function systemFailure(error: unknown): ConvosyncError | null {
+  const { code, syscall, path, message } = (error ?? {}) as NodeJS.ErrnoException;
+  if (typeof code !== "string" || typeof syscall !== "string") return null;
+  const hints: Record<string, string> = {
+    ENOSPC: "the disk is full: make room, then run the command again",
+    EDQUOT: "your disk quota is used up: make room, then run the command again",
+    EACCES: "check who owns it and who may write to it",
+    EPERM: "check who owns it and who may write to it",
+    EROFS: "the file system is read-only",
+  };
+  const hint = hints[code] ?? "nothing was left half done; run the command again when it is mended";
+  return new ConvosyncError(
+    "system",
+    Exit.failed,
+    path ? `${message}` : `${syscall}: ${message}`,
+    [hint],
+    error,
+  );
 }

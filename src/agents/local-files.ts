@@ -15,6 +15,7 @@ import {
 import { basename, dirname, join, relative, sep } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
+import { processName, sweep } from "../leftovers.ts";
 
 const chunkBytes = 1 << 20;
 /** A longer line cannot be stored (docs/format.md). */
@@ -118,10 +119,9 @@ export class RestoreFile {
    */
   static async create(path: string, root: string): Promise<RestoreFile> {
     const made = await makeFolders(dirname(path), root);
-    const temporary = join(
-      dirname(path),
-      `.${basename(path).slice(0, 100)}.${randomBytes(6).toString("hex")}.tmp`,
-    );
+    const prefix = `.${basename(path).slice(0, 100)}.`;
+    await sweep(dirname(path), prefix, ".tmp");
+    const temporary = join(dirname(path), `${prefix}${processName()}.tmp`);
     const flags = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | constants.O_RDWR;
     return new RestoreFile(path, temporary, await open(temporary, flags, 0o600), made);
   }

@@ -164,8 +164,8 @@ describe("trouble", () => {
     await mkdir(join(repository.gitDir, ref, ".."), { recursive: true });
     await writeFile(join(repository.gitDir, `${ref}.lock`), "");
     await expect(db.update([{ ref, from: null, to: commit }])).rejects.toMatchObject({
-      code: "git-failed",
-      message: expect.stringContaining(".lock"),
+      code: "ref-locked",
+      hints: expect.arrayContaining([expect.stringContaining(".lock")]),
     });
   });
 

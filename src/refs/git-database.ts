@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { failure, firstComplaint, type Git, type Repository } from "../git/git.ts";
@@ -54,12 +54,15 @@ export function openGitDatabase(git: Git, repository: Repository): ObjectDatabas
   async function commits(list: readonly NewCommit[]): Promise<Oid[]> {
     if (list.length === 0) return [];
     const args = [...WRITE, "fast-import", "--quiet", "--done", "--depth=0"];
-    const result = await git.runLong(args, { input: importScript(list), env: LOCAL, okCodes: "any" });
-    if (result.code !== 0) {
-      const report = /fast_import_crash_\d+/.exec(result.stderr)?.[0];
-      if (report !== undefined) await rm(join(repository.gitDir, report), { force: true });
-      throw failure(args, result);
-    }
+    const before = await crashReports(repository.gitDir);
+    const result = await git
+      .runLong(args, { input: importScript(list), env: LOCAL, okCodes: "any" })
+      .finally(async () => {
+        const all = await crashReports(repository.gitDir);
+        const ours = all.filter((report) => !before.includes(report));
+        for (const report of ours) await rm(join(repository.gitDir, report), { force: true });
+      });
+    if (result.code !== 0) throw failure(args, result);
     return result.stdout.toString().trimEnd().split("\n");
   }
 
@@ -90,6 +93,11 @@ export function openGitDatabase(git: Git, repository: Repository): ObjectDatabas
     },
     close: () => objects.close(),
   };
+}
+
+/** What git writes when an import fails; of ours it would hold nothing but names. */
+async function crashReports(gitDir: string): Promise<string[]> {
+  return (await readdir(gitDir)).filter((name) => name.startsWith("fast_import_crash_"));
 }
 
 /**
@@ -145,6 +153,18 @@ function refusal(args: readonly string[], result: Parameters<typeof failure>[1])
   const moved =
     /cannot lock ref '(.+?)': (?:is at|reference already exists|unable to resolve|reference is missing)/;
   const ref = moved.exec(result.stderr)?.[1];
+  const lock = /Unable to create '(.+\.lock)': File exists/.exec(result.stderr)?.[1];
+  if (lock !== undefined) {
+    return new ConvosyncError(
+      "ref-locked",
+      Exit.failed,
+      "another git process holds a lock on the conversations' refs",
+      [
+        "wait for it to finish and try again",
+        `if none is running, a crash left the lock behind; remove it: rm '${lock}'`,
+      ],
+    );
+  }
   if (ref === undefined) return failure(args, result);
   const why = firstComplaint(result.stderr);
   return new ConvosyncError(

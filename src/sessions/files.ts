@@ -1,11 +1,10 @@
-import { randomBytes } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm, stat, unlink } from "node:fs/promises";
-import { hostname } from "node:os";
+import { mkdir, open, readFile, rename, rm, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type * as v from "valibot";
 import { safeParse } from "valibot";
 import { ConvosyncError, Exit } from "../errors.ts";
+import { isGone, isStale, olderThan, processName, sweep } from "../leftovers.ts";
 
 /**
  * Replaces a file as a whole: a reader sees the old bytes or the new ones, also after a crash. What a crash left
@@ -13,7 +12,7 @@ import { ConvosyncError, Exit } from "../errors.ts";
  */
 export async function writeAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  await sweepTemporaries(path);
+  await sweep(dirname(path), `.${basename(path)}.`, ".tmp");
   const temporary = join(dirname(path), `.${basename(path)}.${processName()}.tmp`);
   const handle = await open(temporary, "wx", mode);
   try {
@@ -25,16 +24,6 @@ export async function writeAtomic(path: string, data: string | Uint8Array, mode 
     await handle.close().catch(() => undefined);
     await unlink(temporary).catch(() => undefined);
     throw error;
-  }
-}
-
-async function sweepTemporaries(path: string): Promise<void> {
-  const prefix = `.${basename(path)}.`;
-  for (const name of await readdir(dirname(path))) {
-    if (!name.startsWith(prefix) || !name.endsWith(".tmp")) continue;
-    const left = join(dirname(path), name);
-    const writer = name.slice(prefix.length, -".tmp".length);
-    if (isGone(writer) || (await olderThan(left, staleAfterMs))) await rm(left, { force: true });
   }
 }
 
@@ -63,8 +52,6 @@ export async function readCache<S extends v.GenericSchema>(
   }
 }
 
-/** A lock this old is broken, and a temporary file this old removed, even when its holder's process id is in use: by now it is another program's. */
-const staleAfterMs = 6 * 3_600_000;
 /** Writing the holder's name into a new lock takes a moment; so does breaking an old one. */
 const momentMs = 3_000;
 
@@ -103,13 +90,6 @@ async function breakLock(path: string): Promise<void> {
   }
 }
 
-async function olderThan(path: string, ms: number): Promise<boolean> {
-  return stat(path).then(
-    (info) => Date.now() - info.mtimeMs > ms,
-    () => false,
-  );
-}
-
 async function acquire(path: string, mine: string): Promise<boolean> {
   try {
     const handle = await open(path, "wx", 0o600);
@@ -123,24 +103,7 @@ async function acquire(path: string, mine: string): Promise<boolean> {
 }
 
 async function abandoned(path: string): Promise<boolean> {
-  if (await olderThan(path, staleAfterMs)) return true;
+  if (await isStale(path)) return true;
   const holder = (await readIfPresent(path))?.toString("utf8") ?? "";
   return holder.includes("@") ? isGone(holder) : olderThan(path, momentMs);
-}
-
-/** Names this process, on this host, at this moment; fit for a file name. */
-function processName(): string {
-  return `${process.pid}@${hostname().replace(/[^A-Za-z0-9.-]/g, "_")}@${randomBytes(4).toString("hex")}`;
-}
-
-/** Whether a `processName` is of a process that no longer runs; of another host's that cannot be known. */
-function isGone(name: string): boolean {
-  const [pid, host] = name.split("@");
-  if (host !== processName().split("@")[1]) return false;
-  try {
-    process.kill(Number(pid), 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ESRCH";
-  }
 }

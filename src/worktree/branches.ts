@@ -20,7 +20,9 @@ export async function relation(git: Git, a: string, b: string): Promise<Relation
 
 /** Names come from other devices: what git itself takes for a branch, and nothing it would expand. */
 export async function checkBranchName(git: Git, branch: string): Promise<string> {
-  const answer = await git.run(["check-ref-format", "--branch", branch], { okCodes: "any" });
+  const answer = branch.includes("\0")
+    ? { code: 1, stdout: "" }
+    : await git.run(["check-ref-format", "--branch", branch], { okCodes: "any" });
   if (answer.code === 0 && answer.stdout.toString() === `${branch}\n`) return branch;
   throw integrityError("bad-branch-name", `not a branch name: '${branch}'`);
 }

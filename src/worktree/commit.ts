@@ -1,9 +1,9 @@
-import { randomBytes } from "node:crypto";
 import { copyFile, lstat, rename, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { failure, type Git, type Repository, scrubUrl } from "../git/git.ts";
+import { processName, sweep } from "../leftovers.ts";
 import type { CodeState } from "./code-state.ts";
 import { excluder } from "./exclude.ts";
 
@@ -116,9 +116,12 @@ interface SavedIndex {
 }
 
 /** Keeps a copy of the index beside it. */
+const copyPrefix = "index.convosync-";
+
 async function saveIndex({ gitDir }: Repository): Promise<SavedIndex> {
   const path = join(gitDir, "index");
-  const copy = `${path}.convosync-${randomBytes(6).toString("hex")}`;
+  await sweep(gitDir, copyPrefix, "");
+  const copy = join(gitDir, `${copyPrefix}${processName()}`);
   const before = await lstat(path).catch(() => null);
   if (before !== null) {
     await copyFile(path, copy);

@@ -24,38 +24,43 @@ export const sessions = defineDomain({
 
 /** How the conversation of `a` relates to that of `b`. Files follow the streams and never make a conflict. */
 export function relateVersions(a: Version, b: Version): Relation {
-  const left = new Map(currentStreams(a.manifest).map((one) => [one.name, one]));
-  const right = new Map(currentStreams(b.manifest).map((one) => [one.name, one]));
-  let ahead = false;
-  let behind = false;
-  for (const name of new Set([...left.keys(), ...right.keys()])) {
-    const relation = relateByName(name, left.get(name), right.get(name), a, b);
-    if (relation === "diverged") return "diverged";
-    ahead ||= relation === "ahead";
-    behind ||= relation === "behind";
-  }
+  const names = new Set([...a.manifest.streams, ...b.manifest.streams].map((one) => one.name));
+  return combine([...names].flatMap((name) => relateByName(name, a, b)));
+}
+
+/** Ahead in one thing and behind in another is apart. */
+function combine(relations: readonly Relation[]): Relation {
+  if (relations.includes("diverged")) return "diverged";
+  const ahead = relations.includes("ahead");
+  const behind = relations.includes("behind");
   if (ahead && behind) return "diverged";
   return ahead ? "ahead" : behind ? "behind" : "equal";
 }
 
-function relateByName(
-  name: string,
-  one: StreamRecord | undefined,
-  other: StreamRecord | undefined,
-  a: Version,
-  b: Version,
-): Relation {
-  if (!one || !other)
-    return one ? (one.bytes === 0 ? "equal" : "ahead") : other?.bytes === 0 ? "equal" : "behind";
-  if (one.gen > other.gen) return flip(relateByName(name, other, one, b, a));
-  if (one.gen < other.gen) {
-    // The agent rewrote its file: the newer generation holds all of the older one that it kept beside itself.
-    const kept = b.manifest.streams.find((old) => old.name === name && old.gen === one.gen);
-    if (!kept) return "behind";
-    const relation = relateStreams(one, kept);
-    return relation === "equal" || relation === "behind" ? "behind" : "diverged";
-  }
-  return relateStreams(one, other, a.prefixes?.get(name), b.prefixes?.get(name));
+/**
+ * Relations of the generations of one stream. Those from before the agent rewrote its file count as well: they hold
+ * lines that may be nowhere else. Only where the other side has gone on to a newer generation may it have dropped an
+ * older one, as retention does.
+ */
+function relateByName(name: string, a: Version, b: Version): Relation[] {
+  const left = generations(name, a);
+  const right = generations(name, b);
+  const [newestLeft, newestRight] = [Math.max(-1, ...left.keys()), Math.max(-1, ...right.keys())];
+  return [...new Set([...left.keys(), ...right.keys()])].map((gen): Relation => {
+    const [one, other] = [left.get(gen), right.get(gen)];
+    if (one && other) {
+      const current = gen === newestLeft && gen === newestRight;
+      return current
+        ? relateStreams(one, other, a.prefixes?.get(name), b.prefixes?.get(name))
+        : relateStreams(one, other);
+    }
+    if (one) return one.bytes === 0 || (gen < newestRight && newestRight > newestLeft) ? "equal" : "ahead";
+    return other!.bytes === 0 || (gen < newestLeft && newestLeft > newestRight) ? "equal" : "behind";
+  });
+}
+
+function generations(name: string, { manifest }: Version): Map<number, StreamRecord> {
+  return new Map(manifest.streams.filter((one) => one.name === name).map((one) => [one.gen, one]));
 }
 
 /** Compares two logs by length, hash and segments; never by trust in a length alone. */

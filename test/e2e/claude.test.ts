@@ -3,8 +3,8 @@
 import { execFile, spawnSync } from "node:child_process";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
+import { ModelServer, type Turn } from "../fixtures/model-server.ts";
 import { done, type Machine, pair } from "./harness.ts";
-import { ModelServer, type Turn } from "./model-server.ts";
 
 const claude = process.env["CONVOSYNC_CLAUDE"] ?? "claude";
 const installed = spawnSync(claude, ["--version"]).status === 0;

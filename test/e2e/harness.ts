@@ -20,7 +20,7 @@ import { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect } from "vitest";
 import { main } from "../../src/main.ts";
-import { linesPerTurn, type Scene, storeKey, turns } from "./conversation.ts";
+import { linesPerTurn, type Scene, storeKey, turns } from "../fixtures/conversation.ts";
 
 const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 

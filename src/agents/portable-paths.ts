@@ -309,10 +309,11 @@ const isNameCharacter = (character: string): boolean =>
 
 const continues = (byte: number | undefined): boolean => byte !== undefined && (byte & 0xc0) === 0x80;
 
+/** The character that ends right before `at`; U+FFFD where the bytes are none, never anything that lies further back. */
 function characterBefore(text: Buffer, at: number): string {
   let start = at - 1;
   while (start > 0 && at - start < 4 && continues(text[start])) start--;
-  return text.toString("utf8", start, at);
+  return (text[start] ?? 0) < 0xc0 ? "\ufffd" : text.toString("utf8", start, at);
 }
 
 function characterAt(text: Buffer, at: number): string {

@@ -47,9 +47,10 @@ function build(lab) {
   saveUpTo(second, Math.ceil((all * 2) / 3));
   const third = new Project(lab, "server", first).init();
   saveUpTo(third, all);
-  adverts.push(bystander.push(all));
   const devices = [first, second, third];
-  for (const device of devices) device.convosync("sync");
+  // Twice, because what may be folded depends on how many replicas a device has heard of.
+  for (const device of [...devices, ...devices]) device.convosync("sync");
+  adverts.push(bystander.push(all));
   const last = join(lab, first, "phone", all, 3);
   listings.push(last);
   return { devices, sessions: all, adverts, listings, fresh: last.device, wire: last.wire };

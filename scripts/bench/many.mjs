@@ -1,7 +1,6 @@
 // What a vault of many sessions costs: a fresh device, one session out of all, and people who do not use ConvoSync.
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
-import { sessionId } from "./conversation.mjs";
 import { manySessions } from "./many-sessions.mjs";
 import { rowsOf } from "./rows.mjs";
 import { Wire } from "./wire.mjs";
@@ -21,7 +20,7 @@ export default function many(lab) {
       row(`fetched to list, ${of}`, null, [one.received], { most: one.replicas === 1 ? 10_000 : 130_000 }),
     ];
   });
-  rows.push(oneOfMany(lab, fresh, wire, sessions));
+  rows.push(...oneOfMany(lab, fresh, wire, sessions));
   for (const advert of adverts) {
     const name = `received by somebody's git push, ${advert.sessions} sessions`;
     const without = { name: "without our refs", samples: [advert.without] };
@@ -31,14 +30,20 @@ export default function many(lab) {
 }
 
 /**
- * Resumes some session of the first replica; against a bare fetch of its ref into an empty repository.
- * @returns {import("./rows.mjs").Row}
+ * Resumes the newest session, which has a ref of its own, against a bare fetch of that ref into an empty
+ * repository; and an old one, which is fetched out of an archive.
+ * @returns {import("./rows.mjs").Row[]}
  */
 function oneOfMany(lab, fresh, wire, sessions) {
-  const id = sessionId(7);
+  const all = JSON.parse(fresh.convosync("list", "--all", "--json").stdout).sessions;
+  const [newest, oldest] = [all[0].id, all.at(-1).id];
   const before = refs(fresh);
-  const { received } = wire.during(() => fresh.convosync("resume", id, "--stay-on-branch"));
-  if (!readFileSync(fresh.transcript(id), "utf8").endsWith("\n")) throw new Error("nothing was restored");
+  const resume = (id) => {
+    const { received } = wire.during(() => fresh.convosync("resume", id, "--stay-on-branch"));
+    if (!readFileSync(fresh.transcript(id), "utf8").endsWith("\n")) throw new Error("nothing was restored");
+    return received;
+  };
+  const received = resume(newest);
   const ref = refs(fresh).find((one) => !before.includes(one) && one.includes("/session/"));
   if (!ref) throw new Error("resume has fetched no session");
   const machine = lab.machine("bare");
@@ -48,7 +53,12 @@ function oneOfMany(lab, fresh, wire, sessions) {
   const bare = new Wire(machine, empty);
   const limit = bare.during(() => machine.git(empty, "fetch", "-q", "--no-tags", "origin", `${ref}:${ref}`));
   const fetch = { name: "bare git fetch of its ref", samples: [limit.received] };
-  return row(`fetched to resume one of ${sessions} sessions`, fetch, [received], { plus: 16_000 });
+  return [
+    row(`fetched to resume one of ${sessions} sessions`, fetch, [received], { plus: 16_000 }),
+    row(`fetched to resume an old one of ${sessions}, out of an archive`, fetch, [resume(oldest)], {
+      plus: 16_000,
+    }),
+  ];
 }
 
 const refs = (project) => project.git("for-each-ref", "--format=%(refname)", "refs/convosync").split("\n");

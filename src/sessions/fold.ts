@@ -124,7 +124,8 @@ export async function fold(
     });
   }
   const change = () => ({ put, rebuild: true });
-  await writeIndex(context, vault, { heads, replica: own.replica, when, change, updates });
+  // All pages are new: a device that comes to this later must not fetch the old ones as well.
+  await writeIndex(context, vault, { heads, replica: own.replica, when, change, updates, cut: true });
   return put.length;
 }
 

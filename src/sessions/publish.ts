@@ -59,6 +59,7 @@ export async function publish(
   await updateQueue(context, remote.key, (entry) => {
     // What was to be deleted and has been taken up again is an update like any other.
     for (const ref of Object.keys(entry.deletions)) if (local.has(ref)) delete entry.deletions[ref];
+    entry.sent = Object.fromEntries(updates.flatMap(({ ref, oid }) => (oid ? [[ref, oid]] : [])));
     entry.since ??= since;
     if (moved) entry.branches[moved.name] ??= since;
   });

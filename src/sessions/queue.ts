@@ -15,6 +15,8 @@ import type { Context } from "./repository.ts";
 const remoteSchema = v.object({
   /** Ref → the value the remote is known to have. */
   confirmed: v.record(v.string(), v.string()),
+  /** Ref → the value that was last sent, whether or not the answer came: by it we know our own on the remote. */
+  sent: v.optional(v.record(v.string(), v.string())),
   /** Refs to delete on the remote → since when. */
   deletions: v.record(v.string(), v.string()),
   /** Branches to push → since when. */

@@ -7,7 +7,7 @@ import { type Heads, refOf } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
 import { loadHeads } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
-import { forgetReplica, isOf, updateQueue } from "./queue.ts";
+import { forgetReplica, isOf, remoteQueue, updateQueue } from "./queue.ts";
 import { dropIncoming, fetchHeads, isAncestor } from "./remote.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
@@ -41,10 +41,12 @@ export async function settleReplica(
   if (result.status !== "ok") return { vault, heads: await loadHeads(context, vault), replica };
   const served = new Map([...(await context.db.refs(incoming))].map(([ref, oid]) => [outgoingRef(ref), oid]));
   const local = await context.db.refs(prefix);
+  const { sent = {} } = await remoteQueue(context, remote.key);
   const strange: string[] = [];
   for (const [ref, oid] of served) {
     const mine = local.get(ref);
-    if (mine !== oid && !(mine && (await isAncestor(context, oid, mine)))) strange.push(ref);
+    const ours = mine === oid || sent[ref] === oid || (mine && (await isAncestor(context, oid, mine)));
+    if (!ours) strange.push(ref);
   }
   if (strange.length === 0) {
     await dropIncoming(context, incoming);

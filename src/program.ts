@@ -84,6 +84,9 @@ export async function run(argv: readonly string[], world: CommandWorld): Promise
       ]),
     )
     .option("--public", "accept that anyone can read this repository's ciphertext")
+    // Nothing is installed yet that they would keep away; scripts that say so now go on to mean it.
+    .addOption(new Option("--no-hooks", "install no git hooks").hideHelp())
+    .addOption(new Option("--no-agent-hooks", "install no agent hooks").hideHelp())
     .option("-y, --yes", "take the proposed answers");
   verb("save", "commit the code, capture the conversation, push both", () => import("./commands/save.ts"))
     .argument("[message]", "commit message, and name of the snapshot")
@@ -93,6 +96,7 @@ export async function run(argv: readonly string[], world: CommandWorld): Promise
     .option("--all-sessions", "save every conversation of this work tree")
     .option("--no-code", "save the conversation only")
     .option("--no-push", "keep it here until the next sync")
+    .addOption(new Option("--no-notify", "tell other devices nothing").hideHelp())
     .option("--raw-paths", "store paths as they are")
     .option("-n, --dry-run", "show what would be done")
     .option("-f, --force", "go on where a safety check would stop");

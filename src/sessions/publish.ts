@@ -73,8 +73,10 @@ export async function publish(
   if (reason === "conversation-refused" && moved) {
     // Policy keeps our refs out; the user's code must not suffer for it.
     const code = await send(context, remote, [], moved);
-    if (code.status === "pushed") await confirm(context, remote, [], moved);
-    return waits(context, remote, reason, textOf(result), [], code.status === "pushed");
+    // A remote that takes no push at all has nothing against our refs in particular.
+    if (code.status !== "pushed") return waits(context, remote, "refused", textOf(code), [], false);
+    await confirm(context, remote, [], moved);
+    return waits(context, remote, reason, textOf(result), [], true);
   }
   return waits(context, remote, reason, textOf(result), [], false);
 }
@@ -241,13 +243,15 @@ export function queuedError(
           "send the conversation without the code: git convosync sync --no-code",
         ],
       );
-    case "conversation-refused":
+    case "conversation-refused": {
+      const takes = result.branch ? "takes the code but refuses" : "refuses";
       return new ConvosyncError(
         "queued",
         Exit.queued,
-        `saved here; '${remote.name}' takes the code but refuses refs/convosync/* (${result.text})`,
+        `saved here; '${remote.name}' ${takes} refs/convosync/* (${result.text})`,
         [retry],
       );
+    }
     default:
       return new ConvosyncError("queued", Exit.queued, `saved here, not pushed: ${result.text}`, [retry]);
   }

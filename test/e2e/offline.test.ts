@@ -163,6 +163,23 @@ describe("rejected", () => {
     expect(refs(box, "/session")).toHaveLength(1);
   });
 
+  test("a remote that takes no push at all is not said to take the code", async () => {
+    const box = await pair();
+    const { desktop } = box;
+    remoteHook(box, "pre-receive", 'echo "no pushes today" >&2; exit 1');
+    desktop.write("a.txt", "a\n");
+    desktop.say(0, 2);
+    const { exit, stderr } = await desktop.run("save", "Refused");
+    expect(exit).toBe(3);
+    expect(stderr).toMatch(/saved here, not pushed: .*declined/);
+    expect(stderr).not.toMatch(/takes the code/);
+    expect(await waiting(desktop)).toContain("branch main");
+    remoteHook(box, "pre-receive", "exit 0");
+    done(await desktop.run("sync"));
+    expect(box.remoteGit("rev-parse", "main")).toBe(desktop.head());
+    expect(await waiting(desktop)).toEqual([]);
+  });
+
   test("a remote that hides refs/convosync", async () => {
     const box = await pair();
     const { desktop } = box;

@@ -66,10 +66,11 @@ const roomOf = (file: string): string => (file.includes("/") ? (file.split("/")[
 const allowed: Record<string, readonly string[]> = {
   "cli.ts": ["main.ts"],
   "main.ts": ["world.ts", "ui", "program.ts"],
-  "program.ts": ["world.ts", "ui", "commands"],
+  "program.ts": ["world.ts", "ui", "verbs"],
   "world.ts": ["sessions", "ui"],
   "errors.ts": [],
   "leftovers.ts": [],
+  verbs: ["world.ts", "commands"],
   commands: ["world.ts", "sessions", "domains", "ui", "agents"],
   ui: [],
   sessions: ["leftovers.ts", "agents", "worktree", "domains", "refs", "packing", "crypto", "git"],
@@ -181,11 +182,13 @@ describe("the import rules", () => {
         [...eager].filter((one) => ["commands", "sessions", "crypto", "git"].includes(roomOf(one))),
       ).toEqual([]);
     }
-    const verbs = modules.get("program.ts")?.imports.filter(({ to }) => roomOf(to) === "commands") ?? [];
+    const verbs = [...modules]
+      .filter(([file]) => roomOf(file) === "verbs")
+      .flatMap(([, { imports }]) => imports.filter(({ to }) => roomOf(to) === "commands"));
     expect(verbs.length).toBeGreaterThan(8);
     expect(verbs.filter(({ how }) => how === "value")).toEqual([]);
     const commands = [...modules.keys()].filter((file) => roomOf(file) === "commands");
-    expect(verbs.map(({ to }) => to).sort()).toEqual(commands.sort());
+    expect([...new Set(verbs.map(({ to }) => to))].sort()).toEqual(commands.sort());
   });
 
   test("no import goes round in a circle", () => {

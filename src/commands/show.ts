@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { Exit } from "../errors.ts";
-import { withRepository } from "../sessions/repository.ts";
-import { showSession } from "../sessions/show.ts";
+import { openReading } from "../sessions/reading.ts";
+import { withCloneLock, withRepository } from "../sessions/repository.ts";
 import { safeText } from "../ui/safe-text.ts";
 import { renderLine } from "../ui/transcript.ts";
 import type { Invocation } from "../world.ts";
@@ -13,7 +13,8 @@ export default async function showCommand(
   options: { raw?: boolean },
 ): Promise<number> {
   return withRepository(world, async (context) => {
-    const shown = await showSession(context, args[0]!);
+    const shown = await withCloneLock(context, () => openReading(context, args[0]!));
+    const { entry } = shown.session.newest;
     if (options.raw) {
       for await (const bytes of shown.content()) terminal.write(bytes);
       return Exit.done;
@@ -21,8 +22,8 @@ export default async function showCommand(
     const { manifest } = shown.stored;
     if (terminal.json) {
       terminal.document({
-        session: shown.id,
-        title: shown.title,
+        session: shown.session.id,
+        title: entry.t,
         agent: manifest.agent,
         snapshots: manifest.snapshots,
         links: manifest.links,
@@ -34,7 +35,7 @@ export default async function showCommand(
       : null;
     const out = pager?.stdin ?? terminal.streams.stdout;
     const style = terminal.style.bind(terminal);
-    out.write(`${style("bold", safeText(shown.title || shown.id))}\n\n`);
+    out.write(`${style("bold", safeText(entry.t || shown.session.id))}\n\n`);
     const decoder = new TextDecoder();
     let at = 0;
     let next = 0;

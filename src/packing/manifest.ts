@@ -77,6 +77,8 @@ const snapshot = v.looseObject({
   via: v.picklist(["save", "hook", "watch"]),
   /** Lines and bytes of the main stream and of those that grew since the snapshot before; others stand as there. */
   upto,
+  /** Generation of the main stream, where it is not the first. */
+  gen: v.optional(count),
   commit: v.nullable(commitName),
   branch: v.nullable(text),
   message: text,

@@ -363,6 +363,7 @@ function buildManifest(
         .filter((one) => one.name === "main" || grew(one, before))
         .map((one) => [one.name, [one.lines, one.bytes]]),
     ),
+    ...(main.gen > 0 && { gen: main.gen }),
     commit: state.head,
     branch: state.branch,
     message: (options.message?.trim() ?? "").slice(0, 4096),

@@ -17,6 +17,7 @@ export interface TerminalOptions {
   readonly quiet?: boolean;
   readonly noInput?: boolean;
   readonly debug?: boolean;
+  readonly color?: "always" | "auto" | "never";
 }
 
 type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
@@ -43,7 +44,10 @@ export class Terminal {
     this.json = options.json === true;
     this.#quiet = options.quiet === true;
     this.#debug = options.debug === true || isSet(env["CONVOSYNC_DEBUG"]);
-    this.#colour = wantsColour(streams, env);
+    this.#colour =
+      options.color === undefined || options.color === "auto"
+        ? wantsColour(streams, env)
+        : options.color === "always";
     this.#unicode =
       env["TERM"] !== "linux" && !/^(C|POSIX)$/.test(env["LC_ALL"] ?? env["LC_CTYPE"] ?? env["LANG"] ?? "");
     this.interactive =

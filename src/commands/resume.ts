@@ -1,9 +1,10 @@
 import { ConvosyncError, Exit } from "../errors.ts";
 import { withRepository } from "../sessions/repository.ts";
 import { type ResumeEvent, resume } from "../sessions/resume.ts";
+import { warmUp } from "../sessions/warm-up.ts";
 import { safeText } from "../ui/safe-text.ts";
 import type { Terminal } from "../ui/terminal.ts";
-import { plural, relativeTime } from "../ui/time.ts";
+import { grouped, plural, relativeTime } from "../ui/time.ts";
 import type { Invocation } from "../world.ts";
 import list from "./list.ts";
 
@@ -36,19 +37,22 @@ export default async function resumeCommand(
     ]);
   }
   terminal.note("ConvoSync: resuming session…");
-  const result = await withRepository(world, (context) =>
-    resume(
-      context,
-      {
-        ...(args[0] !== undefined && { session: args[0] }),
-        noPull: options.pull === false,
-        stayOnBranch: options.stayOnBranch === true,
-        exact: options.exact === true,
-        dryRun: options.dryRun === true,
-        force: options.force === true,
-      },
-      (event) => tell(terminal, event, world.now()),
-    ),
+  const result = await withRepository(
+    world,
+    (context) =>
+      resume(
+        context,
+        {
+          ...(args[0] !== undefined && { session: args[0] }),
+          noPull: options.pull === false,
+          stayOnBranch: options.stayOnBranch === true,
+          exact: options.exact === true,
+          dryRun: options.dryRun === true,
+          force: options.force === true,
+        },
+        (event) => tell(terminal, event, world.now()),
+      ),
+    warmUp,
   );
   const { snapshot } = result;
   terminal.document({
@@ -122,7 +126,7 @@ function tell(terminal: Terminal, event: ResumeEvent, now: Date): void {
       terminal.step(
         event.files === 0
           ? "The conversation is here already"
-          : `Restored the conversation (${plural(event.messages, "message")}, ${event.fresh.toLocaleString("en")} new here)`,
+          : `Restored the conversation (${plural(event.messages, "message")}, ${grouped(event.fresh)} new here)`,
       );
       return;
     case "kept-backup":

@@ -2,9 +2,10 @@ import { Exit } from "../errors.ts";
 import { queuedError } from "../sessions/publish.ts";
 import { withRepository } from "../sessions/repository.ts";
 import { type SaveEvent, save } from "../sessions/save.ts";
+import { warmUp } from "../sessions/warm-up.ts";
 import { safeText } from "../ui/safe-text.ts";
 import type { Terminal } from "../ui/terminal.ts";
-import { byteSize, plural } from "../ui/time.ts";
+import { byteSize, grouped, plural } from "../ui/time.ts";
 import type { Invocation } from "../world.ts";
 
 interface Options {
@@ -26,22 +27,25 @@ export default async function saveCommand(
 ): Promise<number> {
   const message = options.message ?? args[0];
   terminal.note("ConvoSync: saving session…");
-  const result = await withRepository(world, (context) =>
-    save(
-      context,
-      {
-        ...(message !== undefined && { message }),
-        ...(options.session !== undefined && { session: options.session }),
-        ...(options.agent !== undefined && { agent: options.agent }),
-        allSessions: options.allSessions === true,
-        noCode: options.code === false,
-        noPush: options.push === false,
-        rawPaths: options.rawPaths === true,
-        dryRun: options.dryRun === true,
-        force: options.force === true,
-      },
-      (event) => tell(terminal, event, options.dryRun === true),
-    ),
+  const result = await withRepository(
+    world,
+    (context) =>
+      save(
+        context,
+        {
+          ...(message !== undefined && { message }),
+          ...(options.session !== undefined && { session: options.session }),
+          ...(options.agent !== undefined && { agent: options.agent }),
+          allSessions: options.allSessions === true,
+          noCode: options.code === false,
+          noPush: options.push === false,
+          rawPaths: options.rawPaths === true,
+          dryRun: options.dryRun === true,
+          force: options.force === true,
+        },
+        (event) => tell(terminal, event, options.dryRun === true),
+      ),
+    warmUp,
   );
   const { publish, remote, sessions } = result;
   const [first] = sessions;
@@ -122,7 +126,7 @@ function tell(terminal: Terminal, event: SaveEvent, dryRun: boolean): void {
       terminal.detail("the agent had rewritten its file; the earlier version is kept");
       return;
     case "captured": {
-      const fresh = event.fresh === event.messages ? "" : `, ${event.fresh.toLocaleString("en")} new`;
+      const fresh = event.fresh === event.messages ? "" : `, ${grouped(event.fresh)} new`;
       terminal.step(
         `Sealed the conversation (${plural(event.messages, "message")}${fresh}; ${byteSize(event.sealedBytes)} encrypted)`,
       );

@@ -118,11 +118,18 @@ export async function discover(cwd: string, env: NodeJS.ProcessEnv = process.env
   };
 }
 
+/** The settings git would go by in this folder, its repository's included: as `readConfig`, before `discover`. */
+export const configAround = (cwd: string, env: NodeJS.ProcessEnv, pattern: string): Promise<Config> =>
+  readConfig(startGit({ cwd, env, global: [] }), pattern);
+
+/** Names in lower case but for their middle part, with all their values in git's order. */
+export type Config = ReadonlyMap<string, readonly string[]>;
+
 /**
  * All values of the settings whose lower-case name matches `pattern` (an extended regular expression), in git's
  * order: the last one of a name wins. A name without a value is "true", as git reads it.
  */
-export async function readConfig(git: Git, pattern: string): Promise<Map<string, string[]>> {
+export async function readConfig(git: Git, pattern: string): Promise<Config> {
   const settings = new Map<string, string[]>();
   for (const entry of await git.lines0(["config", "--null", "--get-regexp", pattern], { okCodes: [0, 1] })) {
     const end = entry.indexOf("\n");
@@ -131,6 +138,11 @@ export async function readConfig(git: Git, pattern: string): Promise<Map<string,
     settings.set(name, [...values, end < 0 ? "true" : entry.slice(end + 1)]);
   }
   return settings;
+}
+
+/** Loads what the first network command or import needs, while something else is waited for. */
+export function warmUp(): void {
+  void import("./process-group.ts");
 }
 
 /** Takes user name and password out of every URL in a text. */

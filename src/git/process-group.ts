@@ -1,4 +1,7 @@
-import { execa } from "execa";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import type { LongRunOptions } from "./git.ts";
 
 type GroupOptions = Omit<LongRunOptions, "env"> & { readonly cwd: string; readonly env: NodeJS.ProcessEnv };
@@ -16,30 +19,23 @@ const GRACE = 1000;
  * Runs git as the leader of a process group of its own, so that a timeout or an abort also ends the ssh or the
  * remote helper it started (git alone would leave an ssh behind that still waits for a connection).
  * When git may prompt it stays in our group: a group in the background cannot ask at the terminal.
+ *
+ * Node's own spawn, because every save and resume comes through here and a library for it takes longer to load than
+ * git takes to start.
  */
 export async function runGroup(args: readonly string[], options: GroupOptions): Promise<Ended> {
   if (options.signal?.aborted) return { how: "cancelled" };
-  let inputError: { cause: unknown } | undefined;
-  async function* watched(input: AsyncIterable<Uint8Array>) {
-    try {
-      yield* input;
-    } catch (cause) {
-      inputError = { cause };
-      throw cause;
-    }
-  }
   const detached = !options.prompt && process.platform !== "win32";
-  const child = execa("git", args, {
+  const child = spawn("git", args, {
     cwd: options.cwd,
     env: options.env,
-    extendEnv: false,
-    encoding: "buffer",
-    stripFinalNewline: false,
-    reject: false,
     detached,
     windowsHide: true,
-    stdin: options.input === undefined ? "ignore" : watched(options.input),
-    stderr: options.inherit === "stderr" ? "inherit" : "pipe",
+    stdio: [
+      options.input === undefined ? "ignore" : "pipe",
+      "pipe",
+      options.inherit === "stderr" ? "inherit" : "pipe",
+    ],
   });
   const kill = (signal: NodeJS.Signals) => {
     if (child.pid === undefined) return;
@@ -61,22 +57,54 @@ export async function runGroup(args: readonly string[], options: GroupOptions): 
   const timer = options.timeoutMs === undefined ? undefined : setTimeout(stop, options.timeoutMs, "timeout");
   options.signal?.addEventListener("abort", onAbort, { once: true });
   process.once("exit", onExit);
+
+  const out: Buffer[] = [];
+  const err: Buffer[] = [];
+  child.stdout?.on("data", (chunk: Buffer) => out.push(chunk));
+  child.stderr?.on("data", (chunk: Buffer) => err.push(chunk));
+  const feeding = feed(child.stdin, options.input, kill);
   try {
-    const result = await child;
-    if (inputError !== undefined) throw inputError.cause;
+    const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
+    const inputError = await feeding;
+    if (inputError !== null) throw inputError.cause;
     if (stopped !== undefined) return { how: stopped };
-    if (result.exitCode === undefined && result.signal === undefined)
-      return { how: "not started", cause: result };
+    const stderr = Buffer.concat(err).toString();
     return {
       how: "exit",
-      code: result.exitCode ?? -1,
-      stdout: Buffer.from(result.stdout ?? []),
-      stderr: Buffer.from(result.stderr ?? []).toString(),
+      code: code ?? -1,
+      stdout: Buffer.concat(out),
+      stderr: signal ? `${stderr}ended by ${signal}` : stderr,
     };
+  } catch (cause) {
+    if (child.pid === undefined) return { how: "not started", cause };
+    throw cause;
   } finally {
     clearTimeout(timer);
     clearTimeout(force);
     options.signal?.removeEventListener("abort", onAbort);
     process.removeListener("exit", onExit);
   }
+}
+
+/**
+ * Streams `input` to the child. What goes wrong on our side ends the child and is the answer; a child that ends
+ * without reading all of it is judged by its exit status.
+ */
+async function feed(
+  stdin: import("node:stream").Writable | null,
+  input: AsyncIterable<Uint8Array> | undefined,
+  kill: (signal: NodeJS.Signals) => void,
+): Promise<{ cause: unknown } | null> {
+  if (stdin === null || input === undefined) return null;
+  let ours: { cause: unknown } | null = null;
+  async function* watched() {
+    try {
+      yield* input!;
+    } catch (cause) {
+      ours = { cause };
+      kill("SIGKILL");
+    }
+  }
+  await pipeline(Readable.from(watched(), { objectMode: false }), stdin).catch(() => undefined);
+  return ours;
 }

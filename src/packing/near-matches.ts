@@ -7,10 +7,10 @@ const mostSlotBits = 20;
 export class Strings {
   readonly #view: DataView;
   readonly #length: number;
-  /** The newest position of each slot; -1 for none. */
+  /** One more than the newest position of each slot; 0 for none. */
   readonly #newest: Int32Array;
   readonly #shift: number;
-  /** For each position known, modulo the ring's length, the one before it in its slot. */
+  /** For each position known, modulo the ring's length, the one before it in its slot, in the same way. */
   readonly #before: Int32Array;
   readonly #mask: number;
   #known: number;
@@ -25,33 +25,63 @@ export class Strings {
     this.#mask = this.#before.length - 1;
     // About as many slots as positions: with fewer, what hashes alike by chance uses up the tries.
     const slotBits = Math.min(mostSlotBits, ringBits);
-    this.#newest = new Int32Array(2 ** slotBits).fill(-1);
+    this.#newest = new Int32Array(2 ** slotBits);
     this.#shift = 32 - slotBits;
+    if (first - this.#known > window.length - first) this.#learnWanted(first, slotBits);
+  }
+
+  /**
+   * Learns what lies before `first` as far as it can be found from there on: of a history much longer than what
+   * follows it, only positions whose slot will be looked up. Most are none, and leave the tables, which are larger
+   * than the processor's caches, untouched.
+   */
+  #learnWanted(first: number, slotBits: number): void {
+    const wanted = new Uint32Array(2 ** (slotBits - 5));
+    const last = this.#view.byteLength - this.#length;
+    for (let at = first; at <= last; at++) {
+      const slot = this.#slot(at);
+      wanted[slot >>> 5]! |= 1 << (slot & 31);
+    }
+    const end = Math.min(first, last + 1);
+    const newest = this.#newest;
+    const before = this.#before;
+    const mask = this.#mask;
+    for (let at = this.#known; at < end; at++) {
+      const slot = this.#slot(at);
+      if ((wanted[slot >>> 5]! & (1 << (slot & 31))) === 0) continue;
+      before[at & mask] = newest[slot]!;
+      newest[slot] = at + 1;
+    }
+    this.#known = Math.max(this.#known, end);
   }
 
   /** Makes every position before `to` known. */
   learn(to: number): void {
     const end = Math.min(to, this.#view.byteLength - this.#length + 1);
-    for (; this.#known < end; this.#known++) {
-      const slot = this.#slot(this.#known);
-      this.#before[this.#known & this.#mask] = this.#newest[slot]!;
-      this.#newest[slot] = this.#known;
+    const newest = this.#newest;
+    const before = this.#before;
+    const mask = this.#mask;
+    for (let at = this.#known; at < end; at++) {
+      const slot = this.#slot(at);
+      before[at & mask] = newest[slot]!;
+      newest[slot] = at + 1;
     }
+    this.#known = Math.max(this.#known, end);
   }
 
   /** The newest known position whose string hashes like the one at `at`; -1 for none. */
   newest(at: number): number {
     if (at + this.#length > this.#view.byteLength) return -1;
-    return this.#withinReach(this.#newest[this.#slot(at)]!);
+    return this.#withinReach(this.#newest[this.#slot(at)]! - 1);
   }
 
   /** The position known before `at` whose string hashes alike; -1 for none. */
   before(at: number): number {
-    return this.#withinReach(this.#before[at & this.#mask]!);
+    return this.#withinReach(this.#before[at & this.#mask]! - 1);
   }
 
   #withinReach(at: number): number {
-    return at >= this.#known - this.#mask ? at : -1;
+    return at >= 0 && at >= this.#known - this.#mask ? at : -1;
   }
 
   #slot(at: number): number {

@@ -444,7 +444,7 @@ async function* portableLines(path: string, from: number, places: Places | null)
 }
 
 function tooLarge(plan: CapturePlan): ConvosyncError {
-  const bounds = `${limits.sessionBytes >> 20} MiB or ${limits.segments.toLocaleString("en")} segments`;
+  const bounds = `${limits.sessionBytes >> 20} MiB or ${limits.segments} segments`;
   return new ConvosyncError(
     "session-too-large",
     Exit.failed,

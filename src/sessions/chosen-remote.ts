@@ -11,7 +11,7 @@ export interface ChosenRemote extends Remote {
 }
 
 export async function findRemote(context: Context, branch: string | null): Promise<ChosenRemote | null> {
-  const remote = await chooseRemote(context.git, branch, context.settings.get("remote"));
+  const remote = await chooseRemote(context.git, context.config, branch, context.settings.get("remote"));
   if (!remote) return null;
   // Where git starts a relative path: it is run in the top folder, wherever the user stands.
   const base = context.repo.root ?? context.repo.gitDir;

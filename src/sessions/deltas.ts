@@ -12,6 +12,8 @@ import type { Context } from "./repository.ts";
 const worthwhile = 0.9;
 /** Up to this length both ways are tried; beyond, a delta that is much shorter than its target needs no rival. */
 const comparedBytes = 1 << 20;
+/** Nor does one that came out so much smaller than its target: gzip alone makes a fifth of a conversation. */
+const unrivalled = 10;
 
 export interface Packed {
   readonly payload: Uint8Array;
@@ -54,6 +56,7 @@ export class DeltaPacker {
   pack(bytes: Uint8Array): Packed {
     const delta = this.#delta(bytes);
     if (delta && bytes.length > comparedBytes && delta.enc < bytes.length / 2) return delta;
+    if (delta && delta.payload.length * unrivalled < bytes.length) return delta;
     const plain: Packed = { payload: this.#codec.pack(bytes), codec: "gz", enc: bytes.length };
     return delta && delta.payload.length <= plain.payload.length * worthwhile ? delta : plain;
   }

@@ -1,9 +1,7 @@
-import { execFile } from "node:child_process";
 import { constants } from "node:fs";
 import { mkdir, open, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import * as v from "valibot";
 import type { Device } from "../crypto/device.ts";
 import type { KeyringFiles } from "../crypto/keyring.ts";
@@ -169,10 +167,16 @@ export class KeyStore {
     if (contents) return contents;
     const command = this.#env["CONVOSYNC_IDENTITY_CMD"];
     if (!command) return null;
-    const shell = process.platform === "win32" ? ["cmd", "/c"] : ["sh", "-c"];
+    const { execa } = await import("execa");
     try {
-      return (await promisify(execFile)(shell[0]!, [shell[1]!, command], { env: this.#env, timeout: 60_000 }))
-        .stdout;
+      const options = {
+        shell: true,
+        env: this.#env,
+        extendEnv: false,
+        timeout: 60_000,
+        stdin: "ignore",
+      } as const;
+      return (await execa(command, options)).stdout;
     } catch (cause) {
       throw new ConvosyncError(
         "no-key",

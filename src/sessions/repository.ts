@@ -1,8 +1,9 @@
 import { basename, join } from "node:path";
 import { homeOf } from "../agents/spellings.ts";
-import { discover, type Git, type Repository, readConfig, repositoryGit } from "../git/git.ts";
+import { type Config, configAround, discover, type Git, type Repository, repositoryGit } from "../git/git.ts";
 import { openGitDatabase } from "../refs/git-database.ts";
 import type { ObjectDatabase, Oid } from "../refs/object-database.ts";
+import { remoteSettings } from "../worktree/remotes.ts";
 import { withLock } from "./files.ts";
 import { KeyStore } from "./key-store.ts";
 
@@ -21,6 +22,8 @@ export interface Context {
   readonly db: RememberingDatabase;
   readonly keys: KeyStore;
   readonly settings: Settings;
+  /** git's settings about remotes, and ours, as they were when the repository was opened. */
+  readonly config: Config;
   /** Where this clone keeps its queue, cursors and locks: inside the common git directory, never pushed. */
   readonly cloneDir: string;
   /**
@@ -35,10 +38,10 @@ export interface Context {
 
 /** `git config convosync.*`; the environment variable CONVOSYNC_<NAME> wins over it. */
 export class Settings {
-  readonly #values: ReadonlyMap<string, readonly string[]>;
+  readonly #values: Config;
   readonly #env: NodeJS.ProcessEnv;
 
-  constructor(values: ReadonlyMap<string, readonly string[]>, env: NodeJS.ProcessEnv) {
+  constructor(values: Config, env: NodeJS.ProcessEnv) {
     this.#values = values;
     this.#env = env;
   }
@@ -53,10 +56,16 @@ export class Settings {
   }
 }
 
-export async function openRepository(world: World): Promise<Context> {
-  const repo = await discover(world.cwd, world.env);
+/** `prepare` is called while git looks for the repository. */
+export async function openRepository(world: World, prepare?: () => void): Promise<Context> {
+  const discovering = discover(world.cwd, world.env);
+  const reading = configAround(world.cwd, world.env, `^(convosync\\.|${remoteSettings})`);
+  // Where there is no repository, that is what is wrong.
+  reading.catch(() => undefined);
+  prepare?.();
+  const repo = await discovering;
   const git = repositoryGit(repo, world.env);
-  const settings = new Settings(await readConfig(git, "^convosync\\."), world.env);
+  const config = await reading;
   const db = remembering(openGitDatabase(git, repo));
   return {
     world,
@@ -64,7 +73,8 @@ export async function openRepository(world: World): Promise<Context> {
     git,
     db,
     keys: new KeyStore(world.env),
-    settings,
+    settings: new Settings(config, world.env),
+    config,
     cloneDir: join(repo.commonDir, "convosync"),
     stateDir: userDirectory(world.env, "XDG_STATE_HOME", ".local/state"),
     cacheDir: userDirectory(world.env, "XDG_CACHE_HOME", ".cache"),
@@ -72,7 +82,7 @@ export async function openRepository(world: World): Promise<Context> {
   };
 }
 
-/** A database that asks for our own refs once, until it moves one itself. */
+/** A database that asks for our own refs once; when it moves one itself it knows where that is. */
 export interface RememberingDatabase extends ObjectDatabase {
   /** Others may have moved refs. */
   forgetRefs(): void;
@@ -95,16 +105,27 @@ function remembering(db: ObjectDatabase): RememberingDatabase {
       return new Map([...(await known)].filter(([ref]) => below(ref)));
     },
     async update(updates) {
+      const before = known;
       known = null;
       await db.update(updates);
-      known = null;
+      if (!before) return;
+      const refs = new Map(await before);
+      for (const { ref, to } of updates) {
+        if (to === null) refs.delete(ref);
+        else if (ref.startsWith(ownRefs)) refs.set(ref, to);
+      }
+      known = Promise.resolve(refs);
     },
   };
 }
 
 /** Runs `work` on the repository around `world.cwd` and closes it again, whatever happens. */
-export async function withRepository<T>(world: World, work: (context: Context) => Promise<T>): Promise<T> {
-  const context = await openRepository(world);
+export async function withRepository<T>(
+  world: World,
+  work: (context: Context) => Promise<T>,
+  prepare?: () => void,
+): Promise<T> {
+  const context = await openRepository(world, prepare);
   try {
     return await work(context);
   } finally {

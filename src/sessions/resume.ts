@@ -5,7 +5,6 @@ import { type FileIdentity, identify, RestoreFile } from "../agents/local-files.
 import { type Places, toLocal } from "../agents/portable-paths.ts";
 import { isAgentName, loadAgent } from "../agents/registry.ts";
 import { fromUtf8, utf8 } from "../crypto/encoding.ts";
-import { warmUp } from "../crypto/seal.ts";
 import { merge } from "../domains/domain.ts";
 import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
 import { sessions as sessionsDomain, type Version } from "../domains/sessions.ts";
@@ -70,7 +69,6 @@ export async function resume(
   options: ResumeOptions,
   tell: (event: ResumeEvent) => void,
 ): Promise<ResumeResult> {
-  warmUp();
   const place = await openWorkplace(context);
   return withCloneLock(context, async () =>
     resumeLocked(context, await openVault(context), place, options, tell),

@@ -2,7 +2,6 @@ import type { Workplace } from "../agents/agent.ts";
 import { toPortable } from "../agents/portable-paths.ts";
 import { fromUtf8, utf8 } from "../crypto/encoding.ts";
 import { sessionDir } from "../crypto/names.ts";
-import { warmUp } from "../crypto/seal.ts";
 import { buried, type Entry } from "../domains/head.ts";
 import { type HeadChange, sealManifest } from "../domains/writer.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
@@ -90,21 +89,21 @@ export async function save(
   options: SaveOptions,
   tell: (event: SaveEvent) => void,
 ): Promise<SaveResult> {
-  warmUp();
   const place = await openWorkplace(context);
-  return withCloneLock(context, async () =>
-    saveLocked(context, await openVault(context), place, options, tell),
-  );
+  return withCloneLock(context, () => saveLocked(context, place, options, tell));
 }
 
 async function saveLocked(
   context: Context,
-  vault: OpenVault,
   place: Workplace,
   options: SaveOptions,
   tell: (event: SaveEvent) => void,
 ): Promise<SaveResult> {
-  const before = await inspectCode(context.git, context.repo);
+  // The work tree of a large repository takes a while: the vault is opened meanwhile.
+  const inspecting = inspectCode(context.git, context.repo, { untracked: options.noCode !== true });
+  inspecting.catch(() => undefined);
+  const vault = await openVault(context);
+  const before = await inspecting;
   if (!options.noCode) {
     const stop = checkSave(before);
     if (stop && !(options.force && stop.code !== "merge-conflicts")) throw stop;
@@ -233,7 +232,12 @@ async function store(
 ): Promise<SavedSession[]> {
   const when = context.world.now();
   const local = await context.db.refs(vaultPrefix(vault.ref));
-  const link = now.state.head ? await describeCommit(context.git, now.state.head, now.state.branch) : null;
+  const { head, branch } = now.state;
+  const isLinked = ({ basis }: CapturePlan): boolean => {
+    const last = basis?.manifest.links.at(-1);
+    return last !== undefined && last.commit === head && last.branch === branch;
+  };
+  const link = head && !plans.every(isLinked) ? await describeCommit(context.git, head, branch) : null;
   const tombstones = tombstonesOf(heads.all);
   const writing: { plan: CapturePlan; dir: string; ref: string; tip: Oid | null; writer: SessionWriter }[] =
     [];

@@ -1,4 +1,5 @@
-import { realpath } from "node:fs/promises";
+import { readdir, realpath } from "node:fs/promises";
+import { join } from "node:path";
 import type { Agent, FoundSession, Workplace } from "../agents/agent.ts";
 import { loadAgents } from "../agents/registry.ts";
 import { homeOf } from "../agents/spellings.ts";
@@ -13,14 +14,18 @@ export async function openWorkplace(context: Context): Promise<Workplace> {
       "run this inside a work tree of it: git worktree list",
     ]);
   }
-  const listing = await context.git.text(["worktree", "list", "--porcelain", "-z"]);
-  const worktrees = listing
-    .split("\0")
-    .filter((line) => line.startsWith("worktree "))
-    .map((line) => line.slice("worktree ".length));
-  const real = await Promise.all([root, ...worktrees].map((path) => realpath(path).catch(() => path)));
+  const all = [root, ...(await workTrees(context))];
+  const real = await Promise.all(all.map((path) => realpath(path).catch(() => path)));
   const { cwd, env } = context.world;
   return { root: real[0]!, worktrees: [...new Set(real)], cwd, home: homeOf(env), env };
+}
+
+/** All work trees of the repository; where none is linked git need not be asked. */
+async function workTrees({ git, repo }: Context): Promise<string[]> {
+  const linked = await readdir(join(repo.commonDir, "worktrees")).catch(() => []);
+  if (linked.length === 0) return [];
+  const listing = await git.lines0(["worktree", "list", "--porcelain", "-z"]);
+  return listing.filter((line) => line.startsWith("worktree ")).map((line) => line.slice("worktree ".length));
 }
 
 export interface ChosenSession {

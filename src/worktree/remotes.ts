@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { ConvosyncError, Exit } from "../errors.ts";
-import { type Git, readConfig } from "../git/git.ts";
+import type { Config, Git } from "../git/git.ts";
 
 export interface Remote {
   /** As `git push` takes it: the remote's name, or a URL where the setting held one. */
@@ -10,28 +10,28 @@ export interface Remote {
   readonly pushUrl: string;
 }
 
+/** Matches the names of the settings that choose a remote, for `readConfig`. */
+export const remoteSettings = "remote\\.|url\\.|branch\\..+\\.(push)?remote$";
+
 /**
- * The remote for a branch: `configured`, else convosync.remote > branch.<b>.pushRemote > remote.pushDefault >
- * branch.<b>.remote > origin > the only one. Null when there is none. A remote that was asked for by name and
+ * The remote for a branch: `configured`, else branch.<b>.pushRemote > remote.pushDefault > branch.<b>.remote >
+ * origin > the only one. Null when there is none. A remote that was asked for by name and
  * does not exist is `unknown-remote`, exit 4.
  */
 export async function chooseRemote(
   git: Git,
+  settings: Config,
   branch: string | null,
   configured?: string,
 ): Promise<Remote | null> {
-  const pattern =
-    "^(convosync\\.remote|remote\\.pushdefault|branch\\..+\\.(pushremote|remote)|remote\\..+\\.(push)?url)$";
-  const settings = await readConfig(git, pattern);
   const setting = (name: string): string | undefined => settings.get(name)?.at(-1) || undefined;
   const urls = [...settings.keys()].map((key) => /^remote\.(.+)\.(?:push)?url$/s.exec(key)?.[1]);
   const names = new Set(urls.filter((name) => name !== undefined));
 
-  const asked = configured ?? setting("convosync.remote");
-  if (asked !== undefined) {
-    if (names.has(asked)) return remoteNamed(git, asked);
-    if (isUrl(asked)) return { name: asked, url: asked, pushUrl: asked };
-    throw new ConvosyncError("unknown-remote", Exit.stopped, `no remote is named '${asked}'`, [
+  if (configured !== undefined) {
+    if (names.has(configured)) return remoteNamed(git, settings, configured);
+    if (isUrl(configured)) return { name: configured, url: configured, pushUrl: configured };
+    throw new ConvosyncError("unknown-remote", Exit.stopped, `no remote is named '${configured}'`, [
       "see the remotes there are with: git remote --verbose",
       "choose one with: git config convosync.remote <name>",
     ]);
@@ -45,13 +45,24 @@ export async function chooseRemote(
   ];
   for (const name of usual) {
     if (name === undefined || name === ".") continue;
-    if (names.has(name)) return remoteNamed(git, name);
+    if (names.has(name)) return remoteNamed(git, settings, name);
     if (isUrl(name)) return { name, url: name, pushUrl: name };
   }
   return null;
 }
 
-async function remoteNamed(git: Git, name: string): Promise<Remote> {
+/** git is asked only where it would say more than the settings do: it rewrites URLs, and an empty one clears a list. */
+async function remoteNamed(git: Git, settings: Config, name: string): Promise<Remote> {
+  const [urls, pushUrls] = ["url", "pushurl"].map((key) => settings.get(`remote.${name}.${key}`) ?? []);
+  const rewritten = [...settings.keys()].some((key) => key.startsWith("url."));
+  const [url] = urls!;
+  if (url && !rewritten && ![...urls!, ...pushUrls!].includes("")) {
+    return { name, url, pushUrl: pushUrls![0] ?? url };
+  }
+  return askedOf(git, name);
+}
+
+async function askedOf(git: Git, name: string): Promise<Remote> {
   const [url, pushUrl] = await Promise.all([
     git.text(["remote", "get-url", "--end-of-options", name]),
     git.text(["remote", "get-url", "--push", "--end-of-options", name]),

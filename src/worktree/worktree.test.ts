@@ -14,12 +14,12 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { discover, type Git, type Repository, repositoryGit } from "../git/git.ts";
+import { discover, type Git, type Repository, readConfig, repositoryGit } from "../git/git.ts";
 import { checkBranchName, checkoutDetached, fastForward, relation, switchTo } from "./branches.ts";
 import { inspectCode } from "./code-state.ts";
 import { commitAll, planCommit, untrackedSizes } from "./commit.ts";
 import { defaultExcludes } from "./exclude.ts";
-import { chooseRemote, rootCommits } from "./remotes.ts";
+import { chooseRemote, remoteSettings, rootCommits } from "./remotes.ts";
 import { checkResume, checkSave } from "./safety.ts";
 
 let base: string;
@@ -378,9 +378,14 @@ describe("commitAll", () => {
 });
 
 describe("remotes", () => {
-  test("the order in which a remote is chosen", async () => {
+  async function chosenRemote(branch: string | null, configured?: string) {
     const { git } = await open();
-    const chosen = async (branch: string | null = "a.b") => (await chooseRemote(git, branch))?.name ?? null;
+    const config = await readConfig(git, `^(convosync\\.|${remoteSettings})`);
+    return chooseRemote(git, config, branch, configured ?? config.get("convosync.remote")?.at(-1));
+  }
+
+  test("the order in which a remote is chosen", async () => {
+    const chosen = async (branch: string | null = "a.b") => (await chosenRemote(branch))?.name ?? null;
     expect(await chosen()).toBeNull();
     sh(work, "remote", "add", "only", "/r/only");
     expect(await chosen()).toBe("only");
@@ -397,29 +402,34 @@ describe("remotes", () => {
     expect(await chosen()).toBe("origin");
     sh(work, "config", "convosync.remote", "other");
     expect(await chosen()).toBe("other");
-    expect((await chooseRemote(git, "a.b", "only"))?.name).toBe("only");
-    await expect(chooseRemote(git, null, "nope")).rejects.toMatchObject({ code: "unknown-remote", exit: 4 });
+    expect((await chosenRemote("a.b", "only"))?.name).toBe("only");
+    await expect(chosenRemote(null, "nope")).rejects.toMatchObject({ code: "unknown-remote", exit: 4 });
   });
 
   test("URLs as git sees them, and settings that hold one", async () => {
-    const { git } = await open();
     sh(work, "remote", "add", "origin", "gh:me/shop");
     sh(work, "config", "url.https://github.com/.insteadOf", "gh:");
     sh(work, "remote", "set-url", "--push", "origin", "git@github.com:me/shop.git");
+    sh(work, "remote", "add", "both", "/r/one");
+    sh(work, "remote", "set-url", "--add", "both", "/r/two");
     const origin = {
       name: "origin",
       url: "https://github.com/me/shop",
       pushUrl: "git@github.com:me/shop.git",
     };
-    expect(await chooseRemote(git, "main")).toEqual(origin);
+    expect(await chosenRemote("main")).toEqual(origin);
     sh(work, "config", "branch.main.remote", ".");
-    expect(await chooseRemote(git, "main")).toEqual(origin);
+    expect(await chosenRemote("main")).toEqual(origin);
     sh(work, "config", "branch.main.pushRemote", "ssh://h/x");
-    expect(await chooseRemote(git, "main")).toEqual({
+    expect(await chosenRemote("main")).toEqual({
       name: "ssh://h/x",
       url: "ssh://h/x",
       pushUrl: "ssh://h/x",
     });
+    const both = await chosenRemote("main", "both");
+    expect(both).toEqual({ name: "both", url: "/r/one", pushUrl: "/r/one" });
+    sh(work, "config", "--unset", "url.https://github.com/.insteadOf");
+    expect(await chosenRemote("main", "both")).toEqual(both);
   });
 
   test("root commits", async () => {

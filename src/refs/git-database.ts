@@ -67,9 +67,9 @@ export function openGitDatabase(git: Git, repository: Repository): ObjectDatabas
   }
 
   return {
-    async refs(prefix) {
+    async refs(...prefixes) {
       const format = "--format=%(objectname) %(refname)";
-      const lines = (await git.text(["for-each-ref", format, prefix], { env: LOCAL })).split("\n");
+      const lines = (await git.text(["for-each-ref", format, ...prefixes], { env: LOCAL })).split("\n");
       return new Map(
         lines.filter(Boolean).map((line) => [line.slice(oidBytes * 2 + 1), line.slice(0, oidBytes * 2)]),
       );

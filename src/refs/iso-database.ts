@@ -115,14 +115,16 @@ export async function openIsoDatabase(fs: PromiseFsClient, gitdir: string): Prom
   let turn: Promise<void> = Promise.resolve();
 
   return {
-    async refs(prefix) {
+    async refs(...prefixes) {
       const refs = new Map<string, Oid>();
-      const one = prefix.endsWith("/") ? null : await current(prefix);
-      if (one !== null) refs.set(prefix, one);
-      const folder = prefix.replace(/\/$/, "");
-      for (const name of await git.listRefs({ ...store, filepath: folder })) {
-        const oid = await current(`${folder}/${name}`);
-        if (oid !== null) refs.set(`${folder}/${name}`, oid);
+      for (const prefix of prefixes) {
+        const one = prefix.endsWith("/") ? null : await current(prefix);
+        if (one !== null) refs.set(prefix, one);
+        const folder = prefix.replace(/\/$/, "");
+        for (const name of await git.listRefs({ ...store, filepath: folder })) {
+          const oid = await current(`${folder}/${name}`);
+          if (oid !== null) refs.set(`${folder}/${name}`, oid);
+        }
       }
       return refs;
     },

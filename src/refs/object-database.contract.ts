@@ -68,6 +68,7 @@ export function describeObjectDatabase(name: string, create: () => Promise<Datab
       await db.update([{ ref, from: null, to: commit }]);
       expect(await db.refs("refs/convosync/")).toEqual(new Map([[ref, commit]]));
       expect(await db.refs(ref)).toEqual(new Map([[ref, commit]]));
+      expect(await db.refs("refs/convosync/other/", ref)).toEqual(new Map([[ref, commit]]));
       expect(await db.refs("refs/convosync/other/")).toEqual(new Map());
       expect(await db.refs("refs/convosync/abcdefghijk")).toEqual(new Map());
     });

@@ -28,8 +28,8 @@ export interface RefUpdate {
 }
 
 export interface ObjectDatabase {
-  /** All refs whose full name starts with `prefix`, which ends in a slash; or the one ref of that name. */
-  refs(prefix: string): Promise<Map<string, Oid>>;
+  /** All refs whose full name starts with one of `prefixes` that ends in a slash, or is one of the others. */
+  refs(...prefixes: readonly string[]): Promise<Map<string, Oid>>;
   /** Path and blob of every file of a commit. `bad-tree` when it holds what `NewCommit` cannot make. */
   files(commit: Oid): Promise<Map<string, Oid>>;
   /** The same of a bare tree, such as a folder that was fetched by its name. */

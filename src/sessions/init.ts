@@ -13,13 +13,13 @@ import { newRecoveryCode } from "../crypto/recovery-code.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { formatRef, outgoingRef, parseRef } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
-import { fetch, push } from "../refs/transport.ts";
+import { push } from "../refs/transport.ts";
 import { rootCommits } from "../worktree/remotes.ts";
 import { type ChosenRemote, currentBranch, findRemote, noRemote, unreachable } from "./chosen-remote.ts";
 import { nativeCodec } from "./codec.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { confirmRef } from "./queue.ts";
-import { dropIncoming } from "./remote.ts";
+import { dropIncoming, receive } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import {
   keyringTree,
@@ -170,12 +170,8 @@ async function findKeyrings(
     return found;
   }
   await dropIncoming(context, "refs/convosync-incoming/");
-  const result = await fetch(context.git, {
-    remote: remote.name,
-    refspecs: ["+refs/convosync/*/keyring:refs/convosync-incoming/*/keyring"],
-    timeoutMs: refsTimeoutMs,
-    prompt: true,
-  });
+  const refspecs = ["+refs/convosync/*/keyring:refs/convosync-incoming/*/keyring"];
+  const result = await receive(context, remote, refspecs, refsTimeoutMs);
   if (result.status !== "ok") {
     if (needed) throw unreachable(remote, result.status === "unreachable" ? result.text : "");
     return found;

@@ -2,8 +2,8 @@ import { equalBytes } from "../crypto/encoding.ts";
 import { acceptHeads, readHead } from "../domains/reader.ts";
 import { type ConvosyncError, integrityError } from "../errors.ts";
 import { incomingRef, outgoingRef, parseRef, vaultPrefix } from "../refs/names.ts";
-import type { RefUpdate } from "../refs/object-database.ts";
-import { fetch } from "../refs/transport.ts";
+import type { Oid, RefUpdate } from "../refs/object-database.ts";
+import { type FetchResult, fetch } from "../refs/transport.ts";
 import { type Heads, splitOwn } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
 import { loadHeads, marksOf } from "./heads.ts";
@@ -41,12 +41,8 @@ export async function fetchHeads(
   const prefix = vaultPrefix(opened.ref);
   const incoming = incomingRef(prefix);
   await dropIncoming(context, incoming);
-  const result = await fetch(context.git, {
-    remote: remote.name,
-    refspecs: [`+${prefix}head/*:${incoming}head/*`, `+${prefix}key*:${incoming}key*`],
-    timeoutMs: fetchTimeoutMs,
-    prompt: true,
-  });
+  const refspecs = [`+${prefix}head/*:${incoming}head/*`, `+${prefix}key*:${incoming}key*`];
+  const result = await receive(context, remote, refspecs, fetchTimeoutMs);
   const before = await loadHeads(context, opened);
   if (result.status !== "ok") {
     return {
@@ -119,7 +115,7 @@ async function acceptIncoming(
     Object.entries(remembered).filter(([replica]) => replica !== before.replica),
   );
   const marks = acceptHeads(vault.keyring, all, { ...others, ...ownMark(before) }, known);
-  if (updates.length > 0) await context.db.update(updates);
+  if (updates.length > 0) await context.db.update([...updates, ...dropping(refs)]);
   if (vault !== opened) {
     // Before it is remembered: the copy must never be older than what is.
     await context.keys.saveKeyringCopy(
@@ -167,9 +163,24 @@ function ownMark(heads: Heads): ReturnType<typeof marksOf> {
   return heads.own ? marksOf([heads.own]) : {};
 }
 
+/** Fetches refs of ours into quarantine. */
+export async function receive(
+  context: Context,
+  remote: { readonly name: string },
+  refspecs: readonly string[],
+  timeoutMs: number,
+): Promise<FetchResult> {
+  const result = await fetch(context.git, { remote: remote.name, refspecs, timeoutMs, prompt: true });
+  context.db.forgetRefs();
+  return result;
+}
+
 /** Quarantined refs live only while a fetch is examined; what a crash left behind goes with the next one. */
 export async function dropIncoming(context: Context, prefix: string): Promise<void> {
   const left = await context.db.refs(prefix);
-  if (left.size > 0)
-    await context.db.update([...left].map(([ref, from]): RefUpdate => ({ ref, to: null, from })));
+  if (left.size > 0) await context.db.update(dropping(left));
 }
+
+/** The updates that remove refs. */
+export const dropping = (refs: ReadonlyMap<string, Oid>): RefUpdate[] =>
+  [...refs].map(([ref, from]) => ({ ref, to: null, from }));

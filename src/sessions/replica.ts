@@ -2,13 +2,12 @@ import type { Entry } from "../domains/head.ts";
 import { sealManifest } from "../domains/writer.ts";
 import { formatRef, incomingRef, outgoingRef, vaultPrefix } from "../refs/names.ts";
 import type { NewCommit, RefUpdate } from "../refs/object-database.ts";
-import { fetch } from "../refs/transport.ts";
 import { type Heads, refOf } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
 import { loadHeads } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
 import { forgetReplica, isOf, remoteQueue, updateQueue } from "./queue.ts";
-import { dropIncoming, fetchHeads, isAncestor } from "./remote.ts";
+import { dropIncoming, fetchHeads, isAncestor, receive } from "./remote.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
 import { buryDeleted } from "./tombstones.ts";
@@ -28,16 +27,12 @@ export async function settleReplica(
   const prefix = vaultPrefix(vault.ref);
   const incoming = incomingRef(prefix);
   await dropIncoming(context, incoming);
-  const result = await fetch(context.git, {
-    remote: remote.name,
-    refspecs: [
-      `+${prefix}head/${replica}*:${incoming}head/${replica}*`,
-      `+${prefix}session/*/${replica}:${incoming}session/*/${replica}`,
-      `+${prefix}archive/${replica}/*:${incoming}archive/${replica}/*`,
-    ],
-    timeoutMs: 120_000,
-    prompt: true,
-  });
+  const refspecs = [
+    `+${prefix}head/${replica}*:${incoming}head/${replica}*`,
+    `+${prefix}session/*/${replica}:${incoming}session/*/${replica}`,
+    `+${prefix}archive/${replica}/*:${incoming}archive/${replica}/*`,
+  ];
+  const result = await receive(context, remote, refspecs, 120_000);
   if (result.status !== "ok") return { vault, heads: await loadHeads(context, vault), replica };
   const served = new Map([...(await context.db.refs(incoming))].map(([ref, oid]) => [outgoingRef(ref), oid]));
   const local = await context.db.refs(prefix);

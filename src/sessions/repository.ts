@@ -88,7 +88,8 @@ export interface RememberingDatabase extends ObjectDatabase {
   forgetRefs(): void;
 }
 
-const ownRefs = "refs/convosync/";
+const namespaces = ["refs/convosync/", "refs/convosync-incoming/"] as const;
+const isOurs = (ref: string): boolean => namespaces.some((one) => ref.startsWith(one));
 
 function remembering(db: ObjectDatabase): RememberingDatabase {
   let known: Promise<ReadonlyMap<string, Oid>> | null = null;
@@ -97,12 +98,12 @@ function remembering(db: ObjectDatabase): RememberingDatabase {
     forgetRefs: () => {
       known = null;
     },
-    async refs(prefix) {
-      if (!prefix.startsWith(ownRefs)) return db.refs(prefix);
-      known ??= db.refs(ownRefs);
-      const below = (ref: string): boolean =>
-        prefix.endsWith("/") ? ref.startsWith(prefix) : ref === prefix;
-      return new Map([...(await known)].filter(([ref]) => below(ref)));
+    async refs(...prefixes) {
+      if (!prefixes.every(isOurs)) return db.refs(...prefixes);
+      known ??= db.refs(...namespaces);
+      const wanted = (ref: string): boolean =>
+        prefixes.some((prefix) => (prefix.endsWith("/") ? ref.startsWith(prefix) : ref === prefix));
+      return new Map([...(await known)].filter(([ref]) => wanted(ref)));
     },
     async update(updates) {
       const before = known;
@@ -112,7 +113,7 @@ function remembering(db: ObjectDatabase): RememberingDatabase {
       const refs = new Map(await before);
       for (const { ref, to } of updates) {
         if (to === null) refs.delete(ref);
-        else if (ref.startsWith(ownRefs)) refs.set(ref, to);
+        else if (isOurs(ref)) refs.set(ref, to);
       }
       known = Promise.resolve(refs);
     },

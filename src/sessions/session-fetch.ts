@@ -2,10 +2,9 @@ import { proveSession, readSession, type StoredSession } from "../domains/reader
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { incomingRef, outgoingRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid, RefUpdate } from "../refs/object-database.ts";
-import { fetch } from "../refs/transport.ts";
 import type { CatalogEntry, Copy, Heads } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
-import { dropIncoming } from "./remote.ts";
+import { dropIncoming, dropping, receive } from "./remote.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
 
@@ -78,13 +77,10 @@ async function fetchFolder(
   remote: ChosenRemote,
 ): Promise<StoredSession> {
   const tree = copy.entry.a!.t;
-  const options = { remote: remote.name, timeoutMs: fetchTimeoutMs, prompt: true };
-  const alone = await fetch(context.git, { ...options, refspecs: [tree] });
+  const alone = await receive(context, remote, [tree], fetchTimeoutMs);
   if (alone.status !== "ok") {
-    const whole = await fetch(context.git, {
-      ...options,
-      refspecs: [`+${copy.ref}:${incomingRef(copy.ref)}`],
-    });
+    const refspecs = [`+${copy.ref}:${incomingRef(copy.ref)}`];
+    const whole = await receive(context, remote, refspecs, fetchTimeoutMs);
     if (whole.status !== "ok") throw notFetched(remote, whole.status === "unreachable" ? whole.text : "");
   }
   try {
@@ -107,12 +103,8 @@ async function fetchHot(
   const prefix = `${vaultPrefix(vault.ref)}session/${missing[0]!.entry.d}/`;
   await dropIncoming(context, incomingRef(prefix));
   const own = heads.replica ? [`^${prefix}${heads.replica}`] : [];
-  const result = await fetch(context.git, {
-    remote: remote.name,
-    refspecs: [`+${prefix}*:${incomingRef(prefix)}*`, ...own],
-    timeoutMs: fetchTimeoutMs,
-    prompt: true,
-  });
+  const refspecs = [`+${prefix}*:${incomingRef(prefix)}*`, ...own];
+  const result = await receive(context, remote, refspecs, fetchTimeoutMs);
   try {
     if (result.status !== "ok") throw notFetched(remote, result.status === "unreachable" ? result.text : "");
     const incoming = await context.db.refs(incomingRef(prefix));
@@ -129,7 +121,7 @@ async function fetchHot(
       accepted.push(stored);
       updates.push({ ref: copy.ref, to: commit, from });
     }
-    await context.db.update(updates);
+    await context.db.update([...updates, ...dropping(incoming)]);
     return accepted;
   } finally {
     await dropIncoming(context, incomingRef(prefix));

@@ -1,12 +1,11 @@
 import { readSidecar, readStream } from "../domains/reader.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { formatRef, incomingRef, outgoingRef, parseRef, vaultPrefix } from "../refs/names.ts";
-import { fetch } from "../refs/transport.ts";
 import { catalog, type Heads } from "./catalog.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
 import { deviceName, loadHeads } from "./heads.ts";
 import { remoteQueue } from "./queue.ts";
-import { dropIncoming, fetchHeads } from "./remote.ts";
+import { dropIncoming, fetchHeads, receive } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { fetchSession, localCopy } from "./session-fetch.ts";
 import { type OpenVault, openVault } from "./vault.ts";
@@ -117,12 +116,8 @@ async function compareRefs(
         `+${prefix}archive/${replica}/*:${incoming}archive/${replica}/*`,
       ]
     : [];
-  const result = await fetch(context.git, {
-    remote: remote.name,
-    refspecs: [`+${prefix}head/*:${incoming}head/*`, ...own],
-    timeoutMs: 120_000,
-    prompt: true,
-  });
+  const refspecs = [`+${prefix}head/*:${incoming}head/*`, ...own];
+  const result = await receive(context, remote, refspecs, 120_000);
   if (result.status !== "ok") return;
   try {
     const served = new Map(

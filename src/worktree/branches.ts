@@ -7,25 +7,32 @@ export type Relation = "equal" | "behind" | "ahead" | "diverged" | "unknown";
 
 /** `behind`: `a` is an ancestor of `b`. */
 export async function relation(git: Git, a: string, b: string): Promise<Relation> {
-  for (const commit of [checkedCommit(a), checkedCommit(b)]) {
-    if ((await git.code(["cat-file", "-e", `${commit}^{commit}`])) !== 0) return "unknown";
-  }
-  if (a === b) return "equal";
-  const isAncestor = async (one: string, other: string): Promise<boolean> =>
-    (await git.run(["merge-base", "--is-ancestor", one, other], { okCodes: [0, 1] })).code === 0;
-  if (await isAncestor(a, b)) return "behind";
-  if (await isAncestor(b, a)) return "ahead";
+  for (const commit of [a, b]) checkedCommit(commit);
+  if (a === b) return (await git.code(["cat-file", "-e", `${a}^{commit}`])) === 0 ? "equal" : "unknown";
+  // 128: one of them is not here.
+  const isAncestor = async (one: string, other: string): Promise<number> =>
+    (await git.run(["merge-base", "--is-ancestor", one, other], { okCodes: [0, 1, 128] })).code;
+  const forth = await isAncestor(a, b);
+  if (forth !== 1) return forth === 0 ? "behind" : "unknown";
+  if ((await isAncestor(b, a)) === 0) return "ahead";
   return (await git.text(["rev-parse", "--is-shallow-repository"])) === "true" ? "unknown" : "diverged";
 }
 
 /** Names come from other devices: what git itself takes for a branch, and nothing it would expand. */
 export async function checkBranchName(git: Git, branch: string): Promise<string> {
+  if (isPlainName(branch)) return branch;
   const answer = branch.includes("\0")
     ? { code: 1, stdout: "" }
     : await git.run(["check-ref-format", "--branch", branch], { okCodes: "any" });
   if (answer.code === 0 && answer.stdout.toString() === `${branch}\n`) return branch;
   throw integrityError("bad-branch-name", `not a branch name: '${branch}'`);
 }
+
+/** Names that need no asking: what git-check-ref-format(1) and `--branch` could object to does not occur in them. */
+const isPlainName = (branch: string): boolean =>
+  branch.length <= 200 &&
+  branch !== "HEAD" &&
+  branch.split("/").every((part) => /^[A-Za-z0-9_][A-Za-z0-9_-]*$/.test(part));
 
 export interface SwitchOptions {
   /** The commit a missing branch begins at. */

@@ -1,5 +1,6 @@
 import type { Agent } from "../agent.ts";
 import { spellings } from "../spellings.ts";
+import { conversationReader } from "./conversation.ts";
 import { inventory, target } from "./layout.ts";
 import { live } from "./live.ts";
 import { current, find, validId } from "./sessions.ts";
@@ -29,6 +30,7 @@ export const claudeCode: Agent = {
     const { title, version, directories, branch, updatedAt } = glimpse(head, tail);
     return { title, toolVersion: version, cwd: directories[0] ?? null, branch, updatedAt };
   },
+  reader: conversationReader,
   resumeCommand: (sessionId) => ["claude", "--resume", sessionId],
   validId,
 };

@@ -20,6 +20,9 @@ interface Options {
   last?: string;
 }
 
+/** Longer lines are hard to read. */
+const widest = 120;
+
 export default async function showCommand(
   { world, terminal }: Invocation,
   args: readonly string[],
@@ -39,7 +42,7 @@ export default async function showCommand(
     const output = await openOutput(terminal, world.env, () => context.git.text(["var", "GIT_PAGER"]));
     const detail = {
       style: terminal.style.bind(terminal),
-      width: terminal.width,
+      width: Number.isFinite(terminal.width) ? Math.min(terminal.width, widest) : terminal.width,
       unicode: terminal.unicode,
       tools: options.tools === true,
       thinking: options.thinking === true,

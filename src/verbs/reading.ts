@@ -1,3 +1,4 @@
+import { Option } from "commander";
 import type { Verb } from "./verb.ts";
 
 /** Verbs that look at conversations and change nothing. */
@@ -21,5 +22,38 @@ export const reading: readonly Verb[] = [
       ["git convosync show 5d0c7e1a --last 10", "how it ended"],
       ["git convosync show 5d0c7e1a@3 --raw", "the agent's own lines, as they were at the third snapshot"],
     ],
+  },
+  {
+    name: "log",
+    summary: "list a session's snapshots, newest first",
+    section: "Read",
+    load: () => import("../commands/log.ts"),
+    define: (command) =>
+      void command
+        .argument("<session>", "id or unique prefix")
+        .option("--limit <n>", "at most so many snapshots"),
+    examples: [["git convosync log 5d0c7e1a", "what was saved when, where, and at which commit"]],
+  },
+  {
+    name: "search",
+    summary: "search the text of all conversations",
+    section: "Read",
+    load: () => import("../commands/search.ts"),
+    define: (command) =>
+      void command
+        .argument("<text>", "what to look for; capital letters count when there are any")
+        .option("-i, --ignore-case", "capital letters never count")
+        .option("-E, --regex", "the text is a regular expression")
+        .option("--session <id>", "only in this session")
+        .option("--agent <name>", "only in sessions of this agent")
+        .addOption(new Option("--role <who>", "only what was said by").choices(["user", "assistant", "tool"]))
+        .option("--limit <n>", "at most so many results; 20 by default")
+        .option("-a, --all", "all of them")
+        .option("--fetch", "first fetch what other devices saved"),
+    examples: [
+      ["git convosync search 'refresh token'", "where was that talked about"],
+      ["git convosync search --role user --regex '^why '", "questions"],
+    ],
+    exits: { 1: "nothing was found" },
   },
 ];

@@ -9,8 +9,6 @@ export interface Range {
   readonly last: number | null;
 }
 
-export const everything: Range = { from: 1, limit: Number.POSITIVE_INFINITY, last: null };
-
 /** Stops reading as soon as nothing more is wanted. */
 export async function* within(messages: AsyncIterable<Message>, range: Range): AsyncGenerator<Message> {
   if (range.last !== null) {

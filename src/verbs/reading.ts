@@ -56,4 +56,27 @@ export const reading: readonly Verb[] = [
     ],
     exits: { 1: "nothing was found" },
   },
+  {
+    name: "export",
+    summary: "write a conversation to a file",
+    section: "Read",
+    load: () => import("../commands/export.ts"),
+    define: (command) =>
+      void command
+        .argument("<session>", "id or unique prefix; @<n> or @<commit> behind it names a snapshot")
+        .option("-o, --output <file>", "where to; stdout when absent")
+        .addOption(
+          new Option("--format <form>", "by the file's ending when absent, else md").choices([
+            "md",
+            "html",
+            "json",
+          ]),
+        )
+        .option("-f, --force", "replace the file if there is one"),
+    examples: [
+      ["git convosync export 5d0c7e1a -o talk.html", "one file for any browser, light and dark"],
+      ["git convosync export 5d0c7e1a@3 --format md", "as it was at the third snapshot, for a pull request"],
+    ],
+    exits: { 2: "the file exists already" },
+  },
 ];

@@ -3,7 +3,7 @@ import { conversationText } from "../rendering/conversation-text.ts";
 import { longDocument, withoutImages } from "../rendering/document.ts";
 import { type Range, within } from "../rendering/range.ts";
 import { openReading, type Reading } from "../sessions/reading.ts";
-import { withCloneLock, withRepository } from "../sessions/repository.ts";
+import { type Context, withCloneLock, withRepository } from "../sessions/repository.ts";
 import { timelineOf } from "../sessions/timeline.ts";
 import { openOutput, plainOutput, writeAll } from "../ui/pager.ts";
 import { safeText } from "../ui/safe-text.ts";
@@ -11,7 +11,7 @@ import type { Terminal } from "../ui/terminal.ts";
 import { plural } from "../ui/time.ts";
 import type { Invocation } from "../world.ts";
 
-interface Options {
+export interface ShowOptions {
   raw?: boolean;
   tools?: boolean;
   thinking?: boolean;
@@ -26,43 +26,55 @@ const widest = 120;
 export default async function showCommand(
   { world, terminal }: Invocation,
   args: readonly string[],
-  options: Options,
+  options: ShowOptions,
 ): Promise<number> {
   const range = rangeOf(options);
   return withRepository(world, async (context) => {
     const shown = await withCloneLock(context, () => openReading(context, args[0]!));
-    if (options.raw) {
-      for await (const bytes of shown.content()) terminal.write(bytes);
-      return Exit.done;
-    }
-    if (terminal.json) {
-      await printDocument(terminal, shown, range);
-      return Exit.done;
-    }
-    const output = await openOutput(terminal, world.env, () => context.git.text(["var", "GIT_PAGER"]));
-    const detail = {
-      style: terminal.style.bind(terminal),
-      width: Number.isFinite(terminal.width) ? Math.min(terminal.width, widest) : terminal.width,
-      unicode: terminal.unicode,
-      tools: options.tools === true,
-      thinking: options.thinking === true,
-      agent: shown.agentTitle,
-      root: shown.root,
-    };
-    const marks = timelineOf(shown.stored.manifest, shown.gen).map((mark) => ({
-      ...mark,
-      device: mark.device && shown.deviceName(mark.device),
-    }));
-    const between = marks.filter((mark) => mark.after <= shown.lines);
-    const whole = range.limit === Number.POSITIVE_INFINITY;
-    await output.write(title(terminal, shown));
-    await writeAll(output, conversationText(within(shown.messages(), range), between, detail, whole));
-    await output.end();
-    return Exit.done;
+    return printReading({ world, terminal }, context, shown, options, range);
   });
 }
 
-function rangeOf(options: Options): Range {
+/** Prints what was opened; `more` goes into the document of `--json`. */
+export async function printReading(
+  { world, terminal }: Invocation,
+  context: Context,
+  shown: Reading,
+  options: ShowOptions,
+  range: Range,
+  more: Record<string, unknown> = {},
+): Promise<number> {
+  if (options.raw) {
+    for await (const bytes of shown.content()) terminal.write(bytes);
+    return Exit.done;
+  }
+  if (terminal.json) {
+    await printDocument(terminal, shown, range, more);
+    return Exit.done;
+  }
+  const output = await openOutput(terminal, world.env, () => context.git.text(["var", "GIT_PAGER"]));
+  const detail = {
+    style: terminal.style.bind(terminal),
+    width: Number.isFinite(terminal.width) ? Math.min(terminal.width, widest) : terminal.width,
+    unicode: terminal.unicode,
+    tools: options.tools === true,
+    thinking: options.thinking === true,
+    agent: shown.agentTitle,
+    root: shown.root,
+  };
+  const marks = timelineOf(shown.stored.manifest, shown.gen).map((mark) => ({
+    ...mark,
+    device: mark.device && shown.deviceName(mark.device),
+  }));
+  const between = marks.filter((mark) => mark.after <= shown.lines);
+  const whole = range.limit === Number.POSITIVE_INFINITY;
+  await output.write(title(terminal, shown));
+  await writeAll(output, conversationText(within(shown.messages(), range), between, detail, whole));
+  await output.end();
+  return Exit.done;
+}
+
+export function rangeOf(options: ShowOptions): Range {
   const last = options.last === undefined ? null : messageNumber("--last", options.last);
   if (last !== null && (options.limit !== undefined || options.from !== undefined))
     throw new ConvosyncError("usage", Exit.usage, "--last excludes --from and --limit", [
@@ -100,7 +112,12 @@ function title(terminal: Terminal, shown: Reading): string {
   return `${terminal.style("bold", name)}\n${terminal.style("dim", facts.join(" · "))}\n\n`;
 }
 
-async function printDocument(terminal: Terminal, shown: Reading, range: Range): Promise<void> {
+async function printDocument(
+  terminal: Terminal,
+  shown: Reading,
+  range: Range,
+  more: Record<string, unknown>,
+): Promise<void> {
   // Only the whole stream proves itself; once the document has begun, a failure could no longer be told in one.
   for await (const _ of shown.portable());
   const { manifest } = shown.stored;
@@ -108,6 +125,7 @@ async function printDocument(terminal: Terminal, shown: Reading, range: Range): 
     session: shown.session.id,
     title: shown.session.newest.entry.t,
     agent: manifest.agent,
+    ...more,
     snapshot: shown.snapshot?.n ?? null,
     snapshots: manifest.snapshots,
     links: manifest.links,

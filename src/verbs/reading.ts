@@ -1,5 +1,15 @@
-import { Option } from "commander";
+import { type Command, Option } from "commander";
 import type { Verb } from "./verb.ts";
+
+function howToShow(command: Command): void {
+  command
+    .option("--raw", "the agent's own bytes")
+    .option("--tools", "unfold tool calls: all they were given and gave back")
+    .option("--thinking", "show what the agent thought")
+    .option("--from <n>", "begin with this message")
+    .option("--limit <n>", "at most so many messages")
+    .option("--last <n>", "only the last so many messages");
+}
 
 /** Verbs that look at conversations and change nothing. */
 export const reading: readonly Verb[] = [
@@ -9,14 +19,9 @@ export const reading: readonly Verb[] = [
     section: "Read",
     load: () => import("../commands/show.ts"),
     define: (command) =>
-      void command
-        .argument("<session>", "id or unique prefix; @<n> or @<commit> behind it names a snapshot")
-        .option("--raw", "the agent's own bytes")
-        .option("--tools", "unfold tool calls: all they were given and gave back")
-        .option("--thinking", "show what the agent thought")
-        .option("--from <n>", "begin with this message")
-        .option("--limit <n>", "at most so many messages")
-        .option("--last <n>", "only the last so many messages"),
+      howToShow(
+        command.argument("<session>", "id or unique prefix; @<n> or @<commit> behind it names a snapshot"),
+      ),
     examples: [
       ["git convosync show 5d0c7e1a", "read it, with the commits it belongs to"],
       ["git convosync show 5d0c7e1a --last 10", "how it ended"],
@@ -33,6 +38,22 @@ export const reading: readonly Verb[] = [
         .argument("<session>", "id or unique prefix")
         .option("--limit <n>", "at most so many snapshots"),
     examples: [["git convosync log 5d0c7e1a", "what was saved when, where, and at which commit"]],
+  },
+  {
+    name: "replay",
+    summary: "read a conversation as it stood at a commit",
+    section: "Read",
+    load: () => import("../commands/replay.ts"),
+    define: (command) =>
+      howToShow(
+        command
+          .argument("[session]", "id or unique prefix; the one that belongs to the commit when absent")
+          .requiredOption("--at-commit <commit>", "the commit, also when it was rewritten since"),
+      ),
+    examples: [
+      ["git convosync replay 5d0c7e1a --at-commit HEAD~3", "what had been said when that commit was made"],
+      ["git convosync replay --at-commit 30992e5", "which conversation led to this commit"],
+    ],
   },
   {
     name: "search",

@@ -17,7 +17,14 @@ export type Action =
   | { readonly kind: "write"; readonly path: string; readonly content: string }
   | { readonly kind: "read"; readonly path: string }
   | { readonly kind: "run"; readonly command: string }
-  | { readonly kind: "plan"; readonly items: readonly PlanItem[] };
+  | { readonly kind: "plan"; readonly items: readonly PlanItem[] }
+  /** One entry of a plan is made or moves on; what is not told stays. The result of making one tells its id. */
+  | {
+      readonly kind: "task";
+      readonly id: string | null;
+      readonly text: string | null;
+      readonly state: PlanItem["state"] | "dropped" | null;
+    };
 
 export interface Edit {
   readonly before: string;

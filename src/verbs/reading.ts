@@ -78,6 +78,23 @@ export const reading: readonly Verb[] = [
     exits: { 1: "nothing was found" },
   },
   {
+    name: "summary",
+    summary: "say what a conversation was about, what was done and what is open",
+    section: "Read",
+    load: () => import("../commands/summary.ts"),
+    define: (command) =>
+      void command
+        .argument("<session>", "id or unique prefix; @<n> or @<commit> behind it names a snapshot")
+        .option("--offline", "draw it from the conversation, whatever convosync.summaryCommand says"),
+    examples: [
+      ["git convosync summary 5d0c7e1a", "drawn from the conversation itself; nothing leaves this machine"],
+      [
+        "git config convosync.summaryCommand 'claude -p \"Summarise this\"'",
+        "or by a command of yours: it gets the conversation as Markdown, and may send it anywhere",
+      ],
+    ],
+  },
+  {
     name: "export",
     summary: "write a conversation to a file",
     section: "Read",

@@ -286,6 +286,18 @@ function actionOf(name: string, input: Input): Action | null {
       const command = stringIn(input, "command");
       return command === undefined ? null : { kind: "run", command };
     }
+    case "TaskCreate":
+      return { kind: "task", id: null, text: stringIn(input, "subject") ?? null, state: "pending" };
+    case "TaskUpdate": {
+      const status = stringIn(input, "status");
+      const state = status === undefined ? null : status === "deleted" ? "dropped" : stateOf(status);
+      return {
+        kind: "task",
+        id: stringIn(input, "taskId") ?? null,
+        text: stringIn(input, "subject") ?? null,
+        state,
+      };
+    }
     case "TodoWrite":
       return { kind: "plan", items: Array.isArray(input["todos"]) ? input["todos"].flatMap(planItem) : [] };
     default:
@@ -302,15 +314,20 @@ function planItem(value: unknown): PlanItem[] {
   const input = asObject(value);
   const what = stringIn(input, "content", "subject");
   if (what === undefined) return [];
-  const status = stringIn(input, "status");
-  const state = status === "completed" ? "done" : status === "in_progress" ? "active" : "pending";
-  return [{ text: what, state }];
+  return [{ text: what, state: stateOf(stringIn(input, "status")) }];
 }
+
+const stateOf = (status: string | undefined): PlanItem["state"] =>
+  status === "completed" ? "done" : status === "in_progress" ? "active" : "pending";
 
 function subjectOf(name: string, input: Input, action: Action | null): string {
   if (action && "path" in action) return action.path;
   if (action?.kind === "run") return action.command;
   if (action?.kind === "plan") return planSubject(action.items);
+  if (action?.kind === "task")
+    return [action.id === null ? "" : `#${action.id}`, action.text ?? "", stringIn(input, "status") ?? ""]
+      .filter((part) => part !== "")
+      .join(" ");
   const telling = ["pattern", "query", "url", "subject", "description", "command", "skill", "prompt", "plan"];
   const first = Object.values(input).find((value) => typeof value === "string");
   if (name === "AskUserQuestion" && Array.isArray(input["questions"]))

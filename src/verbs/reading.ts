@@ -56,6 +56,26 @@ export const reading: readonly Verb[] = [
     ],
   },
   {
+    name: "diff",
+    summary: "show how two sessions, or two snapshots of one, differ",
+    section: "Read",
+    load: () => import("../commands/diff.ts"),
+    define: (command) =>
+      void command
+        .argument("<a>", "a session or snapshot, or two of them as a..b")
+        .argument("[b]", "the other one")
+        .option("--stat", "only how much differs")
+        .option("--tools", "unfold tool calls")
+        .option("--thinking", "show what the agent thought"),
+    examples: [
+      ["git convosync diff 5d0c7e1a@1 5d0c7e1a@3", "what was said between two snapshots"],
+      [
+        "git convosync diff 5d0c7e1a 7be0a2c4 --stat",
+        "where two branches of a conversation part, and how far they went",
+      ],
+    ],
+  },
+  {
     name: "search",
     summary: "search the text of all conversations",
     section: "Read",

@@ -102,6 +102,8 @@ export interface Agent {
   live(sessionId: string, place: Workplace): Promise<LiveSession | null>;
   /** What a picker shows, from the first and the last 64 KiB of the main stream. Never throws. */
   describe(head: Uint8Array, tail: Uint8Array): Description;
+  /** The session that a main file from elsewhere holds, from its beginning; null when it is none of this agent's. */
+  recognise?(head: Uint8Array): { readonly id: string } | null;
   /** Reads the main stream as a conversation, from its first line or from where another reader came to. */
   reader?(from?: ReadingPlace): ConversationReader;
   /** The agent's own command, to be run in the session's directory. */

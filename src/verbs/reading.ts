@@ -1,6 +1,8 @@
 import { type Command, Option } from "commander";
 import type { Verb } from "./verb.ts";
 
+const formats = ["md", "html", "json", "native", "bundle"];
+
 function howToShow(command: Command): void {
   command
     .option("--raw", "the agent's own bytes")
@@ -124,17 +126,35 @@ export const reading: readonly Verb[] = [
         .argument("<session>", "id or unique prefix; @<n> or @<commit> behind it names a snapshot")
         .option("-o, --output <file>", "where to; stdout when absent")
         .addOption(
-          new Option("--format <form>", "by the file's ending when absent, else md").choices([
-            "md",
-            "html",
-            "json",
-          ]),
+          new Option("--format <form>", "by the file's ending when absent, else md").choices(formats),
         )
+        .option("--passphrase", "a bundle for whoever knows a passphrase, which is asked for")
+        .option("--passphrase-file <path>", "the same, with the passphrase in this file's first line")
         .option("-f, --force", "replace the file if there is one"),
     examples: [
       ["git convosync export 5d0c7e1a -o talk.html", "one file for any browser, light and dark"],
       ["git convosync export 5d0c7e1a@3 --format md", "as it was at the third snapshot, for a pull request"],
+      ["git convosync export 5d0c7e1a -o talk.convosync", "encrypted, for another clone of yours"],
     ],
     exits: { 2: "the file exists already" },
+  },
+  {
+    name: "import",
+    summary: "take in a bundle, or a transcript from elsewhere, as a session here",
+    section: "Read",
+    load: () => import("../commands/import.ts"),
+    define: (command) =>
+      void command
+        .argument("<file>", "a bundle, an agent's transcript, or a folder with one and what belongs to it")
+        .option("--agent <name>", "whose transcript it is, where that is not plain")
+        .option("--passphrase-file <path>", "passphrase of the bundle, in the file's first line")
+        .option("-n, --dry-run", "show what would be written"),
+    examples: [
+      [
+        "git convosync import talk.convosync",
+        "then the agent's own command continues it, and save stores it",
+      ],
+    ],
+    exits: { 6: "the file is damaged, forged or unsafe; nothing was written", 7: "no key opens it" },
   },
 ];

@@ -1,3 +1,4 @@
+import type { ConversationReader, ReadingPlace } from "./conversation.ts";
 import type { PathForm, Places } from "./portable-paths.ts";
 
 /** Where the user works. All paths are absolute; `root`, `worktrees` and `cwd` are real (no symlinks). */
@@ -101,6 +102,10 @@ export interface Agent {
   live(sessionId: string, place: Workplace): Promise<LiveSession | null>;
   /** What a picker shows, from the first and the last 64 KiB of the main stream. Never throws. */
   describe(head: Uint8Array, tail: Uint8Array): Description;
+  /** The session that a main file from elsewhere holds, from its beginning; null when it is none of this agent's. */
+  recognise?(head: Uint8Array): { readonly id: string } | null;
+  /** Reads the main stream as a conversation, from its first line or from where another reader came to. */
+  reader?(from?: ReadingPlace): ConversationReader;
   /** The agent's own command, to be run in the session's directory. */
   resumeCommand(sessionId: string): readonly string[];
   validId(id: string): boolean;

@@ -1,73 +1,137 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { Exit } from "../errors.ts";
-import { openReading } from "../sessions/reading.ts";
-import { withCloneLock, withRepository } from "../sessions/repository.ts";
+import { ConvosyncError, Exit } from "../errors.ts";
+import { conversationText } from "../rendering/conversation-text.ts";
+import { longDocument, withoutImages } from "../rendering/document.ts";
+import { type Range, within } from "../rendering/range.ts";
+import { openReading, type Reading } from "../sessions/reading.ts";
+import { type Context, withCloneLock, withRepository } from "../sessions/repository.ts";
+import { timelineOf } from "../sessions/timeline.ts";
+import { openOutput, plainOutput, writeAll } from "../ui/pager.ts";
 import { safeText } from "../ui/safe-text.ts";
-import { renderLine } from "../ui/transcript.ts";
+import type { Terminal } from "../ui/terminal.ts";
+import { plural } from "../ui/time.ts";
 import type { Invocation } from "../world.ts";
+
+export interface ShowOptions {
+  raw?: boolean;
+  tools?: boolean;
+  thinking?: boolean;
+  from?: string;
+  limit?: string;
+  last?: string;
+}
+
+/** Longer lines are hard to read. */
+const widest = 120;
 
 export default async function showCommand(
   { world, terminal }: Invocation,
   args: readonly string[],
-  options: { raw?: boolean },
+  options: ShowOptions,
 ): Promise<number> {
+  const range = rangeOf(options);
   return withRepository(world, async (context) => {
     const shown = await withCloneLock(context, () => openReading(context, args[0]!));
-    const { entry } = shown.session.newest;
-    if (options.raw) {
-      for await (const bytes of shown.content()) terminal.write(bytes);
-      return Exit.done;
-    }
-    const { manifest } = shown.stored;
-    if (terminal.json) {
-      terminal.document({
-        session: shown.session.id,
-        title: entry.t,
-        agent: manifest.agent,
-        snapshots: manifest.snapshots,
-        links: manifest.links,
-      });
-      return Exit.done;
-    }
-    const pager = terminal.interactive
-      ? await startPager(world.env, await context.git.text(["var", "GIT_PAGER"]))
-      : null;
-    const out = pager?.stdin ?? terminal.streams.stdout;
-    const style = terminal.style.bind(terminal);
-    out.write(`${style("bold", safeText(entry.t || shown.session.id))}\n\n`);
-    const decoder = new TextDecoder();
-    let at = 0;
-    let next = 0;
-    const links = manifest.links;
-    for await (const bytes of shown.content()) {
-      for (const line of decoder.decode(bytes).split("\n")) {
-        if (line === "") continue;
-        for (; next < links.length && links[next]!.upto <= at; next++) {
-          const link = links[next]!;
-          out.write(
-            `${style("cyan", `── ${safeText(link.branch ?? "detached")} @ ${link.commit.slice(0, 7)} ──`)}\n\n`,
-          );
-        }
-        at++;
-        const text = renderLine(line, style);
-        if (text && !out.write(text)) await once(out, "drain").catch(() => undefined);
-      }
-    }
-    if (pager) {
-      pager.stdin.end();
-      await once(pager, "close");
-    }
-    return Exit.done;
+    return printReading({ world, terminal }, context, shown, options, range);
   });
 }
 
-async function startPager(env: NodeJS.ProcessEnv, command: string) {
-  if (command === "" || command === "cat") return null;
-  const pager = spawn("sh", ["-c", command], {
-    stdio: ["pipe", "inherit", "inherit"],
-    env: { LESS: "FRX", ...env },
-  });
-  pager.stdin.on("error", () => undefined);
-  return pager;
+/** Prints what was opened; `more` goes into the document of `--json`. */
+export async function printReading(
+  { world, terminal }: Invocation,
+  context: Context,
+  shown: Reading,
+  options: ShowOptions,
+  range: Range,
+  more: Record<string, unknown> = {},
+): Promise<number> {
+  if (options.raw) {
+    for await (const bytes of shown.content()) terminal.write(bytes);
+    return Exit.done;
+  }
+  if (terminal.json) {
+    await printDocument(terminal, shown, range, more);
+    return Exit.done;
+  }
+  const output = await openOutput(terminal, world.env, () => context.git.text(["var", "GIT_PAGER"]));
+  const detail = {
+    style: terminal.style.bind(terminal),
+    width: Number.isFinite(terminal.width) ? Math.min(terminal.width, widest) : terminal.width,
+    unicode: terminal.unicode,
+    tools: options.tools === true,
+    thinking: options.thinking === true,
+    agent: shown.agentTitle,
+    root: shown.root,
+  };
+  const marks = timelineOf(shown.stored.manifest, shown.gen).map((mark) => ({
+    ...mark,
+    device: mark.device && shown.deviceName(mark.device),
+  }));
+  const between = marks.filter((mark) => mark.after <= shown.lines);
+  const whole = range.limit === Number.POSITIVE_INFINITY;
+  await output.write(title(terminal, shown));
+  await writeAll(output, conversationText(within(shown.messages(), range), between, detail, whole));
+  await output.end();
+  return Exit.done;
+}
+
+export function rangeOf(options: ShowOptions): Range {
+  const last = options.last === undefined ? null : messageNumber("--last", options.last);
+  if (last !== null && (options.limit !== undefined || options.from !== undefined))
+    throw new ConvosyncError("usage", Exit.usage, "--last excludes --from and --limit", [
+      "choose one of them",
+    ]);
+  return {
+    from: options.from === undefined ? 1 : messageNumber("--from", options.from),
+    limit: options.limit === undefined ? Number.POSITIVE_INFINITY : messageNumber("--limit", options.limit),
+    last,
+  };
+}
+
+function messageNumber(flag: string, given: string): number {
+  const number = Number(given.replace(/^#/, ""));
+  if (Number.isSafeInteger(number) && number >= 1) return number;
+  throw new ConvosyncError("usage", Exit.usage, `'${given}' is not a number of messages`, [
+    `for instance: ${flag} 20`,
+  ]);
+}
+
+/** All that names the conversation, above it. */
+function title(terminal: Terminal, shown: Reading): string {
+  const { entry } = shown.session.newest;
+  const { snapshots } = shown.stored.manifest;
+  const devices = [...new Set(snapshots.map((one) => safeText(shown.deviceName(one.device), 40)))];
+  const facts = [
+    shown.session.id,
+    shown.agentTitle,
+    ...(shown.snapshot
+      ? [`snapshot ${shown.snapshot.n} of ${snapshots.at(-1)?.n ?? 0}`]
+      : [plural(snapshots.length, "snapshot")]),
+    devices.join(", "),
+  ];
+  const name = safeText(entry.t || shown.session.id);
+  return `${terminal.style("bold", name)}\n${terminal.style("dim", facts.join(" · "))}\n\n`;
+}
+
+async function printDocument(
+  terminal: Terminal,
+  shown: Reading,
+  range: Range,
+  more: Record<string, unknown>,
+): Promise<void> {
+  // Only the whole stream proves itself; once the document has begun, a failure could no longer be told in one.
+  for await (const _ of shown.portable());
+  const { manifest } = shown.stored;
+  const fields = {
+    session: shown.session.id,
+    title: shown.session.newest.entry.t,
+    agent: manifest.agent,
+    ...more,
+    snapshot: shown.snapshot?.n ?? null,
+    snapshots: manifest.snapshots,
+    links: manifest.links,
+  };
+  async function* messages(): AsyncGenerator<unknown> {
+    for await (const message of within(shown.messages(), range)) yield withoutImages(message);
+  }
+  await writeAll(plainOutput(terminal.streams.stdout), longDocument(fields, "messages", messages()));
 }

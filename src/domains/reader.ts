@@ -304,6 +304,9 @@ async function readSegment(vault: Vault, { files }: StoredSession, part: Segment
   return sealed;
 }
 
+const wrongSegment = (): Error =>
+  integrityError("wrong-segment", "a segment does not hold what its manifest says");
+
 /**
  * Proves that all of a session is there and is what its manifest names, without opening it; what is in `proved`
  * has been through this before. Without it a remote could get a damaged copy kept. Exit 6.
@@ -335,8 +338,7 @@ export async function* readStream(
     for (const [index, part] of stream.segments.entries()) {
       const body = await readBody(vault, session, part);
       const bytes = part.codec === "vcd" ? decode(body, spool.source, part.raw) : body;
-      if ((await hashOf(bytes)) !== part.sha)
-        throw integrityError("wrong-segment", "a segment does not hold what its manifest says");
+      if ((await hashOf(bytes)) !== part.sha) throw wrongSegment();
       whole.update(bytes);
       if (index < lastDelta) spool.append(bytes);
       yield bytes;
@@ -346,6 +348,24 @@ export async function* readStream(
   }
   if (toBase64url(whole.digest()) !== stream.sha) {
     throw integrityError("wrong-stream", `stream '${stream.name}' does not hold what its manifest says`);
+  }
+}
+
+/**
+ * The segments of a log from one on, of which none may be a delta. Each is proved by its own hash; that they make up
+ * the log is for who has read what precedes them. Exit 6.
+ */
+export async function* readStreamFrom(
+  vault: Vault,
+  session: StoredSession,
+  stream: StreamRecord,
+  from: number,
+): AsyncGenerator<Uint8Array> {
+  for (const part of stream.segments.slice(from)) {
+    if (part.codec !== "gz") throw new Error("a delta cannot be read without what precedes it");
+    const bytes = await readBody(vault, session, part);
+    if ((await hashOf(bytes)) !== part.sha) throw wrongSegment();
+    yield bytes;
   }
 }
 

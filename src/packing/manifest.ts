@@ -88,6 +88,8 @@ const snapshot = v.looseObject({
 const link = v.looseObject({
   /** From this line of the main stream on, the work tree was at `commit`. */
   upto: count,
+  /** Generation of the main stream, where it is not the first. */
+  gen: v.optional(count),
   commit: commitName,
   branch: v.nullable(text),
   tree: commitName,
@@ -95,6 +97,9 @@ const link = v.looseObject({
   authorDate: text,
   authorEmail: text,
   patchId: v.nullable(text),
+  /** Where the branch left the main one, and the patch-id of all it changed since: by it a squash merge is known. */
+  base: v.optional(v.nullable(commitName)),
+  cumulativePatchId: v.optional(v.nullable(text)),
   modified: v.array(text),
   rewritten: v.array(commitName),
 });
@@ -143,6 +148,7 @@ export type Segment = v.InferOutput<typeof segment>;
 export type StreamRecord = v.InferOutput<typeof stream>;
 export type FileRecord = v.InferOutput<typeof file>;
 export type Snapshot = v.InferOutput<typeof snapshot>;
+export type Link = v.InferOutput<typeof link>;
 export type Manifest = v.InferOutput<typeof manifestSchema>;
 
 /** Parses authenticated JSON of one of our records; `what` names it in the error. Exit 6, or 1 for a newer version. */

@@ -10,13 +10,22 @@ import { isGone, isStale, olderThan, processName, sweep } from "../leftovers.ts"
  * Replaces a file as a whole: a reader sees the old bytes or the new ones, also after a crash. What a crash left
  * beside it goes with the next write.
  */
-export async function writeAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
+export function writeAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
+  return writeParts(path, [data], mode);
+}
+
+/** The same for what is not held in memory as a whole. */
+export async function writeParts(
+  path: string,
+  parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
+  mode = 0o600,
+): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   await sweep(dirname(path), `.${basename(path)}.`, ".tmp");
   const temporary = join(dirname(path), `.${basename(path)}.${processName()}.tmp`);
   const handle = await open(temporary, "wx", mode);
   try {
-    await handle.writeFile(data);
+    for await (const part of parts) await handle.writeFile(part);
     await handle.sync();
     await handle.close();
     await rename(temporary, path);

@@ -391,7 +391,7 @@ function buildManifest(
     files: result.files,
     snapshots: [...snapshots, snapshot],
     pages: [],
-    links: moved ? [...links, { upto: main.lines, ...link }] : links,
+    links: moved ? [...links, { upto: main.lines, ...(main.gen > 0 && { gen: main.gen }), ...link }] : links,
     meta: {
       cwd: portable(plan.found.cwd),
       tool: plan.agent.tool,

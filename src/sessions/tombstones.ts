@@ -4,6 +4,7 @@ import { type CatalogEntry, type Copy, catalog, type Heads, refOf, tombstonesOf 
 import { writeIndex } from "./index-writer.ts";
 import { updateQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
+import { forgetIndexed } from "./search-index.ts";
 import type { OpenVault } from "./vault.ts";
 
 /**
@@ -38,6 +39,7 @@ export async function bury(
       }
     });
   }
+  await forgetIndexed(context, vault.repo, dirs);
   const keys = new Map(sessions.map(({ key }) => [key, since.get(key) ?? when.toISOString()]));
   const change = () => ({ bury: keys, rebuild: true });
   await writeIndex(context, vault, { heads, replica, when, change, updates, cut: true });
@@ -71,6 +73,7 @@ export async function buryDeleted(
   const ours = sessions.filter(({ copies }) => copies.some((copy) => copy.replica === own?.replica));
   if (own && ours.length > 0) await bury(context, vault, heads, own.replica, ours, remote, tombstones);
   const dirs = new Set(sessions.flatMap(({ copies }) => copies.map((copy) => copy.entry.d)));
+  await forgetIndexed(context, vault.repo, dirs);
   const updates = await dropRefs(context, vault, dirs);
   if (updates.length > 0) await context.db.update(updates);
 }

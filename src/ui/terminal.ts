@@ -20,10 +20,12 @@ export interface TerminalOptions {
   readonly color?: "always" | "auto" | "never";
 }
 
-type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
+export type Style = "bold" | "dim" | "italic" | "underline" | "red" | "green" | "yellow" | "cyan";
 const codes: Record<Style, readonly [number, number]> = {
   bold: [1, 22],
   dim: [2, 22],
+  italic: [3, 23],
+  underline: [4, 24],
   red: [31, 39],
   green: [32, 39],
   yellow: [33, 39],
@@ -59,6 +61,16 @@ export class Terminal {
       !isSet(env["CONVOSYNC_NO_INPUT"]) &&
       options.noInput !== true &&
       !this.json;
+  }
+
+  /** Columns for text that is to be wrapped; none where a program reads it, which is not to find lines broken. */
+  get width(): number {
+    const { isTTY, columns } = this.streams.stdout;
+    return isTTY ? (columns ?? 80) : Number.POSITIVE_INFINITY;
+  }
+
+  get unicode(): boolean {
+    return this.#unicode;
   }
 
   style(style: Style, text: string): string {

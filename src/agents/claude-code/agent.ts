@@ -1,10 +1,11 @@
 import type { Agent } from "../agent.ts";
 import { spellings } from "../spellings.ts";
+import { conversationReader } from "./conversation.ts";
 import { inventory, target } from "./layout.ts";
 import { live } from "./live.ts";
 import { current, find, validId } from "./sessions.ts";
 import { configDir, projectName } from "./store.ts";
-import { glimpse } from "./transcript.ts";
+import { glimpse, sessionOf } from "./transcript.ts";
 
 export const claudeCode: Agent = {
   name: "claude",
@@ -29,6 +30,11 @@ export const claudeCode: Agent = {
     const { title, version, directories, branch, updatedAt } = glimpse(head, tail);
     return { title, toolVersion: version, cwd: directories[0] ?? null, branch, updatedAt };
   },
+  recognise(head) {
+    const id = sessionOf(head);
+    return id !== null && validId(id) ? { id } : null;
+  },
+  reader: conversationReader,
   resumeCommand: (sessionId) => ["claude", "--resume", sessionId],
   validId,
 };

@@ -41,6 +41,22 @@ export interface Glimpse {
   readonly updatedAt: Date | null;
 }
 
+const sessionRecord = v.object({
+  type: v.string(),
+  sessionId: v.string(),
+  uuid: v.string(),
+  version: v.string(),
+});
+
+/** The session a transcript belongs to, by its first records of the talk; null when it has none. */
+export function sessionOf(head: Uint8Array): string | null {
+  for (const line of parseLines(head)) {
+    const parsed = v.safeParse(sessionRecord, line);
+    if (parsed.success) return parsed.output.sessionId;
+  }
+  return null;
+}
+
 /** The windows may overlap or begin and end within lines. */
 export function glimpse(head: Uint8Array, tail: Uint8Array): Glimpse {
   const first = parseLines(head).map((line) => v.parse(record, line));

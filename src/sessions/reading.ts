@@ -64,7 +64,15 @@ async function placesOf(context: Context, session: CatalogEntry): Promise<Places
 /** The main stream's generation that a snapshot was taken of; the newest one without a snapshot. */
 function streamAt(manifest: Manifest, snapshot: Snapshot | null): StreamRecord | undefined {
   const main = manifest.streams.filter((one) => one.name === "main").sort((a, b) => b.gen - a.gen);
-  return snapshot ? main.find((one) => one.gen === (snapshot.gen ?? 0)) : main[0];
+  if (!snapshot) return main[0];
+  const found = main.find((one) => one.gen === (snapshot.gen ?? 0));
+  if (found || main.length === 0) return found;
+  throw new ConvosyncError(
+    "snapshot-dropped",
+    Exit.failed,
+    `snapshot ${snapshot.n} belongs to an earlier version of the transcript, which retention has dropped`,
+    ["the agent had rewritten its file; read what followed: git convosync show <session>"],
+  );
 }
 
 const lengthOf = (manifest: Manifest): number => streamAt(manifest, null)?.bytes ?? 0;

@@ -5,6 +5,7 @@ import { openGitDatabase } from "../refs/git-database.ts";
 import type { ObjectDatabase, Oid } from "../refs/object-database.ts";
 import { withLock } from "./files.ts";
 import { KeyStore } from "./key-store.ts";
+import { variableOf } from "./settings.ts";
 
 /** All a use case knows of the machine it runs on. */
 export interface World {
@@ -44,8 +45,7 @@ export class Settings {
   }
 
   get(name: string): string | undefined {
-    const variable = `CONVOSYNC_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
-    return this.#env[variable] || this.#values.get(`convosync.${name.toLowerCase()}`)?.at(-1);
+    return this.#env[variableOf(name)] || this.#values.get(`convosync.${name.toLowerCase()}`)?.at(-1);
   }
 
   all(name: string): readonly string[] {

@@ -12,8 +12,19 @@ export const upkeep: readonly Verb[] = [
   },
   {
     name: "gc",
-    summary: "fold old sessions into archives, repack long ones",
+    summary: "apply retention, fold old sessions into archives, repack long ones",
     section: "Set up and keep",
     load: () => import("../commands/gc.ts"),
+    define: (command) =>
+      void command
+        .option("-n, --dry-run", "show what retention would delete, and why")
+        .option("--no-retention", "delete nothing")
+        .option("-y, --yes", "do not ask before retention deletes for the first time"),
+    examples: [
+      ["git convosync gc --dry-run", "what would go, how large it is, and why"],
+      ["git convosync gc --no-retention", "fold and repack only"],
+      ["git config convosync.retentionDays never", "never delete by age"],
+    ],
+    exits: { 3: "done here; the remote hears of it with the next sync", 4: "retention asks first: --yes" },
   },
 ];

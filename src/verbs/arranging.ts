@@ -9,6 +9,9 @@ export const arranging: readonly Verb[] = [
     load: () => import("../commands/delete.ts"),
     define: (command) =>
       void command.argument("<session...>", "ids or unique prefixes").option("-y, --yes", "do not ask"),
+    examples: [
+      ["git convosync delete 5d0c7e1a", "for all devices; the agent's own files stay where they are"],
+    ],
     exits: { 3: "deleted here; the remote hears of it with the next sync" },
   },
   {
@@ -26,6 +29,7 @@ export const arranging: readonly Verb[] = [
     section: "Arrange",
     load: () => import("../commands/unpin.ts"),
     define: (command) => void command.argument("<session...>", "ids or unique prefixes"),
+    examples: [["git convosync unpin 5d0c7e1a", "gc may delete it again once nobody has used it for long"]],
     exits: { 3: "unpinned here; the other devices hear of it with the next sync" },
   },
 ];

@@ -1,3 +1,4 @@
+import { Argument } from "commander";
 import type { Verb } from "./verb.ts";
 
 /** Verbs that keep the set-up sound. */
@@ -8,6 +9,10 @@ export const upkeep: readonly Verb[] = [
     section: "Set up and keep",
     load: () => import("../commands/verify.ts"),
     define: (command) => void command.option("--local", "only what is here"),
+    examples: [
+      ["git convosync verify", "opens everything there is, fetching what is not here"],
+      ["git convosync verify --local", "without the network"],
+    ],
     exits: { 6: "something is forged, rolled back or damaged; each problem is listed" },
   },
   {
@@ -26,5 +31,38 @@ export const upkeep: readonly Verb[] = [
       ["git config convosync.retentionDays never", "never delete by age"],
     ],
     exits: { 3: "done here; the remote hears of it with the next sync", 4: "retention asks first: --yes" },
+  },
+  {
+    name: "completion",
+    summary: "print a completion script",
+    section: "Set up and keep",
+    load: () => import("../commands/completion.ts"),
+    define: (command) =>
+      void command.addArgument(new Argument("<shell>", "for this shell").choices(["bash", "zsh", "fish"])),
+    examples: [
+      ["git convosync setup", "installs it where your shells look"],
+      ['eval "$(git convosync completion bash)"', "or in ~/.bashrc, behind what loads git's completion"],
+    ],
+  },
+  {
+    name: "setup",
+    summary: "install completions and the manual page for yourself",
+    section: "Set up and keep",
+    load: () => import("../commands/setup.ts"),
+    define: (command) =>
+      void command
+        .option("--uninstall", "remove them")
+        .option("-n, --dry-run", "show what would be written or removed"),
+    examples: [
+      ["git convosync setup", "then: git convosync <TAB>, git convosync --help"],
+      ["git convosync setup --uninstall", "removes what it wrote, and nothing else"],
+    ],
+  },
+  {
+    name: "__complete",
+    summary: "candidates for a shell's completion",
+    hidden: true,
+    load: () => import("../commands/complete.ts"),
+    define: (command) => void command.argument("[words...]", ""),
   },
 ];

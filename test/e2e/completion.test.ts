@@ -93,8 +93,9 @@ describe("setup", () => {
 });
 
 describe("bash", () => {
-  // The words as readline would split them.
+  // The words as readline splits them at its usual breaks, which a shell that is not interactive does not have.
   const script = `
+    COMP_WORDBREAKS=$' \\t\\n"\\'@><=;|&(:'
     . ${library}
     _completion_loader git; _completion_loader git-convosync
     . <(git-convosync completion bash)

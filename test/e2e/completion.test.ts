@@ -93,7 +93,8 @@ describe("setup", () => {
 });
 
 describe("bash", () => {
-  // The words as readline splits them at its usual breaks, which a shell that is not interactive does not have.
+  // The words as readline splits them at its usual breaks, which a shell that is not interactive does not
+  // have; bash-completion takes the @ out of them.
   const script = `
     COMP_WORDBREAKS=$' \\t\\n"\\'@><=;|&(:'
     . ${library}
@@ -108,7 +109,7 @@ describe("bash", () => {
   test.skipIf(!existsSync(library)).for([
     ["git convosync show 1", ["git", "convosync", "show", "1"], one.slice(0, 8)],
     ["git -C . convosync pin 2", ["git", "-C", ".", "convosync", "pin", "2"], two.slice(0, 8)],
-    ["convosync show 1111@", ["convosync", "show", "1111", "@"], "1"],
+    ["convosync show 1111@", ["convosync", "show", "1111@"], "1111@1"],
     ["git convosync list --branch=fe", ["git", "convosync", "list", "--branch", "=", "fe"], "feature/oauth"],
     ["git-convosync sho", ["git-convosync", "sho"], "show"],
   ] as const)("%s", ([line, words, reply]) => {

@@ -5,7 +5,7 @@ import { openGitDatabase } from "../refs/git-database.ts";
 import type { ObjectDatabase, Oid } from "../refs/object-database.ts";
 import { withLock } from "./files.ts";
 import { KeyStore } from "./key-store.ts";
-import { variableOf } from "./settings.ts";
+import { isOn, variableOf } from "./settings.ts";
 
 /** All a use case knows of the machine it runs on. */
 export interface World {
@@ -46,6 +46,11 @@ export class Settings {
 
   get(name: string): string | undefined {
     return this.#env[variableOf(name)] || this.#values.get(`convosync.${name.toLowerCase()}`)?.at(-1);
+  }
+
+  /** Whether a flag is on, in any of git's words for it. */
+  flag(name: string): boolean {
+    return isOn(this.get(name) ?? "");
   }
 
   all(name: string): readonly string[] {

@@ -61,7 +61,7 @@ async function hasUnsaved(
 ): Promise<boolean> {
   try {
     await fetchSession(context, vault, heads, session, remote);
-    const known = { session, replica: heads.replica, rawPaths: context.settings.get("rawPaths") === "true" };
+    const known = { session, replica: heads.replica, rawPaths: context.settings.flag("rawPaths") };
     return (await planCapture(context, vault, agent, here, place, known)).news;
   } catch (error) {
     // What cannot be compared is not known to be saved.

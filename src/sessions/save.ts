@@ -134,7 +134,7 @@ async function saveLocked(
       await planCapture(context, vault, agent, found, place, {
         session: known.find((one) => one.key === key) ?? null,
         replica,
-        rawPaths: options.rawPaths === true || context.settings.get("rawPaths") === "true",
+        rawPaths: options.rawPaths === true || context.settings.flag("rawPaths"),
       }),
     );
   }

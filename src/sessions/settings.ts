@@ -129,6 +129,8 @@ export function complaint(setting: Setting, value: string): string | null {
 
 const flags = new Set(["true", "false", "yes", "no", "on", "off", "1", "0"]);
 
+export const isOn = (value: string): boolean => ["true", "yes", "on", "1"].includes(value.toLowerCase());
+
 /**
  * A limit as a number; null for none. A value that is no number is none either: nothing is deleted over a slip of the
  * pen.

@@ -33,6 +33,25 @@ export const upkeep: readonly Verb[] = [
     exits: { 3: "done here; the remote hears of it with the next sync", 4: "retention asks first: --yes" },
   },
   {
+    name: "config",
+    summary: "show every setting with its value and where it comes from, or set one",
+    section: "Set up and keep",
+    load: () => import("../commands/config.ts"),
+    define: (command) =>
+      void command
+        .argument("[setting]", "show this one")
+        .argument("[value]", "set it; one that may be given several times gets another value")
+        .option("--global", "for all your repositories, not this one alone")
+        .option("--unset", "take it back"),
+    examples: [
+      ["git convosync config", "all of them"],
+      ["git convosync config retentionDays 60 --global", "keep sessions for 60 days, in all repositories"],
+      ["git convosync config exclude '*.sqlite'", "save never commits such files unless they are tracked"],
+      ["git convosync config remote --unset", "back to the usual choice"],
+    ],
+    exits: { 2: "there is no such setting, or the value does not fit" },
+  },
+  {
     name: "completion",
     summary: "print a completion script",
     section: "Set up and keep",

@@ -52,6 +52,22 @@ export const upkeep: readonly Verb[] = [
     exits: { 2: "there is no such setting, or the value does not fit" },
   },
   {
+    name: "doctor",
+    summary: "find and repair what is wrong with the set-up",
+    section: "Set up and keep",
+    load: () => import("../commands/doctor.ts"),
+    define: (command) =>
+      void command
+        .option("--probe", "also push a ref to the remote and remove it again")
+        .option("--fix", "mend what can be mended; asks first")
+        .option("-y, --yes", "mend without asking"),
+    examples: [
+      ["git convosync doctor", "looks only"],
+      ["git convosync doctor --fix", "after a crash, when git fetch or git gc fails"],
+    ],
+    exits: { 1: "something is wrong; each row says what to do" },
+  },
+  {
     name: "completion",
     summary: "print a completion script",
     section: "Set up and keep",

@@ -1,5 +1,6 @@
 import type { World } from "./sessions/repository.ts";
 import type { Streams, Terminal } from "./ui/terminal.ts";
+import type { CommandLine } from "./verbs/verb.ts";
 
 declare const __VERSION__: string | undefined;
 /** Set by the build. */
@@ -14,4 +15,6 @@ export interface CommandWorld extends World {
 export interface Invocation {
   readonly world: CommandWorld;
   readonly terminal: Terminal;
+  /** The command line itself, for what describes it: completions, the manual. */
+  readonly commandLine: CommandLine;
 }

@@ -37,7 +37,7 @@ export default async function showCommand(
 
 /** Prints what was opened; `more` goes into the document of `--json`. */
 export async function printReading(
-  { world, terminal }: Invocation,
+  { world, terminal }: Pick<Invocation, "world" | "terminal">,
   context: Context,
   shown: Reading,
   options: ShowOptions,

@@ -14,11 +14,13 @@ export default async function syncCommand(
   const result = await withRepository(world, (context) =>
     sync(context, { noCode: options.code === false, restore: options.retry === true }),
   );
-  const { pushed, fetched, queued, publish, remote } = result;
+  const { pushed, fetched, queued, publish, remote, due } = result;
   if (pushed.length > 0) terminal.step(`Sent to ${remote.name}: ${named(pushed)}`);
   if (fetched.length > 0) terminal.step(`Fetched ${plural(fetched.length, "session")} from other devices`);
   if (pushed.length + fetched.length + queued.length === 0) terminal.step("Everything is up to date");
-  terminal.document({ pushed, fetched, queued });
+  if (due > 0)
+    terminal.detail(`${plural(due, "session")} due for retention; see them: git convosync gc --dry-run`);
+  terminal.document({ pushed, fetched, queued, due });
   if (publish.status !== "queued") return Exit.done;
   const waiting = queuedError(publish, remote);
   if (!terminal.json) terminal.fail(waiting);

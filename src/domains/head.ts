@@ -9,6 +9,8 @@ import { fields, parseRecord } from "../packing/manifest.ts";
 
 export const hotSessions = 32;
 export const pageSize = 64;
+/** Most tombstones, and most pins, in one head. */
+const listLimit = 10_000;
 /** Days for which a tombstone is repeated. */
 export const tombstoneDays = 180;
 
@@ -17,9 +19,11 @@ export type Mark = readonly [seq: number, hash: string];
 
 const mark = v.pipe(v.tuple([fields.count, fields.hash]), v.readonly());
 
+/** `<agent>:<session id>` */
+const sessionKey = v.pipe(v.string(), v.regex(/^[a-z][a-z0-9-]{0,31}:[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/));
+
 const entry = v.looseObject({
-  /** `<agent>:<session id>` */
-  s: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9-]{0,31}:[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/)),
+  s: sessionKey,
   /** The session's blinded directory. */
   d: v.pipe(v.string(), v.regex(/^[a-z2-7]{16}$/)),
   /** The manifest's own sequence number. */
@@ -40,6 +44,8 @@ const entry = v.looseObject({
   k: fields.count,
   /** Message of the last snapshot. */
   msg: fields.text,
+  /** Time of the last snapshot: a session that was saved lately is in use, however old its last line is. */
+  at: v.optional(fields.time),
   /** Set when the session is folded into an archive of this replica: its number, and the tree of the session's folder. */
   a: v.optional(v.looseObject({ n: fields.count, t: fields.commitName })),
   /** Time of a tombstone that the user overrode by saving the session again. */
@@ -60,7 +66,17 @@ export const headSchema = v.looseObject({
   kr: mark,
   seen: v.record(v.pipe(v.string(), v.regex(/^[a-z2-7]{13}$/)), mark),
   sessions: v.pipe(v.array(entry), v.maxLength(hotSessions)),
-  gone: v.pipe(v.array(v.tuple([v.string(), fields.time])), v.maxLength(10_000)),
+  gone: v.pipe(
+    v.array(v.union([v.tuple([v.string(), fields.time, fields.time]), v.tuple([v.string(), fields.time])])),
+    v.maxLength(listLimit),
+  ),
+  /** What the user pinned and unpinned on this replica, whoever has the session: since when, and which. */
+  pins: v.optional(
+    v.pipe(
+      v.record(sessionKey, v.pipe(v.tuple([fields.time, v.boolean()]), v.readonly())),
+      v.check((pins) => Object.keys(pins).length <= listLimit),
+    ),
+  ),
   pages: v.array(
     v.looseObject({
       n: fields.count,
@@ -111,11 +127,59 @@ export function allEntries(head: Head, pages: readonly Page[]): Entry[] {
     const known = found.get(one.s);
     if (!known || one.q > known.q) found.set(one.s, one);
   }
-  const gone = new Map(head.gone);
+  const gone = tombstonesIn([head]);
   return [...found.values()].filter((one) => !buried(one, gone.get(one.s)));
 }
 
-/** Whether a tombstone of that time buries the entry: unless the user brought the session back later. */
-export function buried(one: Entry, tombstone: string | undefined): boolean {
-  return tombstone !== undefined && (one.back === undefined || one.back < tombstone);
+/**
+ * What buries a session. One that retention wrote says how far the session had come by then, `upto`: a copy on which
+ * work has gone on since, on a device nobody had heard of, stays alive.
+ */
+export interface Tombstone {
+  readonly at: string;
+  readonly upto?: string;
+}
+
+/** The latest tombstone of each session. Of two of one time the one that buries more counts. */
+export function tombstonesIn(heads: Iterable<Pick<Head, "gone">>): Map<string, Tombstone> {
+  const latest = new Map<string, Tombstone>();
+  for (const { gone } of heads) {
+    for (const [session, at, upto] of gone) {
+      const known = latest.get(session);
+      if (known && (known.at > at || (known.at === at && reach(known.upto) >= reach(upto)))) continue;
+      latest.set(session, upto === undefined ? { at } : { at, upto });
+    }
+  }
+  return latest;
+}
+
+/** Text that sorts as the tombstones' reach does: one without a bound reaches farthest. */
+const reach = (upto: string | undefined): string => upto ?? "~";
+
+/** Whether a tombstone buries the entry: unless the user brought the session back later, or went on with it. */
+export function buried(one: Entry, tombstone: Tombstone | undefined): boolean {
+  if (tombstone === undefined || (one.back !== undefined && one.back >= tombstone.at)) return false;
+  return tombstone.upto === undefined || lastUse(one) <= tombstone.upto;
+}
+
+/** When a session was last active or saved. */
+export const lastUse = (one: Entry): string => (one.at !== undefined && one.at > one.u ? one.at : one.u);
+
+export type Pin = NonNullable<Head["pins"]>[string];
+
+/**
+ * The latest word of all replicas on which sessions are pinned; of two of one time `true` counts. What was said before
+ * a session was deleted no longer does. Pure, and independent of the order of the heads.
+ */
+export function pinsIn(heads: readonly Pick<Head, "gone" | "pins">[]): Map<string, Pin> {
+  const gone = tombstonesIn(heads);
+  const latest = new Map<string, Pin>();
+  for (const { pins = {} } of heads) {
+    for (const [session, pin] of Object.entries(pins)) {
+      const known = latest.get(session);
+      const older = known && (known[0] > pin[0] || (known[0] === pin[0] && known[1]));
+      if (!older && pin[0] > (gone.get(session)?.at ?? "")) latest.set(session, pin);
+    }
+  }
+  return latest;
 }

@@ -18,6 +18,8 @@ import {
 interface Log {
   readonly gen: number;
   readonly segments: readonly string[];
+  /** Retention dropped it: which versions of it went. */
+  readonly dropped?: readonly string[];
 }
 type Logs = Readonly<Record<string, readonly Log[]>>;
 
@@ -45,8 +47,12 @@ function recordOf(name: string, log: Log): StreamRecord {
 
 /** A version; `exact` knows the hash of every prefix of the streams that stand. */
 function versionOf(replica: string, logs: Logs, exact: boolean): Version {
-  const streams = Object.entries(logs).flatMap(([name, gens]) => gens.map((log) => recordOf(name, log)));
-  const version = { replica, manifest: { streams } as unknown as Manifest };
+  const all = Object.entries(logs).flatMap(([name, gens]) => gens.map((log) => ({ name, log })));
+  const streams = all.filter(({ log }) => !log.dropped).map(({ name, log }) => recordOf(name, log));
+  const dropped = all
+    .filter(({ log }) => log.dropped)
+    .map(({ name, log }) => ({ name, gen: log.gen, known: log.dropped!.map((one) => [one.length, one]) }));
+  const version = { replica, manifest: { streams, dropped } as unknown as Manifest };
   if (!exact) return version;
   const prefixes = Object.entries(logs).map(([name, gens]): [string, Map<number, string>] => {
     const text = textOf(gens.at(-1) as Log);
@@ -59,7 +65,9 @@ function versionOf(replica: string, logs: Logs, exact: boolean): Version {
 type Step =
   | { readonly do: "append"; readonly by: number; readonly stream: string; readonly text: string }
   | { readonly do: "rewrite"; readonly by: number; readonly text: string }
-  | { readonly do: "take"; readonly by: number; readonly from: number };
+  | { readonly do: "take"; readonly by: number; readonly from: number }
+  /** Retention, where all others' states are contained in the own one. */
+  | { readonly do: "drop"; readonly by: number };
 
 const devices = 4;
 const device = fc.nat(devices - 1);
@@ -76,6 +84,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("rewrite" as const), by: device, text }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("take" as const), by: device, from: device }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("drop" as const), by: device }) },
 );
 const story = fc.array(step, { maxLength: 30 });
 
@@ -93,6 +102,12 @@ function play(steps: readonly Step[], exact: boolean): Version[] {
       const gens = mine["main"] as readonly Log[];
       const fresh = { gen: (gens.at(-1) as Log).gen + 1, segments: [one.text] };
       states[one.by] = { ...mine, main: [...gens, fresh] };
+    } else if (one.do === "drop") {
+      const ours = versionOf("a", mine, exact);
+      const contained = states.every((other) =>
+        ["equal", "behind"].includes(relateVersions(versionOf("b", other, exact), ours)),
+      );
+      if (contained) states[one.by] = { ...mine, main: without(mine["main"] as readonly Log[], states) };
     } else {
       const theirs = states[one.from] as Logs;
       if (relateVersions(versionOf("a", mine, exact), versionOf("b", theirs, exact)) === "behind")
@@ -100,6 +115,17 @@ function play(steps: readonly Step[], exact: boolean): Version[] {
     }
   }
   return states.map((logs, index) => versionOf(`replica${index}`, logs, exact));
+}
+
+/** The main stream without its older generations. */
+function without(gens: readonly Log[], states: readonly Logs[]): Log[] {
+  return gens.map((log, at): Log => {
+    if (at === gens.length - 1 || log.dropped) return log;
+    const versions = states.flatMap((other) =>
+      (other["main"] as readonly Log[]).filter((one) => one.gen === log.gen && !one.dropped).map(textOf),
+    );
+    return { gen: log.gen, segments: [], dropped: [...new Set(versions)] };
+  });
 }
 
 const byReplica = (version: Version): string => version.replica;
@@ -142,11 +168,29 @@ describe.for([true, false])("merging histories (prefixes known: %s)", (exact) =>
         for (const version of superseded) {
           const holds = (tip: Version): boolean =>
             version.manifest.streams.every((one) =>
-              tip.manifest.streams.some(
-                (other) => other.name === one.name && other.gen === one.gen && other.sha.startsWith(one.sha),
-              ),
+              [
+                ...tip.manifest.streams.filter((other) => other.name === one.name && other.gen === one.gen),
+                ...(tip.manifest.dropped ?? [])
+                  .filter((other) => other.name === one.name && other.gen === one.gen)
+                  .flatMap(({ known }) => known.map(([, sha]) => ({ sha }))),
+              ].some((other) => other.sha.startsWith(one.sha)),
             );
           expect(tips.some(holds)).toBe(true);
+        }
+      }),
+    );
+  });
+
+  test("dropping an old generation changes no relation that was one of containment", () => {
+    fc.assert(
+      fc.property(story, device, (steps, by) => {
+        const before = play(steps, exact);
+        const after = play([...steps, { do: "drop", by }], exact);
+        for (const [at, one] of before.entries()) {
+          for (const [to, other] of before.entries())
+            expect(relateVersions(after[at] as Version, after[to] as Version)).toBe(
+              relateVersions(one, other),
+            );
         }
       }),
     );

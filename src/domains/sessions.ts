@@ -39,13 +39,18 @@ function combine(relations: readonly Relation[]): Relation {
 
 /**
  * Relations of the generations of one stream. Those from before the agent rewrote its file count as well: they hold
- * lines that may be nowhere else. Only where the other side has gone on to a newer generation may it have dropped an
- * older one, as retention does.
+ * lines that may be nowhere else. Where one side lacks such a generation, either it says that retention dropped this
+ * very version of it, or it has gone on to a newer one than the other side.
  */
 function relateByName(name: string, a: Version, b: Version): Relation[] {
   const left = generations(name, a);
   const right = generations(name, b);
   const [newestLeft, newestRight] = [Math.max(-1, ...left.keys()), Math.max(-1, ...right.keys())];
+  const lacking = (one: StreamRecord, by: Version, older: boolean): Relation => {
+    const known = by.manifest.dropped?.find((it) => it.name === name && it.gen === one.gen)?.known;
+    const answered = known?.some(([bytes, sha]) => bytes === one.bytes && sha === one.sha) ?? older;
+    return one.bytes === 0 || answered ? "equal" : "ahead";
+  };
   return [...new Set([...left.keys(), ...right.keys()])].map((gen): Relation => {
     const [one, other] = [left.get(gen), right.get(gen)];
     if (one && other) {
@@ -54,8 +59,8 @@ function relateByName(name: string, a: Version, b: Version): Relation[] {
         ? relateStreams(one, other, a.prefixes?.get(name), b.prefixes?.get(name))
         : relateStreams(one, other);
     }
-    if (one) return one.bytes === 0 || (gen < newestRight && newestRight > newestLeft) ? "equal" : "ahead";
-    return other!.bytes === 0 || (gen < newestLeft && newestLeft > newestRight) ? "equal" : "behind";
+    if (one) return lacking(one, b, gen < newestRight && newestRight > newestLeft);
+    return flip(lacking(other!, a, gen < newestLeft && newestLeft > newestRight));
   });
 }
 

@@ -19,9 +19,12 @@ import {
   hotSessions,
   type Mark,
   type Page,
+  type Pin,
   pagePath,
   pageSize,
+  type Tombstone,
   tombstoneDays,
+  tombstonesIn,
 } from "./head.ts";
 import { hashOf, markOf, type ReplicaHead, type StoredSession, type Vault } from "./reader.ts";
 
@@ -29,10 +32,12 @@ import { hashOf, markOf, type ReplicaHead, type StoredSession, type Vault } from
 export interface HeadChange {
   /** New or changed entries. */
   readonly put?: readonly Entry[];
-  /** Sessions to bury, as `<agent>:<id>`, and since when: a tombstone that is repeated keeps its time. */
-  readonly bury?: ReadonlyMap<string, string>;
+  /** Sessions to bury, as `<agent>:<id>`; a tombstone that is repeated keeps its time. */
+  readonly bury?: ReadonlyMap<string, Tombstone>;
   /** Tombstones to take back. */
   readonly unbury?: readonly string[];
+  /** What the user pins or unpins now. */
+  readonly pins?: Readonly<Record<string, Pin>>;
   /** Write all pages anew, without what newer entries have replaced. */
   readonly rebuild?: boolean;
 }
@@ -55,7 +60,7 @@ export function nextHead(
 ): { head: Head; pages: Page[] } {
   const { previous, now } = context;
   const ts = now.toISOString();
-  const buried = change.bury ?? new Map<string, string>();
+  const buried = change.bury ?? new Map<string, Tombstone>();
   const put = new Map((change.put ?? []).map((entry) => [entry.s, entry]));
   const before = change.rebuild ? (previous?.entries ?? []) : (previous?.head.sessions ?? []);
   const kept = before.filter((entry) => !put.has(entry.s));
@@ -66,6 +71,10 @@ export function nextHead(
     ([s, at]) => at >= oldest && !buried.has(s) && !unbury.has(s),
   );
   const { sessions, pages, index } = spill(hot, change.rebuild ? null : previous);
+  const graves = [...buried].map(([s, { at, upto }]): Head["gone"][number] =>
+    upto === undefined ? [s, at] : [s, at, upto],
+  );
+  const allGone = [...gone, ...graves];
   const head: Head = {
     v: 1,
     type: "head",
@@ -84,11 +93,30 @@ export function nextHead(
         .map((one): [string, Mark] => [one.replica, markOf(one)]),
     ),
     sessions,
-    gone: [...gone, ...buried],
+    gone: allGone,
     pages: index,
     domains: previous?.head.domains ?? {},
   };
-  return { head, pages };
+  const listed = [...put.keys(), ...[previous, ...context.others].flatMap((one) => keysOf(one))];
+  const pins = pinsToKeep(
+    { ...previous?.head.pins, ...change.pins },
+    new Set(listed),
+    tombstonesIn([head, ...context.others.map((one) => one.head)]),
+  );
+  return { head: Object.keys(pins).length > 0 ? { ...head, pins } : head, pages };
+}
+
+const keysOf = (one: ReplicaHead | null): string[] => one?.entries.map((entry) => entry.s) ?? [];
+
+/** Pins go on from head to head for as long as somebody has the session and nobody has deleted it since. */
+function pinsToKeep(
+  pins: Readonly<Record<string, Pin>>,
+  listed: ReadonlySet<string>,
+  gone: ReadonlyMap<string, Tombstone>,
+): Record<string, Pin> {
+  return Object.fromEntries(
+    Object.entries(pins).filter(([s, [at]]) => listed.has(s) && at > (gone.get(s)?.at ?? "")),
+  );
 }
 
 const byActivity = (a: Entry, b: Entry): number => (a.u < b.u ? 1 : a.u > b.u ? -1 : a.s < b.s ? -1 : 1);

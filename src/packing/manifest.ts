@@ -104,6 +104,9 @@ const link = v.looseObject({
   rewritten: v.array(commitName),
 });
 
+/** A generation of a stream that retention dropped, and which versions of it, by length and hash, went with that. */
+const dropped = v.looseObject({ name, gen: count, known: v.array(v.tuple([count, hash])) });
+
 /** A sealed page of records that no longer change; bound by its hash. */
 const pageRef = v.looseObject({ n: count, m: hash, epoch: v.pipe(count, v.minValue(1)) });
 
@@ -128,6 +131,7 @@ export const manifestSchema = v.looseObject({
     origin: v.nullable(text),
     roots: v.array(commitName),
   }),
+  dropped: v.optional(v.pipe(v.array(dropped), v.maxLength(1_000))),
   /** Where the older segments, snapshots and links stand. */
   pages: v.pipe(v.array(pageRef), v.maxLength(limits.pages)),
 });
@@ -146,6 +150,7 @@ export type PageRef = v.InferOutput<typeof pageRef>;
 export type ManifestPage = v.InferOutput<typeof manifestPageSchema>;
 export type Segment = v.InferOutput<typeof segment>;
 export type StreamRecord = v.InferOutput<typeof stream>;
+export type DroppedStream = v.InferOutput<typeof dropped>;
 export type FileRecord = v.InferOutput<typeof file>;
 export type Snapshot = v.InferOutput<typeof snapshot>;
 export type Link = v.InferOutput<typeof link>;

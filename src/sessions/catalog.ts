@@ -1,4 +1,4 @@
-import { buried, type Entry } from "../domains/head.ts";
+import { buried, type Entry, pinsIn, type Tombstone, tombstonesIn } from "../domains/head.ts";
 import type { ReplicaHead } from "../domains/reader.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { formatRef } from "../refs/names.ts";
@@ -37,11 +37,14 @@ export interface CatalogEntry {
   readonly id: string;
   readonly copies: readonly Copy[];
   readonly newest: Copy;
+  /** Kept from retention. */
+  readonly pinned: boolean;
 }
 
 /** Every session that no replica has buried, the most recently active first. */
 export function catalog(heads: Heads, vault: { readonly ref: string }): CatalogEntry[] {
   const tombstones = tombstonesOf(heads.all);
+  const pins = pinsIn(heads.all.map((one) => one.head));
   const groups = new Map<string, Copy[]>();
   for (const one of heads.all) {
     for (const entry of one.entries) {
@@ -55,7 +58,9 @@ export function catalog(heads: Heads, vault: { readonly ref: string }): CatalogE
   const found = [...groups].map(([key, copies]): CatalogEntry => {
     copies.sort(byProgress);
     const colon = key.indexOf(":");
-    return { key, agent: key.slice(0, colon), id: key.slice(colon + 1), copies, newest: copies[0]! };
+    // Entries have a field of their own for it, which says it where no head does.
+    const pinned = pins.get(key)?.[1] ?? copies.some(({ entry }) => entry.pin);
+    return { key, agent: key.slice(0, colon), id: key.slice(colon + 1), copies, newest: copies[0]!, pinned };
   });
   return found.sort((a, b) => byProgress(a.newest, b.newest));
 }
@@ -68,13 +73,8 @@ export function refOf(vault: string, replica: string, entry: Entry): string {
 }
 
 /** Latest tombstone of each session over all replicas. */
-export function tombstonesOf(heads: readonly ReplicaHead[]): Map<string, string> {
-  const latest = new Map<string, string>();
-  for (const [session, at] of heads.flatMap((one) => one.head.gone)) {
-    const known = latest.get(session);
-    if (known === undefined || known < at) latest.set(session, at);
-  }
-  return latest;
+export function tombstonesOf(heads: readonly ReplicaHead[]): Map<string, Tombstone> {
+  return tombstonesIn(heads.map((one) => one.head));
 }
 
 const byProgress = (a: Copy, b: Copy): number =>

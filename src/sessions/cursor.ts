@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { open } from "node:fs/promises";
+import { open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { readCache, writeAtomic } from "./files.ts";
@@ -43,6 +43,10 @@ export async function readCursor(context: Context, key: string): Promise<Cursor>
 
 export async function writeCursor(context: Context, key: string, cursor: Cursor): Promise<void> {
   await writeAtomic(cursorPath(context, key), JSON.stringify(cursor));
+}
+
+export async function forgetCursor(context: Context, key: string): Promise<void> {
+  await rm(cursorPath(context, key), { force: true });
 }
 
 const tailBytes = 4096;

@@ -1,7 +1,6 @@
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import { type CatalogEntry, catalog, findSession } from "./catalog.ts";
 import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
+import { forgetCursor } from "./cursor.ts";
 import { loadHeads } from "./heads.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { fetchHeads } from "./remote.ts";
@@ -36,8 +35,7 @@ export async function deleteSessions(
     if (!(await sure(sessions))) return { deleted: [], remote, publish: null };
     const replica = await ownReplica(context, vault);
     await bury(context, vault, heads, replica, sessions, remote?.key ?? null);
-    for (const { key } of sessions)
-      await rm(join(context.cloneDir, "cursors", `${key.replace(":", "-")}.json`), { force: true });
+    for (const { key } of sessions) await forgetCursor(context, key);
     let result = remote ? await publish(context, vault, replica, remote, null) : null;
     if (remote && result?.status === "queued" && result.reason === "replica-taken") {
       const settled = await settleReplica(context, vault, replica, remote);

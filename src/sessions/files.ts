@@ -111,7 +111,8 @@ async function acquire(path: string, mine: string): Promise<boolean> {
   }
 }
 
-async function abandoned(path: string): Promise<boolean> {
+/** Whether nobody holds a lock that is there: its process is gone, or it is too old. */
+export async function abandoned(path: string): Promise<boolean> {
   if (await isStale(path)) return true;
   const holder = (await readIfPresent(path))?.toString("utf8") ?? "";
   return holder.includes("@") ? isGone(holder) : olderThan(path, momentMs);

@@ -7,6 +7,7 @@ import { writeIndex } from "./index-writer.ts";
 import { updateQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
+import { limitOf } from "./settings.ts";
 import type { OpenVault } from "./vault.ts";
 
 /**
@@ -15,8 +16,6 @@ import type { OpenVault } from "./vault.ts";
  * remote has is not sent again, and folding one session costs a few hundred bytes.
  */
 
-/** Session refs all replicas together should stay below. */
-const hotRefs = 160;
 /** A replica among many keeps at least so many. */
 const leastHotRefs = 16;
 /** Folding takes the oldest until this share of the limit is left, so that it is seldom due. */
@@ -52,7 +51,7 @@ interface Filling {
 
 /**
  * Folds what is due. Returns how many sessions moved. The remote learns of it with the next push. The setting
- * `convosync.hotRefs` says how many session refs all replicas together may have.
+ * `convosync.hotRefs` says how many session refs all replicas together should stay below.
  */
 export async function fold(
   context: Context,
@@ -60,8 +59,8 @@ export async function fold(
   heads: Heads,
   remote: string | null,
 ): Promise<number> {
-  const wanted = Number(context.settings.get("hotRefs") ?? hotRefs);
-  const due = dueForFolding(heads, Number.isSafeInteger(wanted) && wanted > 0 ? wanted : hotRefs);
+  const wanted = limitOf("hotRefs", context.settings.get("hotRefs")) ?? limitOf("hotRefs", undefined)!;
+  const due = dueForFolding(heads, wanted);
   const own = heads.own;
   if (due.length === 0 || !own) return 0;
   const when = context.world.now();

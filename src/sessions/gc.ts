@@ -1,36 +1,96 @@
+import { join } from "node:path";
+import * as v from "valibot";
+import { catalog } from "./catalog.ts";
 import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
 import { compact } from "./compact.ts";
+import { readCache, writeAtomic } from "./files.ts";
 import { fold } from "./fold.ts";
+import { dropGenerations } from "./generations.ts";
 import { loadHeads } from "./heads.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { dropIncoming, fetchHeads } from "./remote.ts";
+import { settleReplica } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
+import { type DueSession, dueSessions, type RetentionRule, retentionRule } from "./retention.ts";
+import { type KeptSession, retire, sparedHere } from "./retire.ts";
 import { buryDeleted } from "./tombstones.ts";
-import { openVault } from "./vault.ts";
+import { openVault, ownReplica } from "./vault.ts";
+
+export interface GcOptions {
+  /** Leave out retention. */
+  readonly noRetention?: boolean;
+  /** Find out what retention would do, and do nothing at all. */
+  readonly dryRun?: boolean;
+}
 
 export interface GcResult {
   readonly folded: number;
   readonly compacted: number;
+  /** Sessions of which old generations of the transcript were dropped. */
+  readonly generations: number;
+  readonly rule: RetentionRule;
+  /** What retention deleted; with `dryRun`, would delete. */
+  readonly due: readonly DueSession[];
+  /** What the rule would have go and what stays all the same. */
+  readonly kept: readonly KeptSession[];
+  /** The remote did not answer, so nobody knows what other devices still use. */
+  readonly postponed: boolean;
   readonly remote: ChosenRemote | null;
   readonly publish: PublishResult | null;
 }
 
 /**
- * Tidies what this replica keeps: honours deletions, folds old sessions into archives, repacks streams of very many
- * small segments, and sends the result. Each step leaves everything readable; a killed run is simply run again.
+ * Tidies what this replica keeps: honours deletions, applies retention, folds old sessions into archives, repacks
+ * streams of very many small segments, and sends the result. Each step leaves everything readable; a killed run is
+ * simply run again. `sure` is asked before retention deletes for the first time in this clone, and after that no more.
  */
-export async function gc(context: Context): Promise<GcResult> {
+export async function gc(
+  context: Context,
+  options: GcOptions,
+  sure: (due: readonly DueSession[], rule: RetentionRule) => Promise<void>,
+): Promise<GcResult> {
   const remote = await findRemote(context, await currentBranch(context));
   return withCloneLock(context, async () => {
     const opened = await openVault(context);
     await dropIncoming(context, "refs/convosync-incoming/");
     const fetched = remote ? await fetchHeads(context, opened, remote) : null;
-    const vault = fetched?.vault ?? opened;
-    const heads = fetched?.heads ?? (await loadHeads(context, vault));
+    let vault = fetched?.vault ?? opened;
+    let heads = fetched?.heads ?? (await loadHeads(context, vault));
+    const rule = retentionRule(context.settings);
+    const postponed = fetched !== null && fetched.status !== "ok";
+    const ruled =
+      options.noRetention || postponed ? [] : dueSessions(catalog(heads, vault), rule, context.world.now());
+    const { due, kept } = await sparedHere(context, vault, heads, ruled, rule, remote);
+    const found = { rule, due, kept, postponed, remote };
+    if (options.dryRun) return { folded: 0, compacted: 0, generations: 0, ...found, publish: null };
+    if (due.length > 0 && !(await agreed(context))) {
+      await sure(due, rule);
+      await writeAtomic(agreementPath(context), JSON.stringify({ v: 1, at: context.world.now() }));
+    }
     await buryDeleted(context, vault, heads, remote?.key ?? null);
+    let replica = heads.replica;
+    if (due.length > 0) {
+      replica = await ownReplica(context, vault);
+      await retire(context, vault, await loadHeads(context, vault), replica, due, remote);
+    }
+    const generations =
+      options.noRetention || postponed || rule.days === null
+        ? 0
+        : await dropGenerations(context, vault, await loadHeads(context, vault), rule.days, remote);
     const compacted = await compact(context, vault, await loadHeads(context, vault));
     const folded = await fold(context, vault, await loadHeads(context, vault), remote?.key ?? null);
-    const result = remote ? await publish(context, vault, heads.replica, remote, null) : null;
-    return { folded, compacted, remote, publish: result };
+    let result = remote ? await publish(context, vault, replica, remote, null) : null;
+    if (remote && replica && result?.status === "queued" && result.reason === "replica-taken") {
+      ({ vault, heads, replica } = await settleReplica(context, vault, replica, remote));
+      result = await publish(context, vault, replica, remote, null);
+    }
+    return { folded, compacted, generations, ...found, publish: result };
   });
+}
+
+const agreementPath = (context: Context): string => join(context.cloneDir, "retention.json");
+
+/** Whether somebody has agreed, in this clone, to what retention does. */
+async function agreed(context: Context): Promise<boolean> {
+  return (await readCache(agreementPath(context), v.object({ v: v.literal(1), at: v.string() }))) !== null;
 }

@@ -33,7 +33,7 @@ export async function listSessions(
 ): Promise<{ sessions: ListedSession[]; offline: string | null }> {
   const { overview, offline } = await look(context, options.fetch === true);
   const sessions = catalog(overview.heads, overview).map(
-    ({ id, agent, newest: { entry, device } }): ListedSession => ({
+    ({ id, agent, pinned, newest: { entry, device } }): ListedSession => ({
       id,
       agent,
       title: entry.t,
@@ -44,7 +44,7 @@ export async function listSessions(
       commit: entry.c,
       messages: entry.n,
       updatedAt: entry.u,
-      pinned: entry.pin,
+      pinned,
       snapshots: entry.k,
     }),
   );

@@ -71,6 +71,7 @@ export async function openSession(
   const snapshot = typeof at === "string" ? findSnapshot(manifest, at) : null;
   const end = typeof at === "function" ? at(manifest) : null;
   const record = streamAt(manifest, end?.gen ?? (snapshot ? (snapshot.gen ?? 0) : null));
+  if (snapshot && !record && manifest.streams.some(({ name }) => name === "main")) throw dropped(snapshot);
   const lines = end?.lines ?? snapshot?.upto["main"]?.[0] ?? record?.lines ?? 0;
   const agent = isAgentName(session.agent) ? await loadAgent(session.agent) : null;
   const place = context.repo.root ? await openWorkplace(context) : null;
@@ -153,6 +154,14 @@ function streamAt(manifest: Manifest, gen: number | null): StreamRecord | undefi
   const main = manifest.streams.filter((one) => one.name === "main").sort((a, b) => b.gen - a.gen);
   return gen === null ? main[0] : main.find((one) => one.gen === gen);
 }
+
+const dropped = (snapshot: Snapshot): ConvosyncError =>
+  new ConvosyncError(
+    "snapshot-dropped",
+    Exit.failed,
+    `snapshot ${snapshot.n} belongs to an earlier version of the transcript, which retention has dropped`,
+    ["the agent had rewritten its file; read what followed: git convosync show <session>"],
+  );
 
 /**
  * The snapshot a person means by a number or by a commit, at least four digits of it: the first one at that commit,

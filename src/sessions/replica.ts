@@ -1,4 +1,4 @@
-import type { Entry } from "../domains/head.ts";
+import { type Entry, tombstonesIn } from "../domains/head.ts";
 import { sealManifest } from "../domains/writer.ts";
 import { formatRef, incomingRef, outgoingRef, vaultPrefix } from "../refs/names.ts";
 import type { NewCommit, RefUpdate } from "../refs/object-database.ts";
@@ -96,8 +96,9 @@ async function renewReplica(context: Context, vault: OpenVault, old: string): Pr
     if (isOf(ref, old)) updates.push({ ref, from, to: null });
   }
   const alive = new Set(entries.map((one) => one.s));
-  const gone = (heads.own?.head.gone ?? []).filter(([session]) => !alive.has(session));
-  const change = () => ({ put: entries, bury: new Map(gone) });
+  const own = heads.own?.head;
+  const gone = [...tombstonesIn(own ? [own] : [])].filter(([session]) => !alive.has(session));
+  const change = () => ({ put: entries, bury: new Map(gone), pins: own?.pins ?? {} });
   await context.keys.update((state) => {
     // What was remembered is our own version; the remote's, by the same device, is another line of history.
     delete state.repos[vault.repo]?.heads[old];

@@ -6,6 +6,7 @@ import type { ObjectDatabase, Oid } from "../refs/object-database.ts";
 import { remoteSettings } from "../worktree/remotes.ts";
 import { withLock } from "./files.ts";
 import { KeyStore } from "./key-store.ts";
+import { isOn, variableOf } from "./settings.ts";
 
 /** All a use case knows of the machine it runs on. */
 export interface World {
@@ -47,8 +48,12 @@ export class Settings {
   }
 
   get(name: string): string | undefined {
-    const variable = `CONVOSYNC_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
-    return this.#env[variable] || this.#values.get(`convosync.${name.toLowerCase()}`)?.at(-1);
+    return this.#env[variableOf(name)] || this.#values.get(`convosync.${name.toLowerCase()}`)?.at(-1);
+  }
+
+  /** Whether a flag is on, in any of git's words for it. */
+  flag(name: string): boolean {
+    return isOn(this.get(name) ?? "");
   }
 
   all(name: string): readonly string[] {

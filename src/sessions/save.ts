@@ -2,7 +2,7 @@ import type { Workplace } from "../agents/agent.ts";
 import { toPortable } from "../agents/portable-paths.ts";
 import { fromUtf8, utf8 } from "../crypto/encoding.ts";
 import { sessionDir } from "../crypto/names.ts";
-import { buried, type Entry } from "../domains/head.ts";
+import { buried, type Entry, type Tombstone } from "../domains/head.ts";
 import { type HeadChange, sealManifest } from "../domains/writer.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { type Manifest, mainStream, type Snapshot, type StreamRecord } from "../packing/manifest.ts";
@@ -117,7 +117,7 @@ async function saveLocked(
   const heads = await loadHeads(context, vault);
   refuseBuried(
     heads,
-    chosen.map(({ agent, found }) => `${agent.name}:${found.id}`),
+    chosen.map(({ agent, found }) => ({ key: `${agent.name}:${found.id}`, found })),
     options,
   );
 
@@ -133,7 +133,7 @@ async function saveLocked(
       await planCapture(context, vault, agent, found, place, {
         session: known.find((one) => one.key === key) ?? null,
         replica,
-        rawPaths: options.rawPaths === true || context.settings.get("rawPaths") === "true",
+        rawPaths: options.rawPaths === true || context.settings.flag("rawPaths"),
       }),
     );
   }
@@ -157,30 +157,30 @@ async function saveLocked(
     (outcome.reason === "replica-taken" || outcome.reason === "keyring-moved")
   ) {
     const settled = await settleReplica(context, vault, replica, remote);
-    refuseBuried(
-      settled.heads,
-      plans.map((plan) => plan.key),
-      options,
-    );
+    refuseBuried(settled.heads, plans, options);
     outcome = await publish(context, settled.vault, settled.replica, remote, branch);
   }
   return { ...result, publish: outcome };
 }
 
-function refuseBuried(heads: Heads, keys: readonly string[], options: SaveOptions): void {
+/** What the user deleted is not saved again by itself; what retention dropped is, when work on it has gone on. */
+function refuseBuried(
+  heads: Heads,
+  chosen: readonly Pick<CapturePlan, "key" | "found">[],
+  options: SaveOptions,
+): void {
   const tombstones = tombstonesOf(heads.all);
   const own = new Map(heads.own?.entries.map((one) => [one.s, one]));
-  const dead = keys.find((key) => {
+  const dead = chosen.find(({ key, found }) => {
+    const tombstone = tombstones.get(key);
     const entry = own.get(key);
-    return tombstones.has(key) && (!entry || buried(entry, tombstones.get(key)));
-  });
+    if (!tombstone || (entry && !buried(entry, tombstone))) return false;
+    return tombstone.upto === undefined || found.updatedAt.toISOString() <= tombstone.upto;
+  })?.found.id;
   if (!dead || options.force) return;
-  throw new ConvosyncError(
-    "session-deleted",
-    Exit.stopped,
-    `session ${dead.replace(/^[^:]*:/, "")} was deleted on purpose`,
-    ["save it all the same: git convosync save --force"],
-  );
+  throw new ConvosyncError("session-deleted", Exit.stopped, `session ${dead} was deleted on purpose`, [
+    "save it all the same: git convosync save --force",
+  ]);
 }
 
 async function commitCode(
@@ -399,6 +399,7 @@ function buildManifest(
       origin: remote?.origin ?? null,
       roots: before?.meta.roots ?? [],
     },
+    ...(before?.dropped && { dropped: before.dropped }),
   };
 }
 
@@ -406,7 +407,7 @@ function entryOf(
   written: { manifest: Manifest; m: string },
   dir: string,
   plan: CapturePlan,
-  tombstone: string | undefined,
+  tombstone: Tombstone | undefined,
 ): Entry {
   const { manifest, m } = written;
   const main = mainStream(manifest);
@@ -425,7 +426,8 @@ function entryOf(
     pin: false,
     k: last.n,
     msg: last.message.slice(0, 80),
-    ...(tombstone !== undefined && { back: tombstone }),
+    at: last.ts,
+    ...(tombstone !== undefined && { back: tombstone.at }),
   };
 }
 

@@ -7,6 +7,7 @@ import { describePending, remoteQueue, updateQueue } from "./queue.ts";
 import { fetchHeads } from "./remote.ts";
 import { settleReplica } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
+import { dueSessions, retentionRule } from "./retention.ts";
 import { buryDeleted } from "./tombstones.ts";
 import { type OpenVault, openVault } from "./vault.ts";
 
@@ -19,6 +20,8 @@ export interface SyncResult {
   /** What still waits. */
   readonly queued: readonly string[];
   readonly publish: PublishResult;
+  /** Sessions that retention would have `gc` look at. */
+  readonly due: number;
 }
 
 /** Sends what waits, fetches what other devices saved. Exit 8 when the remote cannot be reached. */
@@ -57,6 +60,8 @@ export async function sync(
       fetched: sessions.map((one) => one.id),
       queued: done ? [] : waiting,
       publish: outcome,
+      due: dueSessions(catalog(fetched.heads, vault), retentionRule(context.settings), context.world.now())
+        .length,
     };
   });
 }

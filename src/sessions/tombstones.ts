@@ -1,3 +1,4 @@
+import { buried, type Tombstone } from "../domains/head.ts";
 import { parseRef, vaultPrefix } from "../refs/names.ts";
 import type { NewFile, RefUpdate } from "../refs/object-database.ts";
 import { type CatalogEntry, type Copy, catalog, type Heads, refOf, tombstonesOf } from "./catalog.ts";
@@ -10,7 +11,8 @@ import type { OpenVault } from "./vault.ts";
 /**
  * Buries sessions: their refs go, of all replicas, here and with the next push on the remote; they leave this
  * replica's archives; and its head carries tombstones that every device honours. Copies in other replicas'
- * archives are theirs to drop, which they do when they see the tombstone.
+ * archives are theirs to drop, which they do when they see the tombstone. `tombstones` are those that are repeated,
+ * `spared` refs that stay.
  */
 export async function bury(
   context: Context,
@@ -19,7 +21,8 @@ export async function bury(
   replica: string,
   sessions: readonly Pick<CatalogEntry, "key" | "copies">[],
   remote: string | null,
-  since: ReadonlyMap<string, string> = new Map(),
+  tombstones: ReadonlyMap<string, Tombstone> = new Map(),
+  spared: ReadonlySet<string> = new Set(),
 ): Promise<void> {
   const when = context.world.now();
   const dirs = new Set(sessions.flatMap((one) => one.copies.map((copy) => copy.entry.d)));
@@ -27,7 +30,7 @@ export async function bury(
     .flatMap((one) => one.copies.map((copy) => copy.ref))
     .filter((ref) => inDirs(ref, dirs));
   const updates = [
-    ...(await dropRefs(context, vault, dirs)),
+    ...(await dropRefs(context, vault, dirs, spared)),
     ...(await dropFromArchives(context, vault, replica, dirs)),
   ];
   const emptied = updates.filter(({ ref, to }) => to === null && parseRef(ref)?.kind === "archive");
@@ -40,7 +43,7 @@ export async function bury(
     });
   }
   await forgetIndexed(context, vault.repo, dirs);
-  const keys = new Map(sessions.map(({ key }) => [key, since.get(key) ?? when.toISOString()]));
+  const keys = new Map(sessions.map(({ key }) => [key, tombstones.get(key) ?? { at: when.toISOString() }]));
   const change = () => ({ bury: keys, rebuild: true });
   await writeIndex(context, vault, { heads, replica, when, change, updates, cut: true });
 }
@@ -58,11 +61,12 @@ export async function buryDeleted(
 ): Promise<void> {
   const tombstones = tombstonesOf(heads.all);
   if (tombstones.size === 0) return;
-  const alive = new Set(catalog(heads, vault).map((one) => one.newest.entry.d));
+  const alive = new Set(catalog(heads, vault).flatMap((one) => one.copies.map((copy) => copy.ref)));
+  if (remote) await keepRefs(context, remote, alive);
   const dead = new Map<string, Copy[]>();
   for (const one of heads.all) {
     for (const entry of one.entries) {
-      if (!tombstones.has(entry.s) || alive.has(entry.d)) continue;
+      if (!buried(entry, tombstones.get(entry.s))) continue;
       const ref = refOf(vault.ref, one.replica, entry);
       const copy = { replica: one.replica, device: one.head.device, entry, ref };
       dead.set(entry.s, [...(dead.get(entry.s) ?? []), copy]);
@@ -71,11 +75,18 @@ export async function buryDeleted(
   const own = heads.own;
   const sessions = [...dead].map(([key, copies]) => ({ key, copies }));
   const ours = sessions.filter(({ copies }) => copies.some((copy) => copy.replica === own?.replica));
-  if (own && ours.length > 0) await bury(context, vault, heads, own.replica, ours, remote, tombstones);
+  if (own && ours.length > 0) await bury(context, vault, heads, own.replica, ours, remote, tombstones, alive);
   const dirs = new Set(sessions.flatMap(({ copies }) => copies.map((copy) => copy.entry.d)));
   await forgetIndexed(context, vault.repo, dirs);
-  const updates = await dropRefs(context, vault, dirs);
+  const updates = await dropRefs(context, vault, dirs, alive);
   if (updates.length > 0) await context.db.update(updates);
+}
+
+/** Takes back the deletion, not sent yet, of what another device has gone on with in the meantime. */
+async function keepRefs(context: Context, remote: string, alive: ReadonlySet<string>): Promise<void> {
+  await updateQueue(context, remote, (queue) => {
+    for (const ref of Object.keys(queue.deletions)) if (alive.has(ref)) delete queue.deletions[ref];
+  });
 }
 
 /** Whether a ref is a replica's copy of one of these sessions, named by their directories. */
@@ -84,10 +95,15 @@ function inDirs(ref: string, dirs: ReadonlySet<string>): boolean {
   return name?.kind === "session" && dirs.has(name.dir);
 }
 
-async function dropRefs(context: Context, vault: OpenVault, dirs: ReadonlySet<string>): Promise<RefUpdate[]> {
+async function dropRefs(
+  context: Context,
+  vault: OpenVault,
+  dirs: ReadonlySet<string>,
+  spared: ReadonlySet<string>,
+): Promise<RefUpdate[]> {
   const local = await context.db.refs(vaultPrefix(vault.ref));
   return [...local]
-    .filter(([ref]) => inDirs(ref, dirs))
+    .filter(([ref]) => inDirs(ref, dirs) && !spared.has(ref))
     .map(([ref, from]): RefUpdate => ({ ref, from, to: null }));
 }
 

@@ -89,6 +89,10 @@ export const everyday: readonly Verb[] = [
     summary: "show where this clone stands",
     section: "Every day",
     load: () => import("../commands/status.ts"),
+    examples: [
+      ["git convosync status", "branch, conversation, what waits, the devices; no network is asked"],
+      ["git convosync status --json", "the same for scripts"],
+    ],
   },
   {
     name: "list",
@@ -116,6 +120,10 @@ export const everyday: readonly Verb[] = [
       void command
         .option("--no-code", "send conversations only, leave branches alone")
         .option("--retry", "also put back what the remote lost, if it was reset"),
+    examples: [
+      ["git convosync sync", "after you were offline, or to see what other devices saved"],
+      ["git convosync sync --no-code", "the conversations alone, when the branch has diverged"],
+    ],
     exits: { 3: "something still waits in the queue", 8: "the remote cannot be reached" },
   },
 ];

@@ -37,3 +37,12 @@ export interface Verb {
   // biome-ignore lint/suspicious/noExplicitAny: each module knows its own options; commander hands them over untyped.
   readonly load?: () => Promise<{ readonly default: Handler<any> }>;
 }
+
+/** All verbs, and the tree of commands that commander makes of them. */
+export interface CommandLine {
+  readonly verbs: readonly Verb[];
+  /** In the order of the overview. */
+  readonly sections: readonly Section[];
+  /** With the options of the verbs that `words` name, or of all where it is null. */
+  tree(words: readonly string[] | null): Command;
+}

@@ -130,6 +130,7 @@ export class Machine {
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
   readonly #around: Around;
+  readonly #later: number;
 
   constructor(around: Around, name: keyof typeof types, home: string, folder: string, change: Change = {}) {
     this.#around = around;
@@ -138,6 +139,7 @@ export class Machine {
     this.path = resolve(home, folder);
     this.cwd = resolve(this.path, change.cwd ?? "");
     this.env = { ...machineEnv(home), ...change.env };
+    this.#later = change.days ?? 0;
     mkdirSync(home, { recursive: true });
     const config = join(home, ".gitconfig");
     if (!existsSync(config)) {
@@ -148,7 +150,7 @@ export class Machine {
 
   /** The same machine, seen from another folder, another clone or with more in its environment. */
   with(change: Change & { path?: string }): Machine {
-    const merged = { cwd: change.cwd ?? "", env: { ...this.env, ...change.env } };
+    const merged = { ...change, cwd: change.cwd ?? "", env: { ...this.env, ...change.env } };
     return new Machine(this.#around, this.name, this.home, change.path ?? this.path, merged);
   }
 
@@ -190,7 +192,7 @@ export class Machine {
     const exit = await main(argv, {
       cwd,
       env: { ...env },
-      now: () => new Date(),
+      now: () => new Date(Date.now() + this.#later * 86_400_000),
       streams: { stdin, stdout, stderr },
     });
     return { exit, stdout: stdout.text, stderr: stderr.text };
@@ -323,6 +325,8 @@ export class Machine {
 interface Change {
   /** Relative to the clone. */
   readonly cwd?: string;
+  /** By how many days its clock is ahead. */
+  readonly days?: number;
   readonly env?: NodeJS.ProcessEnv;
 }
 

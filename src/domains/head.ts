@@ -9,6 +9,8 @@ import { fields, parseRecord } from "../packing/manifest.ts";
 
 export const hotSessions = 32;
 export const pageSize = 64;
+/** Sessions at most that a head says are open. */
+export const liveSessions = 32;
 /** Days for which a tombstone is repeated. */
 export const tombstoneDays = 180;
 
@@ -70,6 +72,10 @@ export const headSchema = v.looseObject({
     }),
   ),
   domains: v.record(v.string(), fields.hash),
+  /** Sessions that an agent had open in this clone: `<agent>:<id>`, since when, and when that was last seen. */
+  live: v.optional(
+    v.pipe(v.array(v.tuple([v.string(), fields.time, fields.time])), v.maxLength(liveSessions)),
+  ),
 });
 
 export const pageSchema = v.looseObject({

@@ -17,6 +17,7 @@ import {
   type Head,
   headPath,
   hotSessions,
+  liveSessions,
   type Mark,
   type Page,
   pagePath,
@@ -33,6 +34,8 @@ export interface HeadChange {
   readonly bury?: ReadonlyMap<string, string>;
   /** Tombstones to take back. */
   readonly unbury?: readonly string[];
+  /** Sessions an agent has open now, and since when; null for one that is closed, or handed over by a save. */
+  readonly live?: ReadonlyMap<string, string | null>;
   /** Write all pages anew, without what newer entries have replaced. */
   readonly rebuild?: boolean;
 }
@@ -88,7 +91,24 @@ export function nextHead(
     pages: index,
     domains: previous?.head.domains ?? {},
   };
-  return { head, pages };
+  const live = nextLive(previous?.head.live ?? [], change.live ?? new Map(), now);
+  return { head: live.length > 0 ? { ...head, live } : head, pages };
+}
+
+/** After this long without a sign of life nobody needs to know that a session was open. */
+const liveMs = 86_400_000;
+
+function nextLive(
+  before: NonNullable<Head["live"]>,
+  change: NonNullable<HeadChange["live"]>,
+  now: Date,
+): NonNullable<Head["live"]> {
+  const oldest = new Date(now.getTime() - liveMs).toISOString();
+  const kept = before.filter(([s, , seen]) => !change.has(s) && seen >= oldest);
+  const open = [...change].flatMap(
+    ([s, since]): NonNullable<Head["live"]> => (since === null ? [] : [[s, since, now.toISOString()]]),
+  );
+  return [...open, ...kept].slice(0, liveSessions);
 }
 
 const byActivity = (a: Entry, b: Entry): number => (a.u < b.u ? 1 : a.u > b.u ? -1 : a.s < b.s ? -1 : 1);

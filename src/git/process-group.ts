@@ -1,4 +1,5 @@
 import { execa } from "execa";
+import { isBackground } from "./environment.ts";
 import type { LongRunOptions } from "./git.ts";
 
 type GroupOptions = Omit<LongRunOptions, "env"> & { readonly cwd: string; readonly env: NodeJS.ProcessEnv };
@@ -28,7 +29,8 @@ export async function runGroup(args: readonly string[], options: GroupOptions): 
       throw cause;
     }
   }
-  const detached = !options.prompt && process.platform !== "win32";
+  const asks = options.prompt && !isBackground(options.env);
+  const detached = !asks && process.platform !== "win32";
   const child = execa("git", args, {
     cwd: options.cwd,
     env: options.env,

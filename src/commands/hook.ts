@@ -1,0 +1,17 @@
+import { realpath } from "node:fs/promises";
+import { ConvosyncError, Exit } from "../errors.ts";
+import { runWorker } from "../sessions/worker.ts";
+import type { Invocation } from "../world.ts";
+
+/** What hooks start in the background: never heard, never in the way. */
+export default async function hookCommand({ world }: Invocation, args: readonly string[]): Promise<number> {
+  const [what, commonDir] = args;
+  if (what !== "worker" || commonDir === undefined)
+    throw new ConvosyncError("usage", Exit.usage, "this is for hooks to start", [
+      "see: git convosync hooks -h",
+    ]);
+  // The terminal we were started from may go away, and it is not ours to be interrupted from.
+  for (const signal of ["SIGHUP", "SIGINT"] as const) process.on(signal, () => undefined);
+  await runWorker(world, await realpath(commonDir));
+  return Exit.done;
+}

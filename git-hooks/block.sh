@@ -1,5 +1,5 @@
 # >>> convosync >>> @EVENT@ (git convosync hooks uninstall takes this out)
-(
+[ -d "${GIT_DIR:-.git}/rebase-merge" ] || (
   c=${GIT_DIR:-.git}
   if [ -f "$c" ]; then IFS= read -r l <"$c" && c=${l#gitdir: }; fi
   set -- @EVENT@ "$c" "$@"

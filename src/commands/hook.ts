@@ -11,7 +11,13 @@ export default async function hookCommand({ world }: Invocation, args: readonly 
       "see: git convosync hooks -h",
     ]);
   // The terminal we were started from may go away, and it is not ours to be interrupted from.
-  for (const signal of ["SIGHUP", "SIGINT"] as const) process.on(signal, () => undefined);
-  await runWorker(world, await realpath(commonDir));
+  const signals = ["SIGHUP", "SIGINT"] as const;
+  const ignore = (): void => undefined;
+  for (const signal of signals) process.on(signal, ignore);
+  try {
+    await runWorker(world, await realpath(commonDir));
+  } finally {
+    for (const signal of signals) process.off(signal, ignore);
+  }
   return Exit.done;
 }

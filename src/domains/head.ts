@@ -11,6 +11,8 @@ export const hotSessions = 32;
 export const pageSize = 64;
 /** Most tombstones, and most pins, in one head. */
 const listLimit = 10_000;
+/** Sessions at most that a head says are open. */
+export const liveSessions = 32;
 /** Days for which a tombstone is repeated. */
 export const tombstoneDays = 180;
 
@@ -86,6 +88,10 @@ export const headSchema = v.looseObject({
     }),
   ),
   domains: v.record(v.string(), fields.hash),
+  /** Sessions that an agent had open in this clone: `<agent>:<id>`, since when, and when that was last seen. */
+  live: v.optional(
+    v.pipe(v.array(v.tuple([v.string(), fields.time, fields.time])), v.maxLength(liveSessions)),
+  ),
 });
 
 export const pageSchema = v.looseObject({

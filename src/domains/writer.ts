@@ -17,6 +17,7 @@ import {
   type Head,
   headPath,
   hotSessions,
+  liveSessions,
   type Mark,
   type Page,
   type Pin,
@@ -38,6 +39,8 @@ export interface HeadChange {
   readonly unbury?: readonly string[];
   /** What the user pins or unpins now. */
   readonly pins?: Readonly<Record<string, Pin>>;
+  /** Sessions an agent has open now, and since when; null for one that is closed, or handed over by a save. */
+  readonly live?: ReadonlyMap<string, string | null>;
   /** Write all pages anew, without what newer entries have replaced. */
   readonly rebuild?: boolean;
 }
@@ -103,7 +106,9 @@ export function nextHead(
     new Set(listed),
     tombstonesIn([head, ...context.others.map((one) => one.head)]),
   );
-  return { head: Object.keys(pins).length > 0 ? { ...head, pins } : head, pages };
+  const live = nextLive(previous?.head.live ?? [], change.live ?? new Map(), now);
+  const more = { ...(Object.keys(pins).length > 0 && { pins }), ...(live.length > 0 && { live }) };
+  return { head: { ...head, ...more }, pages };
 }
 
 const keysOf = (one: ReplicaHead | null): string[] => one?.entries.map((entry) => entry.s) ?? [];
@@ -117,6 +122,22 @@ function pinsToKeep(
   return Object.fromEntries(
     Object.entries(pins).filter(([s, [at]]) => listed.has(s) && at > (gone.get(s)?.at ?? "")),
   );
+}
+
+/** After this long without a sign of life nobody needs to know that a session was open. */
+const liveMs = 86_400_000;
+
+function nextLive(
+  before: NonNullable<Head["live"]>,
+  change: NonNullable<HeadChange["live"]>,
+  now: Date,
+): NonNullable<Head["live"]> {
+  const oldest = new Date(now.getTime() - liveMs).toISOString();
+  const kept = before.filter(([s, , seen]) => !change.has(s) && seen >= oldest);
+  const open = [...change].flatMap(
+    ([s, since]): NonNullable<Head["live"]> => (since === null ? [] : [[s, since, now.toISOString()]]),
+  );
+  return [...open, ...kept].slice(0, liveSessions);
 }
 
 const byActivity = (a: Entry, b: Entry): number => (a.u < b.u ? 1 : a.u > b.u ? -1 : a.s < b.s ? -1 : 1);

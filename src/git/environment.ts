@@ -22,6 +22,9 @@ export const repositoryVariables: readonly string[] = [
   "GIT_COMMON_DIR",
 ];
 
+/** Whether this process works for nobody in particular: a hook's worker, `watch`. */
+export const isBackground = (env: NodeJS.ProcessEnv): boolean => env["CONVOSYNC_BACKGROUND"] === "1";
+
 const SECRET = /^CONVOSYNC_(?:IDENTITY|.*PASSPHRASE)/;
 
 /** `env` without the variables of a surrounding repository (a hook's, or another program's). */
@@ -34,8 +37,12 @@ export function withoutRepository(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
  * secret of ours, and no question to anybody unless `prompt` allows it.
  *
  * `LC_ALL=C` would be shorter, but a user's hook started by our `git commit` would lose UTF-8 with it.
+ * CONVOSYNC_INSIDE keeps our own hooks quiet; with CONVOSYNC_BACKGROUND nothing asks, whatever `prompt` says, since
+ * there is nobody to answer, and a window that opens by itself teaches people to type passwords into it.
  */
-export function childEnvironment(env: NodeJS.ProcessEnv, prompt: boolean): NodeJS.ProcessEnv {
+export function childEnvironment(env: NodeJS.ProcessEnv, mayPrompt: boolean): NodeJS.ProcessEnv {
+  const background = isBackground(env);
+  const prompt = mayPrompt && !background;
   const child: NodeJS.ProcessEnv = {};
   for (const [name, value] of Object.entries(env)) {
     if (!SECRET.test(name) && name !== "LC_ALL" && name !== "LANGUAGE") child[name] = value;
@@ -46,8 +53,11 @@ export function childEnvironment(env: NodeJS.ProcessEnv, prompt: boolean): NodeJ
     ...child,
     ...(characters && { LC_CTYPE: characters }),
     LC_MESSAGES: "C",
+    CONVOSYNC_INSIDE: "1",
     GIT_OPTIONAL_LOCKS: "0",
     GIT_TERMINAL_PROMPT: prompt ? "1" : "0",
     ...(!prompt && { SSH_ASKPASS_REQUIRE: "never", GCM_INTERACTIVE: "never" }),
+    // Empty, not absent: git would go on to core.askPass.
+    ...(background && { GIT_ASKPASS: "" }),
   };
 }

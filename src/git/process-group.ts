@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { isBackground } from "./environment.ts";
 import type { LongRunOptions } from "./git.ts";
 
 type GroupOptions = Omit<LongRunOptions, "env"> & { readonly cwd: string; readonly env: NodeJS.ProcessEnv };
@@ -25,7 +26,8 @@ const GRACE = 1000;
  */
 export async function runGroup(args: readonly string[], options: GroupOptions): Promise<Ended> {
   if (options.signal?.aborted) return { how: "cancelled" };
-  const detached = !options.prompt && process.platform !== "win32";
+  const asks = options.prompt && !isBackground(options.env);
+  const detached = !asks && process.platform !== "win32";
   const child = spawn("git", args, {
     cwd: options.cwd,
     env: options.env,

@@ -335,11 +335,15 @@ export function splitManifest(manifest: Manifest, frozen: Frozen): { open: Manif
   return { open, pages };
 }
 
-/** Whether `frozen` still describes a prefix of the manifest's lists; false after a stream was dropped or repacked. */
+/**
+ * Whether `frozen` still describes a prefix of the manifest's lists; false after a stream was dropped or repacked, or
+ * a link was given another name of its commit.
+ */
 export function stillFrozen(frozen: Frozen, before: Manifest, now: Manifest): boolean {
   const streams = new Map(now.streams.map((one) => [streamKey(one), one.segments]));
   const names = new Set(now.files.map((one) => one.name));
   if ([...frozen.files.keys()].some((one) => !names.has(one))) return false;
+  for (let at = 0; at < frozen.links; at++) if (now.links[at] !== before.links[at]) return false;
   return before.streams.every((one) => {
     const done = frozen.segments.get(streamKey(one)) ?? 0;
     const segments = streams.get(streamKey(one));

@@ -1,5 +1,56 @@
 import type { Git } from "../git/git.ts";
+import type { Link } from "../packing/manifest.ts";
 import { cumulativePatchId, patchIdOf } from "./patch-id.ts";
+
+/** A commit with the line of the main stream from which on the work tree was at it. */
+export interface TimedLink {
+  readonly upto: number;
+  /** Generation of the main stream, where it is not the first. */
+  readonly gen?: number;
+  readonly link: LinkedCommit;
+}
+
+/** Name of a commit → names that rewrites (amend, rebase, squash) gave it since. */
+export type Rewrites = ReadonlyMap<string, readonly string[]>;
+
+/**
+ * The timeline with new commits at its end and with the new names of rewritten ones. A commit it ends with is not
+ * repeated, no link goes back before the one before it, and what is unchanged stays the same object. Pure.
+ */
+export function extendLinks(
+  before: readonly Link[],
+  found: readonly TimedLink[],
+  rewrites: Rewrites = new Map(),
+): Link[] {
+  const links: Link[] = [...before];
+  for (const { upto, gen = 0, link } of found) {
+    const last = links.at(-1);
+    if (last && last.commit === link.commit && last.branch === link.branch) continue;
+    const least = last && (last.gen ?? 0) === gen ? last.upto : 0;
+    links.push({ upto: Math.max(upto, least), ...(gen > 0 && { gen }), ...link });
+  }
+  return rewriteLinks(links, rewrites);
+}
+
+/** Links whose commit, or whose latest name, was rewritten get the new name too; the others stay the same objects. */
+export function rewriteLinks(links: readonly Link[], rewrites: Rewrites): Link[] {
+  if (rewrites.size === 0) return [...links];
+  return links.map((link) => {
+    const names = new Set(link.rewritten);
+    // A rewrite of a rewrite comes later in the list: what was added on the way is looked at too.
+    for (const name of [link.commit, ...names]) follow(name, names, rewrites);
+    names.delete(link.commit);
+    return names.size === link.rewritten.length ? link : { ...link, rewritten: [...names] };
+  });
+}
+
+function follow(name: string, names: Set<string>, rewrites: Rewrites): void {
+  for (const next of rewrites.get(name) ?? []) {
+    if (names.has(next)) continue;
+    names.add(next);
+    follow(next, names, rewrites);
+  }
+}
 
 /** A commit as a link records it, without the line from which on it holds. */
 export interface LinkedCommit {

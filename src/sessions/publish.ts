@@ -59,7 +59,10 @@ export async function publish(
   await updateQueue(context, remote.key, (entry) => {
     // What was to be deleted and has been taken up again is an update like any other.
     for (const ref of Object.keys(entry.deletions)) if (local.has(ref)) delete entry.deletions[ref];
-    entry.sent = Object.fromEntries(updates.flatMap(({ ref, oid }) => (oid ? [[ref, oid]] : [])));
+    const sent = Object.fromEntries(updates.flatMap(({ ref, oid }) => (oid ? [[ref, oid]] : [])));
+    const older = Object.entries(entry.sent ?? {}).filter(([ref, oid]) => sent[ref] !== oid);
+    if (older.length > 0) entry.sentBefore = Object.fromEntries(older);
+    entry.sent = sent;
     entry.since ??= since;
     if (moved) entry.branches[moved.name] ??= since;
   });
@@ -167,6 +170,7 @@ async function confirm(
       delete entry.branches[branch.name];
     }
     entry.contact = context.world.now().toISOString();
+    if (entry.background) entry.background = { ...entry.background, failures: 0, next: null };
   });
   await settle(context, remote, branch);
 }

@@ -26,6 +26,10 @@ const remoteSchema = v.object({
   reason: v.nullable(v.string()),
   /** Last time the remote confirmed anything or answered a fetch. */
   contact: v.nullable(v.string()),
+  /** Ref → the value that was sent before the last one, which may arrive only now. */
+  sentBefore: v.optional(v.record(v.string(), v.string())),
+  /** The last push that nobody asked for, how many have failed in a row, and when the next may be tried. */
+  background: v.optional(v.object({ at: v.string(), failures: v.number(), next: v.nullable(v.string()) })),
 });
 const queueSchema = v.object({ v: v.literal(1), remotes: v.record(v.string(), remoteSchema) });
 

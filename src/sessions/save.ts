@@ -24,7 +24,7 @@ import { type ChosenRemote, findRemote } from "./chosen-remote.ts";
 import { type Cursor, writeCursor } from "./cursor.ts";
 import { loadHeads } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
-import { describeCommit, type LinkedCommit } from "./links.ts";
+import { describeCommit, extendLinks, type LinkedCommit, type Rewrites, type TimedLink } from "./links.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { settleReplica } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
@@ -163,20 +163,27 @@ async function saveLocked(
   return { ...result, publish: outcome };
 }
 
-/** What the user deleted is not saved again by itself; what retention dropped is, when work on it has gone on. */
+/** The sessions that were deleted on purpose. What retention dropped is saved again, when work on it has gone on. */
+export function buriedAmong<Chosen extends Pick<CapturePlan, "key" | "found">>(
+  heads: Heads,
+  chosen: readonly Chosen[],
+): Chosen[] {
+  const tombstones = tombstonesOf(heads.all);
+  const own = new Map(heads.own?.entries.map((one) => [one.s, one]));
+  return chosen.filter(({ key, found }) => {
+    const tombstone = tombstones.get(key);
+    const entry = own.get(key);
+    if (!tombstone || (entry && !buried(entry, tombstone))) return false;
+    return tombstone.upto === undefined || found.updatedAt.toISOString() <= tombstone.upto;
+  });
+}
+
 function refuseBuried(
   heads: Heads,
   chosen: readonly Pick<CapturePlan, "key" | "found">[],
   options: SaveOptions,
 ): void {
-  const tombstones = tombstonesOf(heads.all);
-  const own = new Map(heads.own?.entries.map((one) => [one.s, one]));
-  const dead = chosen.find(({ key, found }) => {
-    const tombstone = tombstones.get(key);
-    const entry = own.get(key);
-    if (!tombstone || (entry && !buried(entry, tombstone))) return false;
-    return tombstone.upto === undefined || found.updatedAt.toISOString() <= tombstone.upto;
-  })?.found.id;
+  const dead = buriedAmong(heads, chosen)[0]?.found.id;
   if (!dead || options.force) return;
   throw new ConvosyncError("session-deleted", Exit.stopped, `session ${dead} was deleted on purpose`, [
     "save it all the same: git convosync save --force",
@@ -220,14 +227,24 @@ async function commitCode(
 const defaultMessage = (context: Context): string =>
   `Save of ${context.world.now().toISOString().slice(0, 16).replace("T", " ")}`;
 
+/** What a capture that nobody asked for knows beyond the state of the code. */
+export interface Automatic {
+  readonly via: "hook" | "watch";
+  /** Commits since the last capture, in order, for each session. */
+  readonly timeline: ReadonlyMap<string, readonly TimedLink[]>;
+  readonly rewrites: Rewrites;
+  /** Sessions an agent has open now, and since when; null for those it has just closed. */
+  readonly live: ReadonlyMap<string, string | null>;
+}
+
 /** Writes sessions and index in one step: either all refs move or none does. */
-async function store(
+export async function store(
   context: Context,
   vault: OpenVault,
   heads: Heads,
   replica: string,
   plans: readonly CapturePlan[],
-  now: { state: CodeState; options: SaveOptions; remote: ChosenRemote | null },
+  now: { state: CodeState; options: SaveOptions; remote: ChosenRemote | null; automatic?: Automatic },
   tell: (event: SaveEvent) => void,
 ): Promise<SavedSession[]> {
   const when = context.world.now();
@@ -263,6 +280,8 @@ async function store(
   const change = (): HeadChange => ({
     put: writing.map(({ writer, plan, dir }) => entryOf(writer.done(), dir, plan, tombstones.get(plan.key))),
     unbury: writing.map(({ plan }) => plan.key),
+    // Who saves by hand may be about to go on elsewhere.
+    live: now.automatic?.live ?? new Map(writing.map(({ plan }) => [plan.key, null])),
   });
   await writeIndex(context, vault, {
     heads,
@@ -296,6 +315,7 @@ interface Moment {
   readonly remote: ChosenRemote | null;
   readonly link: LinkedCommit | null;
   readonly when: Date;
+  readonly automatic?: Automatic;
 }
 
 /** Streams one session into a commit and knows, once that is done, what it has written. */
@@ -353,15 +373,15 @@ function buildManifest(
   result: CaptureResult,
   moment: Moment,
 ): Manifest {
-  const { state, options, remote, link, when } = moment;
+  const { state, options, remote, link, when, automatic } = moment;
   const before = plan.basis?.manifest;
   const main = result.streams.filter((one) => one.name === "main").sort((a, b) => b.gen - a.gen)[0]!;
-  const snapshots = before?.snapshots ?? [];
+  const snapshots = kept(before?.snapshots ?? [], vault, moment);
   const snapshot: Snapshot = {
     n: (snapshots.at(-1)?.n ?? 0) + 1,
     ts: when.toISOString(),
     device: vault.device.id,
-    via: "save",
+    via: automatic?.via ?? "save",
     upto: Object.fromEntries(
       result.streams
         .filter((one) => one.name === "main" || grew(one, before))
@@ -373,9 +393,9 @@ function buildManifest(
     message: (options.message?.trim() ?? "").slice(0, 4096),
     wip: null,
   };
-  const links = before?.links ?? [];
-  const last = links.at(-1);
-  const moved = link && !(last && last.commit === link.commit && last.branch === link.branch);
+  const timed = automatic?.timeline.get(plan.key) ?? [];
+  const found =
+    link && timed.at(-1)?.link.commit !== link.commit ? [...timed, { upto: main.lines, link }] : timed;
   const portable = (path: string): string =>
     plan.places ? fromUtf8(toPortable(utf8(path), plan.places, "text")) : path;
   return {
@@ -391,7 +411,11 @@ function buildManifest(
     files: result.files,
     snapshots: [...snapshots, snapshot],
     pages: [],
-    links: moved ? [...links, { upto: main.lines, ...(main.gen > 0 && { gen: main.gen }), ...link }] : links,
+    links: extendLinks(
+      before?.links ?? [],
+      found.map((one) => ({ ...one, gen: main.gen })),
+      automatic?.rewrites,
+    ),
     meta: {
       cwd: portable(plan.found.cwd),
       tool: plan.agent.tool,
@@ -401,6 +425,26 @@ function buildManifest(
     },
     ...(before?.dropped && { dropped: before.dropped }),
   };
+}
+
+/**
+ * The snapshots the new one follows. One that nobody asked for takes the place of the one before it when that was
+ * made by itself too, within the same hour, of the same code: a watched conversation is saved every few seconds, and
+ * nobody looks for one of them.
+ */
+function kept(snapshots: readonly Snapshot[], vault: OpenVault, moment: Moment): readonly Snapshot[] {
+  const last = snapshots.at(-1);
+  const { automatic, options, state, when } = moment;
+  if (!last || !automatic || options.message) return snapshots;
+  const alike =
+    last.via !== "save" &&
+    last.message === "" &&
+    last.wip === null &&
+    last.device === vault.device.id &&
+    last.commit === state.head &&
+    last.branch === state.branch &&
+    last.ts.slice(0, 13) === when.toISOString().slice(0, 13);
+  return alike ? snapshots.slice(0, -1) : snapshots;
 }
 
 function entryOf(
@@ -425,7 +469,7 @@ function entryOf(
     c: last.commit,
     pin: false,
     k: last.n,
-    msg: last.message.slice(0, 80),
+    msg: (manifest.snapshots.findLast((one) => one.message !== "")?.message ?? "").slice(0, 80),
     at: last.ts,
     ...(tombstone !== undefined && { back: tombstone.at }),
   };

@@ -1,4 +1,37 @@
 import type { Verb } from "./verb.ts";
 
 /** Verbs that make saving happen by itself. */
-export const automatic: readonly Verb[] = [];
+export const automatic: readonly Verb[] = [
+  {
+    name: "hooks",
+    summary: "have conversations saved whenever you commit",
+    section: "Automatic",
+    verbs: [
+      {
+        name: "install",
+        summary: "put convosync into git's hooks, beside what is there",
+        load: () => import("../commands/hooks-install.ts"),
+        examples: [["git convosync hooks install", "every commit saves the conversation that led to it"]],
+        exits: { 4: "the hooks are files of the project; the lines to add are shown" },
+      },
+      {
+        name: "uninstall",
+        summary: "take it out again; every file is as it was before",
+        load: () => import("../commands/hooks-uninstall.ts"),
+      },
+      {
+        name: "status",
+        summary: "show what git really runs for each hook",
+        load: () => import("../commands/hooks-status.ts"),
+      },
+    ],
+  },
+  {
+    name: "hook",
+    summary: "what hooks start",
+    hidden: true,
+    load: () => import("../commands/hook.ts"),
+    define: (command) =>
+      void command.argument("<what>").argument("<common-dir>", "the clone's git directory"),
+  },
+];

@@ -95,7 +95,7 @@ function kindOf(xy: string): ChangeKind {
 }
 
 /** What the user has begun and not finished; the markers are those `git status` itself looks at. */
-async function operationIn(git: Git, gitDir: string): Promise<Operation | null> {
+export async function operationIn(git: Git, gitDir: string): Promise<Operation | null> {
   const has = (name: string): boolean => existsSync(join(gitDir, name));
   if (has("rebase-apply/applying")) return "am";
   if (has("rebase-merge") || has("rebase-apply")) return "rebase";

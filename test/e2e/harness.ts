@@ -180,7 +180,8 @@ export class Machine {
   /** `convosync init` with this machine's name; must succeed. */
   async init(...options: string[]): Promise<Outcome> {
     const who = ["--device-name", this.name, "--device-type", types[this.name]];
-    return done(await this.run("init", "--yes", ...who, ...options));
+    const hooks = ["--no-hooks", "--no-agent-hooks"];
+    return done(await this.run("init", "--yes", ...hooks, ...who, ...options));
   }
 
   /** Runs the program in this process. */

@@ -1,0 +1,23 @@
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The folder this program is installed in: the one with its package.json, above whatever chunk this became. */
+function installation(): string {
+  for (let dir = dirname(fileURLToPath(import.meta.url)); ; dir = dirname(dir)) {
+    if (existsSync(join(dir, "package.json"))) return dir;
+    if (dirname(dir) === dir) throw new Error("convosync's own folder has no package.json");
+  }
+}
+
+/** The program as hooks and services start it. */
+export const programPath = (): string => join(installation(), "dist", "cli.js");
+
+/** A shell script of ours, with `@NAME@` replaced. */
+export function shellScript(name: string, values: Readonly<Record<string, string>> = {}): string {
+  const text = readFileSync(join(installation(), "git-hooks", name), "utf8").replaceAll("\r\n", "\n");
+  return text.replace(/@([A-Z]+)@/g, (whole, key: string) => values[key] ?? whole);
+}
+
+/** A word of shell that stands for exactly this text. */
+export const shellQuote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;

@@ -1,4 +1,10 @@
-import { currentStreams, type Manifest, manifestSchema, type StreamRecord } from "../packing/manifest.ts";
+import {
+  currentStreams,
+  type Joined,
+  type Manifest,
+  manifestSchema,
+  type StreamRecord,
+} from "../packing/manifest.ts";
 import { defineDomain, flip, type Policy, type Relation } from "./domain.ts";
 
 /**
@@ -40,33 +46,67 @@ function combine(relations: readonly Relation[]): Relation {
 /**
  * Relations of the generations of one stream. Those from before the agent rewrote its file count as well: they hold
  * lines that may be nowhere else. Only where the other side has gone on to a newer generation may it have dropped an
- * older one, as retention does.
+ * older one, as retention does. A version that was joined into a side counts as if it stood beside that side's own.
  */
 function relateByName(name: string, a: Version, b: Version): Relation[] {
   const left = generations(name, a);
   const right = generations(name, b);
-  const [newestLeft, newestRight] = [Math.max(-1, ...left.keys()), Math.max(-1, ...right.keys())];
+  const [newestLeft, newestRight] = [newest(name, a), newest(name, b)];
   return [...new Set([...left.keys(), ...right.keys()])].map((gen): Relation => {
     const [one, other] = [left.get(gen), right.get(gen)];
     if (one && other) {
       const current = gen === newestLeft && gen === newestRight;
-      return current
-        ? relateStreams(one, other, a.prefixes?.get(name), b.prefixes?.get(name))
-        : relateStreams(one, other);
+      const prefixes = current ? ([a.prefixes?.get(name), b.prefixes?.get(name)] as const) : [];
+      return relateGenerations(one, other, prefixes[0], prefixes[1]);
     }
-    if (one) return one.bytes === 0 || (gen < newestRight && newestRight > newestLeft) ? "equal" : "ahead";
-    return other!.bytes === 0 || (gen < newestLeft && newestLeft > newestRight) ? "equal" : "behind";
+    const isEmpty = (logs: readonly Log[]): boolean => logs.every(({ bytes }) => bytes === 0);
+    if (one) return isEmpty(one) || (gen < newestRight && newestRight > newestLeft) ? "equal" : "ahead";
+    return isEmpty(other!) || (gen < newestLeft && newestLeft > newestRight) ? "equal" : "behind";
   });
 }
 
-function generations(name: string, { manifest }: Version): Map<number, StreamRecord> {
-  return new Map(manifest.streams.filter((one) => one.name === name).map((one) => [one.gen, one]));
+/** What of a log is compared: whole hash, and the hashes of what it was cut into. */
+export type Log = Pick<StreamRecord, "bytes" | "sha"> & {
+  readonly segments: readonly { readonly raw: number; readonly sha: string }[];
+};
+
+export const joinedLog = ({ bytes, sha, cuts }: Joined): Log => ({
+  bytes,
+  sha,
+  segments: cuts.map(([raw, hash]) => ({ raw, sha: hash })),
+});
+
+function newest(name: string, { manifest }: Version): number {
+  return Math.max(-1, ...manifest.streams.filter((one) => one.name === name).map((one) => one.gen));
+}
+
+/** By generation: the stream itself, then what was joined. */
+function generations(name: string, { manifest }: Version): Map<number, Log[]> {
+  const found = new Map<number, Log[]>();
+  const add = (gen: number, log: Log): unknown => found.set(gen, [...(found.get(gen) ?? []), log]);
+  for (const one of manifest.streams) if (one.name === name) add(one.gen, one);
+  for (const one of manifest.joined ?? []) if (one.name === name) add(one.gen, joinedLog(one));
+  return found;
+}
+
+function relateGenerations(
+  left: readonly Log[],
+  right: readonly Log[],
+  prefixesOfLeft?: ReadonlyMap<number, string>,
+  prefixesOfRight?: ReadonlyMap<number, string>,
+): Relation {
+  const relations = left.map((one) =>
+    right.map((other) => relateStreams(one, other, prefixesOfLeft, prefixesOfRight)),
+  );
+  const inRight = relations.every((row) => row.some((one) => one === "equal" || one === "behind"));
+  const inLeft = right.every((_, at) => relations.some((row) => row[at] === "equal" || row[at] === "ahead"));
+  return inRight ? (inLeft ? "equal" : "behind") : inLeft ? "ahead" : "diverged";
 }
 
 /** Compares two logs by length, hash and segments; never by trust in a length alone. */
 export function relateStreams(
-  a: StreamRecord,
-  b: StreamRecord,
+  a: Log,
+  b: Log,
   prefixesOfA?: ReadonlyMap<number, string>,
   prefixesOfB?: ReadonlyMap<number, string>,
 ): Relation {
@@ -77,7 +117,7 @@ export function relateStreams(
 }
 
 /** Length in bytes of the prefix that both logs provably share, judged by their segments. */
-export function commonBytes(a: StreamRecord, b: StreamRecord): number {
+export function commonBytes(a: Log, b: Log): number {
   let common = 0;
   for (const [index, part] of a.segments.entries()) {
     const other = b.segments[index];

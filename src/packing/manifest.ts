@@ -17,6 +17,7 @@ export const limits = {
   files: 10_000,
   snapshots: 100_000,
   pages: 10_000,
+  joined: 1_000,
   manifestBytes: 4 << 20,
   headBytes: 1 << 20,
 } as const;
@@ -99,6 +100,18 @@ const link = v.looseObject({
   rewritten: v.array(commitName),
 });
 
+/**
+ * A version of a stream, by another replica or from before, all of whose lines this manifest holds, though not as the
+ * beginning of its own stream of that generation. `cuts` are length and hash of its segments; none when there were many.
+ */
+const joined = v.looseObject({
+  name,
+  gen: count,
+  bytes: count,
+  sha: hash,
+  cuts: v.pipe(v.array(v.tuple([count, hash])), v.maxLength(limits.segments)),
+});
+
 /** A sealed page of records that no longer change; bound by its hash. */
 const pageRef = v.looseObject({ n: count, m: hash, epoch: v.pipe(count, v.minValue(1)) });
 
@@ -125,6 +138,8 @@ export const manifestSchema = v.looseObject({
   }),
   /** Where the older segments, snapshots and links stand. */
   pages: v.pipe(v.array(pageRef), v.maxLength(limits.pages)),
+  /** What else it holds, since versions that went on separately were brought together. */
+  joined: v.optional(v.pipe(v.array(joined), v.maxLength(limits.joined))),
 });
 
 const manifestPageSchema = v.looseObject({
@@ -142,6 +157,7 @@ export type ManifestPage = v.InferOutput<typeof manifestPageSchema>;
 export type Segment = v.InferOutput<typeof segment>;
 export type StreamRecord = v.InferOutput<typeof stream>;
 export type FileRecord = v.InferOutput<typeof file>;
+export type Joined = v.InferOutput<typeof joined>;
 export type Snapshot = v.InferOutput<typeof snapshot>;
 export type Manifest = v.InferOutput<typeof manifestSchema>;
 

@@ -36,7 +36,8 @@ export class Terminal {
   readonly streams: Streams;
   readonly #quiet: boolean;
   readonly #colour: boolean;
-  readonly #unicode: boolean;
+  /** The terminal can show more than ASCII. */
+  readonly unicode: boolean;
   readonly #debug: boolean;
 
   constructor(streams: Streams, env: NodeJS.ProcessEnv, options: TerminalOptions = {}) {
@@ -48,7 +49,7 @@ export class Terminal {
       options.color === undefined || options.color === "auto"
         ? wantsColour(streams, env)
         : options.color === "always";
-    this.#unicode =
+    this.unicode =
       env["TERM"] !== "linux" && !/^(C|POSIX)$/.test(env["LC_ALL"] ?? env["LC_CTYPE"] ?? env["LANG"] ?? "");
     this.interactive =
       streams.stdin.isTTY === true &&
@@ -83,11 +84,11 @@ export class Terminal {
 
   /** A finished step. */
   step(text: string): void {
-    this.#note(`${this.style("green", this.#unicode ? "✓" : "*")} ${text}`);
+    this.#note(`${this.style("green", this.unicode ? "✓" : "*")} ${text}`);
   }
 
   detail(text: string): void {
-    this.#note(`  ${this.style("dim", `${this.#unicode ? "→" : "-"} ${text}`)}`);
+    this.#note(`  ${this.style("dim", `${this.unicode ? "→" : "-"} ${text}`)}`);
   }
 
   note(text: string): void {

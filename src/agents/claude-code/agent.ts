@@ -1,5 +1,7 @@
+import { randomUUID } from "node:crypto";
 import type { Agent } from "../agent.ts";
 import { spellings } from "../spellings.ts";
+import { joinTranscripts } from "./join.ts";
 import { inventory, target } from "./layout.ts";
 import { live } from "./live.ts";
 import { current, find, validId } from "./sessions.ts";
@@ -31,4 +33,6 @@ export const claudeCode: Agent = {
   },
   resumeCommand: (sessionId) => ["claude", "--resume", sessionId],
   validId,
+  joinLogs: joinTranscripts,
+  newId: randomUUID,
 };

@@ -1,4 +1,5 @@
 import type { ConversationReader, ReadingPlace } from "./conversation.ts";
+import type { JoinedLogs } from "./line-logs.ts";
 import type { PathForm, Places } from "./portable-paths.ts";
 
 /** Where the user works. All paths are absolute; `root`, `worktrees` and `cwd` are real (no symlinks). */
@@ -109,6 +110,13 @@ export interface Agent {
   /** The agent's own command, to be run in the session's directory. */
   resumeCommand(sessionId: string): readonly string[];
   validId(id: string): boolean;
+  /**
+   * Continuations of one conversation, as stored, joined into one log that the agent reads. Absent where its files can
+   * hold only one.
+   */
+  readonly joinLogs?: (logs: readonly Uint8Array[]) => JoinedLogs;
+  /** An id for a copy of a conversation. Absent where a copy cannot be made by giving its files another name. */
+  readonly newId?: () => string;
 }
 
 /** A session that is to be written; a FoundSession is one. */

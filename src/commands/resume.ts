@@ -7,6 +7,7 @@ import type { Terminal } from "../ui/terminal.ts";
 import { grouped, plural, relativeTime } from "../ui/time.ts";
 import type { Invocation } from "../world.ts";
 import list from "./list.ts";
+import { type Answers, decider } from "./questions.ts";
 
 interface Options {
   list?: boolean;
@@ -14,6 +15,15 @@ interface Options {
   switchBranch?: boolean;
   stayOnBranch?: boolean;
   exact?: boolean;
+  stash?: boolean;
+  commit?: boolean;
+  merge?: boolean;
+  mine?: boolean;
+  theirs?: boolean;
+  fork?: boolean;
+  code?: "merge" | "theirs" | "mine";
+  readOnly?: boolean;
+  launch?: boolean;
   dryRun?: boolean;
   force?: boolean;
 }
@@ -25,17 +35,10 @@ export default async function resumeCommand(
 ): Promise<number> {
   if (options.list) return list(invocation, [], { fetch: true });
   const { world, terminal } = invocation;
-  const chosen = [
-    options.switchBranch && "--switch-branch",
-    options.stayOnBranch && "--stay-on-branch",
-    options.exact && "--exact",
-  ];
-  const given = chosen.filter((one) => typeof one === "string");
-  if (given.length > 1) {
-    throw new ConvosyncError("usage", Exit.usage, `${given.join(" and ")} exclude each other`, [
-      "choose one of them",
-    ]);
-  }
+  const answers = answersOf(options);
+  // Whoever forces it wants no questions.
+  const asks = terminal.interactive && options.force !== true;
+  const decide = decider(terminal, answers, asks, world.now());
   terminal.note("ConvoSync: resuming session…");
   const result = await withRepository(
     world,
@@ -49,6 +52,8 @@ export default async function resumeCommand(
           exact: options.exact === true,
           dryRun: options.dryRun === true,
           force: options.force === true,
+          asks,
+          decide,
         },
         (event) => tell(terminal, event, world.now()),
       ),
@@ -87,6 +92,26 @@ export default async function resumeCommand(
   return Exit.done;
 }
 
+/** What the flags answer. Those of a divergence answer for the conversation and, unless `--code` does, for the code. */
+function answersOf(options: Options): Answers {
+  const one = (...flags: readonly (keyof Options)[]): string | undefined => {
+    const given = flags.filter((flag) => options[flag] === true);
+    if (given.length <= 1) return given[0];
+    const names = given.map((flag) => `--${flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
+    throw new ConvosyncError("usage", Exit.usage, `${names.join(" and ")} exclude each other`, [
+      "choose one of them",
+    ]);
+  };
+  const where = one("switchBranch", "stayOnBranch", "exact", "readOnly");
+  const conversation = one("merge", "theirs", "mine", "fork");
+  return {
+    branch: where === "switchBranch" ? "switch" : undefined,
+    changes: one("stash", "commit"),
+    conversation,
+    code: options.code ?? conversation,
+  };
+}
+
 function tell(terminal: Terminal, event: ResumeEvent, now: Date): void {
   switch (event.step) {
     case "offline":
@@ -107,6 +132,27 @@ function tell(terminal: Terminal, event: ResumeEvent, now: Date): void {
     case "forwarded":
       terminal.step(`Fast-forwarded '${safeText(event.branch)}' to ${event.commit.slice(0, 7)}`);
       return;
+    case "put-aside":
+      terminal.step("Put your changes aside");
+      terminal.detail(
+        event.branch
+          ? `get them back with: git switch ${safeText(event.branch)} && git stash pop`
+          : "get them back with: git stash pop",
+      );
+      return;
+    case "taken-back":
+      terminal.step("Your changes are back in place");
+      return;
+    case "committed-first":
+      terminal.step(`Committed your changes (${event.commit.slice(0, 7)})`);
+      return;
+    case "merged":
+      terminal.step(`Merged ${event.commit.slice(0, 7)} into '${safeText(event.branch)}'`);
+      return;
+    case "replaced":
+      terminal.step(`Put '${safeText(event.branch)}' at ${event.commit.slice(0, 7)}`);
+      terminal.detail(`what it was before is kept on branch '${safeText(event.backup)}'`);
+      return;
     case "detached":
       terminal.step(`Checked out ${event.commit.slice(0, 7)}, detached`);
       return;
@@ -121,6 +167,28 @@ function tell(terminal: Terminal, event: ResumeEvent, now: Date): void {
       terminal.step(`Left the code as it is${event.branch ? ` on '${safeText(event.branch)}'` : ""}`);
       if (event.wanted && event.wanted !== event.branch)
         terminal.detail(`the conversation was on '${safeText(event.wanted)}'`);
+      return;
+    case "joined":
+      terminal.step(
+        event.how === "merge"
+          ? `Merged both versions of the conversation (${plural(event.messages, "message")}); no line is lost`
+          : event.how === "theirs"
+            ? "Went on with the other version"
+            : "Went on with this version",
+      );
+      return;
+    case "kept-version": {
+      const at = `${event.session.slice(0, 8)}@${event.snapshot}`;
+      terminal.detail(
+        `${event.here ? "yours" : `the one of ${safeText(event.device)}`} is kept as ${at}; make it a session of its own with: git convosync fork ${at}`,
+      );
+      return;
+    }
+    case "forked":
+      terminal.step(
+        `The version of ${safeText(event.device)} is a session of its own here: ${event.session}`,
+      );
+      terminal.detail(`continue it with: ${event.command.join(" ")}`);
       return;
     case "restored":
       terminal.step(

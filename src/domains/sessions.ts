@@ -1,4 +1,10 @@
-import { currentStreams, type Manifest, manifestSchema, type StreamRecord } from "../packing/manifest.ts";
+import {
+  currentStreams,
+  type Joined,
+  type Manifest,
+  manifestSchema,
+  type StreamRecord,
+} from "../packing/manifest.ts";
 import { defineDomain, flip, type Policy, type Relation } from "./domain.ts";
 
 /**
@@ -40,38 +46,89 @@ function combine(relations: readonly Relation[]): Relation {
 /**
  * Relations of the generations of one stream. Those from before the agent rewrote its file count as well: they hold
  * lines that may be nowhere else. Where one side lacks such a generation, either it says that retention dropped this
- * very version of it, or it has gone on to a newer one than the other side.
+ * very version of it, or it has gone on to a newer one than the other side. A version that was joined into a side
+ * counts as if it stood beside that side's own.
  */
 function relateByName(name: string, a: Version, b: Version): Relation[] {
   const left = generations(name, a);
   const right = generations(name, b);
-  const [newestLeft, newestRight] = [Math.max(-1, ...left.keys()), Math.max(-1, ...right.keys())];
-  const lacking = (one: StreamRecord, by: Version, older: boolean): Relation => {
-    const known = by.manifest.dropped?.find((it) => it.name === name && it.gen === one.gen)?.known;
-    const answered = known?.some(([bytes, sha]) => bytes === one.bytes && sha === one.sha) ?? older;
-    return one.bytes === 0 || answered ? "equal" : "ahead";
-  };
+  const [newestLeft, newestRight] = [newest(name, a), newest(name, b)];
   return [...new Set([...left.keys(), ...right.keys()])].map((gen): Relation => {
-    const [one, other] = [left.get(gen), right.get(gen)];
-    if (one && other) {
-      const current = gen === newestLeft && gen === newestRight;
-      return current
-        ? relateStreams(one, other, a.prefixes?.get(name), b.prefixes?.get(name))
-        : relateStreams(one, other);
-    }
-    if (one) return lacking(one, b, gen < newestRight && newestRight > newestLeft);
-    return flip(lacking(other!, a, gen < newestLeft && newestLeft > newestRight));
+    const current = gen === newestLeft && gen === newestRight;
+    const one = { logs: left.get(gen) ?? [], prefixes: current ? a.prefixes?.get(name) : undefined };
+    const other = { logs: right.get(gen) ?? [], prefixes: current ? b.prefixes?.get(name) : undefined };
+    const inRight = lacks(
+      b,
+      name,
+      gen,
+      other.logs.length === 0 && gen < newestRight && newestRight > newestLeft,
+    );
+    const inLeft = lacks(a, name, gen, one.logs.length === 0 && gen < newestLeft && newestLeft > newestRight);
+    return relateGenerations(one, other, inLeft, inRight);
   });
 }
 
-function generations(name: string, { manifest }: Version): Map<number, StreamRecord> {
-  return new Map(manifest.streams.filter((one) => one.name === name).map((one) => [one.gen, one]));
+/** Whether a version may lack a log of this generation: retention dropped it, or it has gone on to a newer one. */
+function lacks({ manifest }: Version, name: string, gen: number, newer: boolean): (log: Log) => boolean {
+  const known = manifest.dropped?.find((one) => one.name === name && one.gen === gen)?.known;
+  return (log) => {
+    if (log.bytes === 0) return true;
+    return known ? known.some(([bytes, sha]) => bytes === log.bytes && sha === log.sha) : newer;
+  };
+}
+
+/** What of a log is compared: whole hash, and the hashes of what it was cut into. */
+export type Log = Pick<StreamRecord, "bytes" | "sha"> & {
+  readonly segments: readonly { readonly raw: number; readonly sha: string }[];
+};
+
+export const joinedLog = ({ bytes, sha, cuts }: Joined): Log => ({
+  bytes,
+  sha,
+  segments: cuts.map(([raw, hash]) => ({ raw, sha: hash })),
+});
+
+function newest(name: string, { manifest }: Version): number {
+  return Math.max(-1, ...manifest.streams.filter((one) => one.name === name).map((one) => one.gen));
+}
+
+/** By generation: the stream itself, then what was joined. */
+function generations(name: string, { manifest }: Version): Map<number, Log[]> {
+  const found = new Map<number, Log[]>();
+  const add = (gen: number, log: Log): unknown => found.set(gen, [...(found.get(gen) ?? []), log]);
+  for (const one of manifest.streams) if (one.name === name) add(one.gen, one);
+  for (const one of manifest.joined ?? []) if (one.name === name) add(one.gen, joinedLog(one));
+  return found;
+}
+
+/** The logs of one generation of one side, and the hashes of its stream's prefixes. */
+interface Generation {
+  readonly logs: readonly Log[];
+  readonly prefixes: ReadonlyMap<number, string> | undefined;
+}
+
+function relateGenerations(
+  left: Generation,
+  right: Generation,
+  leftMayLack: (log: Log) => boolean,
+  rightMayLack: (log: Log) => boolean,
+): Relation {
+  const relations = left.logs.map((one) =>
+    right.logs.map((other) => relateStreams(one, other, left.prefixes, right.prefixes)),
+  );
+  const inRight = left.logs.every(
+    (log, at) => rightMayLack(log) || relations[at]!.some((one) => one === "equal" || one === "behind"),
+  );
+  const inLeft = right.logs.every(
+    (log, at) => leftMayLack(log) || relations.some((row) => row[at] === "equal" || row[at] === "ahead"),
+  );
+  return inRight ? (inLeft ? "equal" : "behind") : inLeft ? "ahead" : "diverged";
 }
 
 /** Compares two logs by length, hash and segments; never by trust in a length alone. */
 export function relateStreams(
-  a: StreamRecord,
-  b: StreamRecord,
+  a: Log,
+  b: Log,
   prefixesOfA?: ReadonlyMap<number, string>,
   prefixesOfB?: ReadonlyMap<number, string>,
 ): Relation {
@@ -82,7 +139,7 @@ export function relateStreams(
 }
 
 /** Length in bytes of the prefix that both logs provably share, judged by their segments. */
-export function commonBytes(a: StreamRecord, b: StreamRecord): number {
+export function commonBytes(a: Log, b: Log): number {
   let common = 0;
   for (const [index, part] of a.segments.entries()) {
     const other = b.segments[index];

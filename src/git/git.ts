@@ -52,6 +52,8 @@ export interface Git {
   code(args: readonly string[], options?: RunOptions): Promise<number>;
   /** Like `run`, for what may take long (network, bulk imports): with its whole process group it can be ended. */
   runLong(args: readonly string[], options?: LongRunOptions): Promise<GitResult>;
+  /** A program with the terminal to itself (an editor, a merge tool). Returns its exit status. */
+  foreground(args: readonly string[]): Promise<number>;
   /** A child to talk with over pipes (`cat-file --batch`); the caller ends it. */
   spawn(args: readonly string[], options?: Pick<RunOptions, "env">): ChildProcessWithoutNullStreams;
 }
@@ -205,6 +207,13 @@ function startGit({ cwd, env, global }: Start): Git {
       return lines;
     },
     code: async (args, options) => (await run(args, { ...options, okCodes: "any" })).code,
+    foreground: (args) =>
+      new Promise((settle, fail) => {
+        trace(env, line(args))();
+        const child = spawn("git", line(args), { cwd, env, stdio: "inherit" });
+        child.on("error", (cause) => fail(notStarted(cwd, cause)));
+        child.on("close", (code) => settle(code ?? -1));
+      }),
     spawn: (args, options = {}) => {
       trace(env, line(args))();
       return spawn("git", line(args), { cwd, env: environment(options), windowsHide: true });

@@ -17,6 +17,7 @@ export const limits = {
   files: 10_000,
   snapshots: 100_000,
   pages: 10_000,
+  joined: 1_000,
   manifestBytes: 4 << 20,
   headBytes: 1 << 20,
 } as const;
@@ -106,6 +107,17 @@ const link = v.looseObject({
 
 /** A generation of a stream that retention dropped, and which versions of it, by length and hash, went with that. */
 const dropped = v.looseObject({ name, gen: count, known: v.array(v.tuple([count, hash])) });
+/**
+ * A version of a stream, by another replica or from before, all of whose lines this manifest holds, though not as the
+ * beginning of its own stream of that generation. `cuts` are length and hash of its segments; none when there were many.
+ */
+const joined = v.looseObject({
+  name,
+  gen: count,
+  bytes: count,
+  sha: hash,
+  cuts: v.pipe(v.array(v.tuple([count, hash])), v.maxLength(limits.segments)),
+});
 
 /** A sealed page of records that no longer change; bound by its hash. */
 const pageRef = v.looseObject({ n: count, m: hash, epoch: v.pipe(count, v.minValue(1)) });
@@ -134,6 +146,8 @@ export const manifestSchema = v.looseObject({
   dropped: v.optional(v.pipe(v.array(dropped), v.maxLength(1_000))),
   /** Where the older segments, snapshots and links stand. */
   pages: v.pipe(v.array(pageRef), v.maxLength(limits.pages)),
+  /** What else it holds, since versions that went on separately were brought together. */
+  joined: v.optional(v.pipe(v.array(joined), v.maxLength(limits.joined))),
 });
 
 const manifestPageSchema = v.looseObject({
@@ -152,6 +166,7 @@ export type Segment = v.InferOutput<typeof segment>;
 export type StreamRecord = v.InferOutput<typeof stream>;
 export type DroppedStream = v.InferOutput<typeof dropped>;
 export type FileRecord = v.InferOutput<typeof file>;
+export type Joined = v.InferOutput<typeof joined>;
 export type Snapshot = v.InferOutput<typeof snapshot>;
 export type Link = v.InferOutput<typeof link>;
 export type Manifest = v.InferOutput<typeof manifestSchema>;

@@ -5,8 +5,9 @@ import { fetch } from "../refs/transport.ts";
 import { checkBranchName, checkoutDetached, fastForward, relation, switchTo } from "../worktree/branches.ts";
 import { type CodeState, inspectCode } from "../worktree/code-state.ts";
 import { rootCommits } from "../worktree/remotes.ts";
-import { checkResume } from "../worktree/safety.ts";
+import { checkResume, listed } from "../worktree/safety.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
+import { cancelled, type Decide } from "./decide.ts";
 import type { Context } from "./repository.ts";
 import type { RepoRecord } from "./vault.ts";
 
@@ -18,9 +19,17 @@ export interface CodeOptions {
   /** Check out the session's very commit, detached. */
   readonly exact?: boolean;
   readonly force?: boolean;
+  /** A person can be asked: then it is worth finding out whether a switch goes without saying. */
+  readonly asks?: boolean;
+  readonly decide: Decide;
 }
 
 export type CodeEvent =
+  | { readonly step: "put-aside"; readonly branch: string | null; readonly message: string }
+  | { readonly step: "taken-back" }
+  | { readonly step: "committed-first"; readonly commit: Oid }
+  | { readonly step: "merged"; readonly branch: string; readonly commit: Oid }
+  | { readonly step: "replaced"; readonly branch: string; readonly commit: Oid; readonly backup: string }
   | {
       readonly step: "switched";
       readonly branch: string;
@@ -36,9 +45,12 @@ export type CodeEvent =
 export type CodePlan =
   | { readonly kind: "nothing"; readonly commit: Oid | null; readonly ahead: boolean }
   | { readonly kind: "stay"; readonly branch: string | null; readonly wanted: string | null }
-  | { readonly kind: "exact"; readonly commit: Oid }
+  | { readonly kind: "exact"; readonly commit: Oid; readonly changes: Changes }
   | {
       readonly kind: "branch";
+      readonly changes: Changes;
+      /** The branch has commits of its own that `forward` lacks: join both, or put it where `forward` is. */
+      readonly apart: "merge" | "theirs" | null;
       readonly from: string | null;
       readonly branch: string;
       /** Make the branch here, at this commit. */
@@ -49,6 +61,9 @@ export type CodePlan =
       readonly commit: Oid;
       readonly ahead: boolean;
     };
+
+/** What happens to uncommitted changes before code moves. */
+type Changes = "none" | "stash" | "commit";
 
 const fetchTimeoutMs = 10 * 60_000;
 
@@ -69,6 +84,7 @@ export async function planCode(
   if (!commit) return { kind: "nothing", commit: null, ahead: false };
   if (options.stayOnBranch) return { kind: "stay", branch: state.branch, wanted: branch };
   const stop = checkResume(state, { movesCode: false, headIsKept: true });
+  if (stop?.code === "merge-conflicts" && options.asks) await offerConflicts(context, state, stop, options);
   if (stop) throw stop;
   if (online && remote && branch && branch !== fetched) await fetchBranch(context, remote, branch);
   const upstream = branch && remote ? await resolveCommit(context, trackingRef(remote, branch)) : null;
@@ -164,8 +180,8 @@ async function planExact(
 ): Promise<CodePlan> {
   if (state.head === commit && (state.detached || !options.exact))
     return { kind: "nothing", commit, ahead: false };
-  await requireMovable(context, state, options);
-  return { kind: "exact", commit };
+  const changes = await requireMovable(context, state, null, options);
+  return { kind: "exact", commit, changes };
 }
 
 async function planHere(
@@ -180,20 +196,13 @@ async function planHere(
   const here = state.head ? await relation(context.git, state.head, target) : "behind";
   if (here === "equal") return { kind: "nothing", commit, ahead: target !== commit };
   if (here === "ahead") return { kind: "nothing", commit, ahead: true };
-  if (here === "behind") {
-    await requireMovable(context, state, options);
-    return {
-      kind: "branch",
-      from: branch,
-      branch,
-      create: null,
-      track: null,
-      forward: target,
-      commit,
-      ahead: target !== commit,
-    };
-  }
-  throw here === "unknown" ? hiddenHistory(branch, commit) : codeDiverged(branch, commit);
+  if (here === "unknown") throw hiddenHistory(branch, commit);
+  const apart =
+    here === "diverged" ? await decideApart(context, state.head!, branch, commit, target, options) : null;
+  if (apart === "mine") return { kind: "stay", branch, wanted: branch };
+  const changes = await requireMovable(context, state, branch, options);
+  const base = { kind: "branch", from: branch, branch, create: null, track: null } as const;
+  return { ...base, changes, apart, forward: target, commit, ahead: target !== commit };
 }
 
 async function planSwitch(
@@ -205,19 +214,30 @@ async function planSwitch(
   remote: ChosenRemote | null,
   options: CodeOptions,
 ): Promise<CodePlan> {
-  await requireMovable(context, state, options);
+  if (options.asks && (await decideSwitch(context, state, branch, options)) === "stay")
+    return { kind: "stay", branch: state.branch, wanted: branch };
+  const changes = await requireMovable(context, state, branch, options);
   const target = await newest(context, commit, upstream, options);
   const local = await resolveCommit(context, `refs/heads/${branch}`);
-  const base = { kind: "branch", from: state.branch, branch, commit } as const;
+  const base = { kind: "branch", from: state.branch, branch, commit, changes } as const;
   if (!local) {
     const track = upstream && remote ? remote.name : null;
-    return { ...base, create: target, track, forward: null, ahead: target !== commit };
+    return { ...base, apart: null, create: target, track, forward: null, ahead: target !== commit };
   }
   const there = await relation(context.git, local, target);
-  if (there === "diverged") throw codeDiverged(branch, commit);
   if (there === "unknown") throw hiddenHistory(branch, commit);
-  const forward = there === "behind" ? target : null;
-  return { ...base, create: null, track: null, forward, ahead: there === "ahead" || target !== commit };
+  const apart =
+    there === "diverged" ? await decideApart(context, local, branch, commit, target, options) : null;
+  const forward = there === "behind" || apart === "merge" || apart === "theirs" ? target : null;
+  const ahead = there === "ahead" || target !== commit;
+  return {
+    ...base,
+    apart: forward && apart !== "mine" ? apart : null,
+    create: null,
+    track: null,
+    forward,
+    ahead,
+  };
 }
 
 /** The remote's branch when it holds the session's commit and pulling is wanted; else that commit itself. */
@@ -231,12 +251,79 @@ async function newest(
   return (await relation(context.git, commit, upstream)) === "behind" ? upstream : commit;
 }
 
-/** Stops before code would move over something that is not safe elsewhere. */
-async function requireMovable(context: Context, state: CodeState, options: CodeOptions): Promise<void> {
-  if (options.force) return;
+/** Stops before code would move over something that is not safe elsewhere; changes may be put where they are. */
+async function requireMovable(
+  context: Context,
+  state: CodeState,
+  wanted: string | null,
+  options: CodeOptions,
+): Promise<Changes> {
   const headIsKept = state.detached && state.head !== null && (await onSomeBranch(context, state.head));
   const stop = checkResume(state, { movesCode: true, headIsKept });
-  if (stop) throw stop;
+  if (!stop) return "none";
+  if (stop.code !== "uncommitted-changes") {
+    if (options.force) return "none";
+    throw stop;
+  }
+  // A commit needs a branch to stand on.
+  const choices = state.branch === null ? (["stash"] as const) : (["stash", "commit"] as const);
+  const changes = state.changes.filter((change) => change.tracked);
+  return options.decide<Changes>({
+    about: { kind: "changes", changes, branch: state.branch, wanted },
+    choices,
+    otherwise: options.force ? "none" : stop,
+  });
+}
+
+/**
+ * Switching back is one command, so it goes without saying, unless the person is in the middle of something: commits
+ * that are nowhere else yet.
+ */
+async function decideSwitch(
+  context: Context,
+  state: CodeState,
+  wanted: string,
+  { decide }: CodeOptions,
+): Promise<"switch" | "stay"> {
+  const { countUnpushed } = await import("../worktree/branches.ts");
+  const unpushed = state.head && state.branch ? await countUnpushed(context.git) : 0;
+  if (unpushed === 0) return "switch";
+  const about = { kind: "branch", branch: state.branch, wanted, unpushed } as const;
+  return decide({ about, choices: ["switch", "stay"], otherwise: "switch" });
+}
+
+async function decideApart(
+  context: Context,
+  ours: Oid,
+  branch: string,
+  commit: Oid,
+  target: Oid,
+  { decide }: CodeOptions,
+): Promise<"merge" | "theirs" | "mine"> {
+  const { countApart } = await import("../worktree/branches.ts");
+  const [left, right] = await countApart(context.git, ours, target);
+  return decide({
+    about: { kind: "code", branch, ours: left, theirs: right },
+    choices: ["merge", "theirs", "mine"],
+    otherwise: codeDiverged(branch, commit),
+  });
+}
+
+/** Someone in front of a half-done merge may want to see to it now. Never returns. */
+async function offerConflicts(
+  context: Context,
+  state: CodeState,
+  stop: ConvosyncError,
+  options: CodeOptions,
+): Promise<never> {
+  const paths = state.changes.filter((change) => change.kind === "conflicted").map((change) => change.path);
+  const about = { kind: "conflicts", paths, begun: false } as const;
+  const answer = await options.decide({ about, choices: ["open", "leave"], otherwise: stop });
+  if (answer === "open") {
+    const { openConflicts } = await import("../worktree/conflicts.ts");
+    await openConflicts(context.git, paths);
+  }
+  throw stop;
 }
 
 async function onSomeBranch(context: Context, commit: Oid): Promise<boolean> {
@@ -259,6 +346,8 @@ function codeDiverged(branch: string, commit: Oid): ConvosyncError {
     `your branch '${branch}' and the conversation's commit ${commit.slice(0, 10)} went on separately`,
     [
       `bring them together: git merge ${commit.slice(0, 10)}`,
+      "or have it done: git convosync resume --merge, or --code merge for the code alone",
+      "take the conversation's code, and keep yours under another branch: git convosync resume --code theirs",
       "look at the conversation's code on its own: git convosync resume --exact",
       "bring back the conversation alone: git convosync resume --stay-on-branch",
     ],
@@ -278,10 +367,14 @@ function hiddenHistory(branch: string, commit: Oid): ConvosyncError {
   );
 }
 
-/** Carries a plan out. git itself refuses to overwrite anything that is not committed. */
+/**
+ * Carries a plan out. git itself refuses to overwrite anything that is not committed; what was put aside comes back when
+ * the code could not be moved.
+ */
 export async function bringCode(
   context: Context,
   plan: CodePlan,
+  options: Pick<CodeOptions, "asks" | "decide">,
   tell: (event: CodeEvent) => void,
 ): Promise<void> {
   switch (plan.kind) {
@@ -292,21 +385,116 @@ export async function bringCode(
       tell({ step: "stayed", branch: plan.branch, wanted: plan.wanted });
       return;
     case "exact":
-      await checkoutDetached(context.git, plan.commit);
-      tell({ step: "detached", commit: plan.commit });
+      await withoutChanges(context, plan.changes, { from: null, to: null }, tell, async () => {
+        await checkoutDetached(context.git, plan.commit);
+        tell({ step: "detached", commit: plan.commit });
+      });
       return;
     case "branch":
-      if (plan.branch !== plan.from) {
-        await switchTo(context.git, plan.branch, {
-          ...(plan.create && { createFrom: plan.create }),
-          ...(plan.track && { track: plan.track }),
-        });
-        tell({ step: "switched", branch: plan.branch, from: plan.from, created: plan.create !== null });
-      }
-      if (plan.forward) {
-        await fastForward(context.git, plan.branch, plan.forward);
-        tell({ step: "forwarded", branch: plan.branch, commit: plan.forward });
-      }
+      await withoutChanges(context, plan.changes, { from: plan.from, to: plan.branch }, tell, () =>
+        bringBranch(context, plan, options, tell),
+      );
       tell({ step: "code", commit: plan.commit, ahead: plan.ahead });
   }
+}
+
+async function bringBranch(
+  context: Context,
+  plan: Extract<CodePlan, { kind: "branch" }>,
+  options: Pick<CodeOptions, "asks" | "decide">,
+  tell: (event: CodeEvent) => void,
+): Promise<void> {
+  const { branch, forward, apart } = plan;
+  if (apart === "theirs" && forward) {
+    const { replaceBranch } = await import("../worktree/branches.ts");
+    const backup = await replaceBranch(context.git, branch, forward);
+    tell({ step: "replaced", branch, commit: forward, backup });
+  }
+  if (branch !== plan.from) {
+    await switchTo(context.git, branch, {
+      ...(plan.create && { createFrom: plan.create }),
+      ...(plan.track && { track: plan.track }),
+    });
+    tell({ step: "switched", branch, from: plan.from, created: plan.create !== null });
+  }
+  if (!forward || apart === "theirs") return;
+  // The commit that was just made for the changes stands beside what is to be brought in.
+  if (apart === "merge" || (plan.changes === "commit" && branch === plan.from)) {
+    await mergeCode(context, branch, forward, options);
+    tell({ step: "merged", branch, commit: forward });
+    return;
+  }
+  await fastForward(context.git, branch, forward);
+  tell({ step: "forwarded", branch, commit: forward });
+}
+
+async function mergeCode(
+  context: Context,
+  branch: string,
+  commit: Oid,
+  options: Pick<CodeOptions, "asks" | "decide">,
+): Promise<void> {
+  const { mergeInto } = await import("../worktree/branches.ts");
+  const message = `Merge the code of a resumed conversation into ${branch} [ConvoSync]`;
+  const paths = await mergeInto(context.git, commit, message);
+  if (paths.length === 0) return;
+  const stop = new ConvosyncError(
+    "merge-conflicts",
+    Exit.conflict,
+    `merging has conflicts in ${paths.length === 1 ? "1 file" : `${paths.length} files`}; the conversation is untouched`,
+    [
+      "resolve them, git add them, git commit, and run the same again",
+      "or give it up: git merge --abort",
+      ...listed(paths),
+    ],
+  );
+  const about = { kind: "conflicts", paths, begun: true } as const;
+  const answer = await options.decide({ about, choices: ["open", "leave", "abort"], otherwise: stop });
+  if (answer === "abort") {
+    await context.git.run(["merge", "--abort"]);
+    throw cancelled("the merge was given up");
+  }
+  if (answer === "open") {
+    const { openConflicts } = await import("../worktree/conflicts.ts");
+    await openConflicts(context.git, paths);
+  }
+  throw stop;
+}
+
+/** Moves code with the changes out of the way. They come back where that is sure to be clean; it is said where they are. */
+async function withoutChanges(
+  context: Context,
+  changes: Changes,
+  way: { readonly from: string | null; readonly to: string | null },
+  tell: (event: CodeEvent) => void,
+  move: () => Promise<void>,
+): Promise<void> {
+  if (changes === "none") return move();
+  if (changes === "commit") {
+    const { commitTracked } = await import("../worktree/commit.ts");
+    const commit = await commitTracked(
+      context.git,
+      context.repo,
+      "Work in progress before resuming [ConvoSync]",
+    );
+    if (commit) tell({ step: "committed-first", commit });
+    return move();
+  }
+  const { putAside, takeBack } = await import("../worktree/stash.ts");
+  const aside = await putAside(
+    context.git,
+    `convosync: before resuming, on ${way.from ?? "a detached HEAD"}`,
+  );
+  try {
+    await move();
+  } catch (error) {
+    if (aside && !(await takeBack(context.git, aside)))
+      tell({ step: "put-aside", branch: way.from, message: aside.message });
+    throw error;
+  }
+  if (!aside) return;
+  // On another branch they may mean nothing: there they wait until they are asked for.
+  if (way.from !== null && way.from === way.to && (await takeBack(context.git, aside)))
+    tell({ step: "taken-back" });
+  else tell({ step: "put-aside", branch: way.from, message: aside.message });
 }

@@ -1,15 +1,14 @@
 import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
-import { join, relative, resolve, sep } from "node:path";
+import { join } from "node:path";
 import type { Agent, Target, Workplace } from "../agents/agent.ts";
-import { type FileIdentity, identify, RestoreFile } from "../agents/local-files.ts";
+import { type FileIdentity, identify, RestoreFile, readWholeLines } from "../agents/local-files.ts";
 import { type Places, toLocal } from "../agents/portable-paths.ts";
 import { isAgentName, loadAgent } from "../agents/registry.ts";
-import { fromUtf8, utf8 } from "../crypto/encoding.ts";
 import { merge } from "../domains/domain.ts";
 import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
-import { sessions as sessionsDomain, type Version } from "../domains/sessions.ts";
+import { sessions as sessionsDomain } from "../domains/sessions.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
-import { currentStreams, mainStream, type Snapshot } from "../packing/manifest.ts";
+import { currentStreams, mainStream, type Snapshot, type StreamRecord } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
 import { type CatalogEntry, catalog, findSession } from "./catalog.ts";
 import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
@@ -22,7 +21,10 @@ import {
   planCode,
 } from "./code.ts";
 import { type Cursor, examineTail, writeCursor } from "./cursor.ts";
+import { type Candidate, undecided } from "./decide.ts";
+import type { DivergenceEvent, LocalBranch } from "./divergence.ts";
 import { deviceName, loadHeads } from "./heads.ts";
+import { localDirectory } from "./local-directory.ts";
 import { type Fetched, fetchHeads } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { fetchSession } from "./session-fetch.ts";
@@ -39,6 +41,7 @@ export type ResumeEvent =
   | { readonly step: "offline"; readonly remote: string; readonly text: string }
   | { readonly step: "found"; readonly device: string; readonly at: Date; readonly title: string }
   | CodeEvent
+  | DivergenceEvent
   | { readonly step: "restored"; readonly messages: number; readonly fresh: number; readonly files: number }
   | { readonly step: "kept-backup"; readonly path: string }
   | { readonly step: "bypass"; readonly device: string };
@@ -85,7 +88,7 @@ async function resumeLocked(
   const remote = await findRemote(context, await currentBranch(context));
   const fetched = await fetchOrStay(context, opened, remote, tell);
   const { vault, heads } = fetched;
-  const session = pick(catalog(heads, vault), options.session);
+  const session = await pick(vault, catalog(heads, vault), options);
   const online = fetched.status === "ok" ? remote : null;
   if (!options.force) await checkSameRepository(context, vault.record, remote);
   // Both at once, as each is mostly waiting; but not in a shallow clone, where git lets only one in.
@@ -96,46 +99,59 @@ async function resumeLocked(
   ]);
   if (conversation.status === "rejected") throw conversation.reason;
   if (code.status === "rejected") throw code.reason;
-  const chosen = await mergeCopies(vault, conversation.value, session);
   const agent = await agentOf(session);
-  const live = await agent.live(session.id, place);
-  if (live) throw stillRunning(agent, live.pid, live.cwd);
-
-  const snapshot = chosen.manifest.snapshots.at(-1) ?? null;
+  await refuseLive(agent, session.id, place);
+  const copies = conversation.value;
+  let { chosen, tips } = await mergeCopies(vault, copies);
   tell({
     step: "found",
-    device: deviceName(vault, snapshot?.device ?? session.newest.device),
+    device: deviceName(vault, chosen.manifest.snapshots.at(-1)?.device ?? session.newest.device),
     at: new Date(session.newest.entry.u),
     title: session.newest.entry.t,
   });
-  const plan = await planCode(
-    context,
-    snapshot,
-    remote,
-    { online: online !== null, fetched: early },
-    options,
-  );
-  const cwd = localDirectory(agent, place, chosen);
-  const places = agent.places({ cwd, workTree: place.root }, place);
-  const restore = new Restore(vault, chosen, agent, place, places, cwd);
+  const prepare = async (): Promise<Restore> => {
+    const cwd = localDirectory(agent, place, chosen.manifest.meta.cwd);
+    const places = agent.places({ cwd, workTree: place.root }, place);
+    const prepared = new Restore(vault, chosen, agent, place, places, cwd);
+    await prepared.prepare().catch(async (error) => {
+      await prepared.abort();
+      throw error;
+    });
+    return prepared;
+  };
+  let restore = tips > 1 ? null : await prepare();
   try {
-    await restore.prepare();
-    const main = mainStream(chosen.manifest);
+    if (!restore || restore.branching) {
+      const local = restore?.branching ?? null;
+      await restore?.abort();
+      restore = null;
+      const { settleDivergence } = await import("./divergence.ts");
+      const cwd = localDirectory(agent, place, chosen.manifest.meta.cwd);
+      const situation = { vault, heads, session, stored: copies, agent, place, cwd, local };
+      // A dry run settles nothing, so it says what would have to be settled.
+      const decide = options.dryRun ? undecided : options.decide;
+      chosen = await settleDivergence(context, situation, decide, tell);
+      restore = await prepare();
+    }
+    const snapshot = chosen.manifest.snapshots.at(-1) ?? null;
+    const known = { online: online !== null, fetched: early };
+    const plan = await planCode(context, snapshot, remote, known, options);
     const result = {
       session: session.id,
       agent,
       title: session.newest.entry.t,
       snapshot,
-      messages: main?.lines ?? 0,
+      messages: mainStream(chosen.manifest)?.lines ?? 0,
       commit: snapshot?.commit ?? null,
       branch: snapshot?.branch ?? null,
       resumeCommand: agent.resumeCommand(session.id),
       localAhead: restore.localAhead,
     };
+    const { cwd } = restore;
     if (options.dryRun) {
       return { ...result, restored: restore.paths, workingDirectory: cwd, dryRun: true };
     }
-    await bringCode(context, plan, tell);
+    await bringCode(context, plan, options, tell);
     for (const path of await restore.commit(join(context.stateDir, "backup", session.id)))
       tell({ step: "kept-backup", path });
     await writeCursor(context, session.key, restore.cursor);
@@ -148,6 +164,29 @@ async function resumeLocked(
       () => false,
     );
     return { ...result, restored: restore.paths, workingDirectory: there ? cwd : place.root, dryRun: false };
+  } finally {
+    await restore?.abort();
+  }
+}
+
+/** Puts a version into the agent's store, where the local file has nothing that it lacks. Returns the files written. */
+export async function restoreSession(
+  context: Context,
+  vault: OpenVault,
+  stored: StoredSession,
+  agent: Agent,
+  place: Workplace,
+): Promise<{ restored: readonly string[]; workingDirectory: string }> {
+  const { session, meta } = stored.manifest;
+  const cwd = localDirectory(agent, place, meta.cwd);
+  const places = agent.places({ cwd, workTree: place.root }, place);
+  const restore = new Restore(vault, stored, agent, place, places, cwd);
+  try {
+    await restore.prepare();
+    if (restore.branching) throw new Error("the conversation here is not part of the version to be restored");
+    await restore.commit(join(context.stateDir, "backup", session));
+    await writeCursor(context, `${agent.name}:${session}`, restore.cursor);
+    return { restored: restore.paths, workingDirectory: cwd };
   } finally {
     await restore.abort();
   }
@@ -173,16 +212,42 @@ async function fetchOrStay(
   return fetched;
 }
 
-function pick(sessions: readonly CatalogEntry[], wanted: string | undefined): CatalogEntry {
+/** The session that is named, else the most recently active one, unless a person may choose among several. */
+async function pick(
+  vault: OpenVault,
+  sessions: readonly CatalogEntry[],
+  { session: wanted, decide }: Pick<ResumeOptions, "session" | "decide">,
+): Promise<CatalogEntry> {
   if (wanted !== undefined) return findSession(sessions, wanted).session;
   const newest = sessions[0];
-  if (newest) return newest;
+  if (newest && sessions.length === 1) return newest;
+  if (newest) {
+    const about = { kind: "session", sessions: sessions.map((one) => candidate(vault, one)) } as const;
+    const id = await decide({ about, choices: sessions.map((one) => one.id), otherwise: newest.id });
+    return sessions.find((one) => one.id === id)!;
+  }
   throw new ConvosyncError("nothing-saved", Exit.failed, "no session has been saved in this repository yet", [
     "save one where the conversation is: git convosync save",
   ]);
 }
 
-async function agentOf(session: CatalogEntry): Promise<Agent> {
+function candidate(vault: OpenVault, { id, agent, newest }: CatalogEntry): Candidate {
+  const { entry, device } = newest;
+  return {
+    id,
+    agent,
+    device: deviceName(vault, device),
+    deviceType: vault.keyring.members.get(device)?.type ?? "",
+    at: new Date(entry.u),
+    title: entry.t,
+    message: entry.msg,
+    branch: entry.br,
+    commit: entry.c,
+    messages: entry.n,
+  };
+}
+
+export async function agentOf(session: CatalogEntry): Promise<Agent> {
   if (!isAgentName(session.agent)) {
     throw new ConvosyncError(
       "unknown-agent",
@@ -197,6 +262,12 @@ async function agentOf(session: CatalogEntry): Promise<Agent> {
   return agent;
 }
 
+/** Nothing is written under a running agent's hands. */
+export async function refuseLive(agent: Agent, session: string, place: Workplace): Promise<void> {
+  const live = await agent.live(session, place);
+  if (live) throw stillRunning(agent, live.pid, live.cwd);
+}
+
 function stillRunning(agent: Agent, pid: number, cwd: string): ConvosyncError {
   return new ConvosyncError(
     "session-live",
@@ -206,49 +277,25 @@ function stillRunning(agent: Agent, pid: number, cwd: string): ConvosyncError {
   );
 }
 
-/** The version that holds all others, or exit 5 when two devices went on separately. */
+/** The version that holds all others, or the newest of several `tips` when devices went on separately. */
 async function mergeCopies(
   vault: OpenVault,
   stored: readonly StoredSession[],
-  session: CatalogEntry,
-): Promise<StoredSession> {
+): Promise<{ chosen: StoredSession; tips: number }> {
   const versions = await comparable(vault, stored);
   const { tips } = merge(sessionsDomain.policy, versions, (one) => one.replica);
-  if (tips.length > 1) throw divergedError(vault, tips, session);
-  const tip = tips[0]!.replica;
+  const among = tips.map((one) => one.replica);
+  const [tip] = tips;
   const same = versions
-    .filter((one) => sessionsDomain.policy.relate(one, tips[0]!) === "equal")
+    .filter((one) => sessionsDomain.policy.relate(one, tip!) === "equal")
     .map((one) => one.replica);
   // Of equal conversations the one whose last snapshot is newest tells commit and branch.
-  const candidates = stored.filter((one) => one.replica === tip || same.includes(one.replica));
-  return candidates.sort((a, b) => (lastTime(a) < lastTime(b) ? 1 : -1))[0]!;
+  const candidates = stored.filter((one) => among.includes(one.replica) || same.includes(one.replica));
+  const [chosen] = candidates.sort((a, b) => (lastTime(a) < lastTime(b) ? 1 : -1));
+  return { chosen: chosen!, tips: tips.length };
 }
 
 const lastTime = (one: StoredSession): string => one.manifest.snapshots.at(-1)?.ts ?? "";
-
-function divergedError(vault: OpenVault, tips: readonly Version[], session: CatalogEntry): ConvosyncError {
-  const who = tips.map((tip) => {
-    const last = tip.manifest.snapshots.at(-1);
-    return `${last ? deviceName(vault, last.device) : "?"} (${mainStream(tip.manifest)?.lines ?? 0} messages)`;
-  });
-  return new ConvosyncError(
-    "conversation-diverged",
-    Exit.conflict,
-    `the conversation ${session.id.slice(0, 8)} went on separately on ${who.join(" and ")}`,
-    ["nothing is lost: both are kept", `read them: git convosync show ${session.id.slice(0, 8)}`],
-  );
-}
-
-/** The directory the conversation runs in here: the same place in this work tree, or its root. */
-function localDirectory(agent: Agent, place: Workplace, stored: StoredSession): string {
-  const rooted = agent.places({ cwd: place.root, workTree: place.root }, place);
-  const cwd = resolve(fromUtf8(toLocal(utf8(stored.manifest.meta.cwd), rooted, "text")));
-  const below = relative(place.root, cwd);
-  return below === "" ||
-    (!below.startsWith("..") && !below.startsWith(sep) && resolve(place.root, below) === cwd)
-    ? cwd
-    : place.root;
-}
 
 interface Prepared {
   readonly name: string;
@@ -270,9 +317,13 @@ class Restore {
   readonly #agent: Agent;
   readonly #place: Workplace;
   readonly #places: Places;
-  readonly #cwd: string;
+  readonly cwd: string;
+  /** Set when the local transcript went on apart from all that is saved: then nothing may be put in its place. */
+  branching: LocalBranch | null = null;
   #prepared: Prepared[] = [];
   #paths: readonly string[] = [];
+  /** Lines the local transcript shares with the saved one, where they part. */
+  #common = 0;
 
   constructor(
     vault: OpenVault,
@@ -287,7 +338,7 @@ class Restore {
     this.#agent = agent;
     this.#place = place;
     this.#places = places;
-    this.#cwd = cwd;
+    this.cwd = cwd;
   }
 
   /** Files that are, or were, to be written. */
@@ -301,16 +352,26 @@ class Restore {
     const here = (await this.#agent.find(this.#place, manifest.session)).find(
       (one) => one.id === manifest.session,
     );
-    const destination = { id: manifest.session, cwd: this.#cwd, ...(here && { path: here.path }) };
+    const destination = { id: manifest.session, cwd: this.cwd, ...(here && { path: here.path }) };
     for (const record of currentStreams(manifest)) {
       const target = this.#agent.target(record.name, "stream", destination, this.#place);
       const expect = await identify(target.path);
       const file = await RestoreFile.create(target.path, this.#agent.store(this.#place));
       const one = { name: record.name, target, file, expect };
       this.#prepared.push(one);
-      const relation = await this.#restoreStream(record, one);
-      if (relation === "diverged") throw localDiverged(this.#session, target.path);
-      if (relation !== "behind") {
+      const relation = await this.#restoreStream(record, one, true);
+      if (relation === "diverged") {
+        if (!(await this.#isHeld(record, one))) {
+          this.branching ??= await this.#branch(target.path);
+          return;
+        }
+        // All of it is kept as an earlier generation, so the stream as it stands takes its place.
+        await file.abort();
+        this.#prepared.pop();
+        const anew = { ...one, file: await RestoreFile.create(target.path, this.#agent.store(this.#place)) };
+        this.#prepared.push(anew);
+        await this.#restoreStream(record, anew, false);
+      } else if (relation !== "behind") {
         await file.abort();
         this.#prepared = this.#prepared.filter((other) => other !== one);
         if (relation === "ahead") this.localAhead = true;
@@ -329,19 +390,53 @@ class Restore {
     this.#paths = this.#prepared.map((one) => one.target.path);
   }
 
+  /** Whether an earlier generation of a stream holds all that the local file has. */
+  async #isHeld(record: StreamRecord, { target, expect }: Prepared): Promise<boolean> {
+    const older = this.#session.manifest.streams.filter(
+      (one) => one.name === record.name && one.gen !== record.gen,
+    );
+    for (const stream of older) {
+      const local = await open(target.path, "r");
+      try {
+        let offset = 0;
+        let same = true;
+        for await (const part of readStream(this.#vault, this.#session, stream)) {
+          if (!same || offset >= expect!.size) continue;
+          const bytes = Buffer.from(toLocal(part, this.#places, "jsonl"));
+          const length = Math.min(bytes.length, expect!.size - offset);
+          const { buffer, bytesRead } = await local.read(Buffer.alloc(length), 0, length, offset);
+          same = bytes.subarray(0, bytesRead).equals(buffer.subarray(0, bytesRead));
+          offset += bytes.length;
+        }
+        if (same && (offset >= expect!.size || !(await hasLineFeed(local, offset, expect!.size))))
+          return true;
+      } finally {
+        await local.close();
+      }
+    }
+    return false;
+  }
+
+  async #branch(path: string): Promise<LocalBranch> {
+    let lines = 0;
+    for await (const chunk of readWholeLines(path)) lines += countLines(chunk);
+    return { path, lines, common: this.#common, at: (await stat(path)).mtime };
+  }
+
   /** Whether the local file is behind (or missing), equal, ahead of, or apart from what is stored. */
   async #restoreStream(
-    record: ReturnType<typeof currentStreams>[number],
+    record: StreamRecord,
     { target, file, expect }: Prepared,
+    compare: boolean,
   ): Promise<"behind" | "equal" | "ahead" | "diverged"> {
-    const local = expect ? await open(target.path, "r") : null;
+    const local = expect && compare ? await open(target.path, "r") : null;
     try {
       const hash = StreamHash.start();
       const starts: number[] = [];
       let offset = 0;
       let localLines = 0;
       let tail = Buffer.alloc(0);
-      const size = expect?.size ?? 0;
+      const size = local ? expect!.size : 0;
       for await (const part of readStream(this.#vault, this.#session, record)) {
         const bytes = Buffer.from(toLocal(part, this.#places, "jsonl"));
         if (local && offset < size) {
@@ -350,7 +445,10 @@ class Restore {
           const theirs = buffer.subarray(0, bytesRead);
           // A torn last line is no line yet: only whole lines can make a divergence.
           const whole = offset + bytesRead < size ? theirs : theirs.subarray(0, theirs.lastIndexOf(0x0a) + 1);
-          if (!bytes.subarray(0, whole.length).equals(whole)) return "diverged";
+          if (!bytes.subarray(0, whole.length).equals(whole)) {
+            this.#common = localLines + commonLines(bytes, whole);
+            return "diverged";
+          }
           localLines += countLines(whole);
         }
         await file.write(bytes);
@@ -377,7 +475,7 @@ class Restore {
         this.bypass = modes.at(-1)?.[1] === "bypassPermissions";
       }
       if (ahead) return "ahead";
-      return size === offset && expect ? "equal" : "behind";
+      return size === offset && local ? "equal" : "behind";
     } finally {
       await local?.close();
     }
@@ -395,7 +493,7 @@ class Restore {
       const target = this.#agent.target(
         name,
         "stream",
-        { id: this.#session.manifest.session, cwd: this.#cwd },
+        { id: this.#session.manifest.session, cwd: this.cwd },
         this.#place,
       );
       const now = await examineTail(target.path, at.offset);
@@ -411,6 +509,12 @@ class Restore {
     // The last one first: the folders that one file made are empty only when the later ones are gone.
     for (const { file } of [...this.#prepared].reverse()) await file.abort().catch(() => undefined);
   }
+}
+
+function commonLines(a: Buffer, b: Buffer): number {
+  let at = 0;
+  while (at < a.length && at < b.length && a[at] === b[at]) at++;
+  return countLines(a.subarray(0, at));
 }
 
 function countLines(bytes: Buffer): number {
@@ -454,17 +558,4 @@ async function thinBackups(dir: string): Promise<void> {
   );
   for (const { name } of dated.sort((a, b) => b.at - a.at).slice(keptBackups))
     await rm(join(dir, name), { force: true });
-}
-
-function localDiverged(session: StoredSession, path: string): ConvosyncError {
-  return new ConvosyncError(
-    "conversation-diverged",
-    Exit.conflict,
-    "the conversation here and the saved one went on separately; the one here was left as it is",
-    [
-      "keep the one here too: git convosync save",
-      `it is in ${path}`,
-      `read the saved one: git convosync show ${session.manifest.session.slice(0, 8)}`,
-    ],
-  );
 }

@@ -1,5 +1,6 @@
 import type { Workplace } from "../agents/agent.ts";
 import { toPortable } from "../agents/portable-paths.ts";
+import type { AgentName } from "../agents/registry.ts";
 import { fromUtf8, utf8 } from "../crypto/encoding.ts";
 import { sessionDir } from "../crypto/names.ts";
 import { buried, type Entry, type Tombstone } from "../domains/head.ts";
@@ -161,6 +162,36 @@ async function saveLocked(
     outcome = await publish(context, settled.vault, settled.replica, remote, branch);
   }
   return { ...result, publish: outcome };
+}
+
+/**
+ * Captures a conversation as it stands in the agent's file into this replica's own version, where that has anything
+ * new; pushes nothing and leaves the code alone.
+ */
+export async function captureLocal(
+  context: Context,
+  vault: OpenVault,
+  heads: Heads,
+  place: Workplace,
+  key: string,
+): Promise<void> {
+  const colon = key.indexOf(":");
+  const [agent, session] = [key.slice(0, colon), key.slice(colon + 1)];
+  const { loadAgent } = await import("../agents/registry.ts");
+  const found = (await (await loadAgent(agent as AgentName)).find(place, session)).find(
+    (one) => one.id === session,
+  );
+  if (!found) return;
+  const state = await inspectCode(context.git, context.repo);
+  const remote = await findRemote(context, state.branch);
+  const replica = await ownReplica(context, vault);
+  const plan = await planCapture(context, vault, await loadAgent(agent as AgentName), found, place, {
+    session: catalog(heads, vault).find((one) => one.key === key) ?? null,
+    replica,
+    rawPaths: context.settings.get("rawPaths") === "true",
+  });
+  if (!plan.news) return;
+  await store(context, vault, heads, replica, [plan], { state, options: {}, remote }, () => undefined);
 }
 
 /** The sessions that were deleted on purpose. What retention dropped is saved again, when work on it has gone on. */
@@ -407,6 +438,7 @@ function buildManifest(
     agent: plan.agent.name,
     session: plan.found.id,
     seq: (before?.seq ?? 0) + 1,
+    ...(before?.joined && { joined: before.joined }),
     streams: result.streams,
     files: result.files,
     snapshots: [...snapshots, snapshot],

@@ -53,3 +53,67 @@ export function secret(terminal: Terminal, question: Question): Promise<string> 
     clack.password({ message: question.message, output }),
   );
 }
+
+/** One answer of several. */
+export interface Option {
+  readonly value: string;
+  readonly label: string;
+  readonly hint?: string;
+}
+
+/** Asks for one of several answers, under a frame with what a person should know first. */
+export function choose(
+  terminal: Terminal,
+  question: Question,
+  options: readonly Option[],
+  frame?: { readonly title: string; readonly lines: readonly string[] },
+): Promise<string> {
+  return ask<string>(terminal, question, (clack, output) => {
+    if (frame) clack.note(frame.lines.join("\n"), frame.title, { output, format: (line) => line });
+    return clack.select({ message: question.message, options: [...options], output });
+  });
+}
+
+/** Asks for one of many: what is typed narrows the list, also by words that are not shown. */
+export function pick(
+  terminal: Terminal,
+  question: Question,
+  options: readonly (Option & { readonly words: string })[],
+): Promise<string> {
+  return ask<string>(terminal, question, (clack, output) => {
+    const words = new Map(options.map((one) => [one.value, one.words.toLowerCase()]));
+    const filter = (search: string, { value }: { value: string }): boolean =>
+      search
+        .toLowerCase()
+        .split(/\s+/)
+        .every((word) => words.get(value)?.includes(word));
+    const listed = options.map(({ value, label, hint }) => ({ value, label, ...(hint && { hint }) }));
+    const { message } = question;
+    return clack.autocomplete({
+      message,
+      options: listed,
+      filter,
+      maxItems: 8,
+      placeholder: "type to filter",
+      output,
+    });
+  });
+}
+
+/** Asks which of several things to do. */
+export function several(
+  terminal: Terminal,
+  question: Question,
+  options: readonly Option[],
+  initialValues: readonly string[],
+): Promise<string[]> {
+  return ask<string[]>(terminal, question, (clack, output) =>
+    clack.multiselect({
+      message: question.message,
+      options: [...options],
+      initialValues: [...initialValues],
+      required: false,
+      output,
+    }),
+  );
+}

@@ -38,7 +38,8 @@ export class Terminal {
   readonly streams: Streams;
   readonly #quiet: boolean;
   readonly #colour: boolean;
-  readonly #unicode: boolean;
+  /** The terminal can show more than ASCII. */
+  readonly unicode: boolean;
   readonly #debug: boolean;
 
   constructor(streams: Streams, env: NodeJS.ProcessEnv, options: TerminalOptions = {}) {
@@ -50,7 +51,7 @@ export class Terminal {
       options.color === undefined || options.color === "auto"
         ? wantsColour(streams, env)
         : options.color === "always";
-    this.#unicode =
+    this.unicode =
       env["TERM"] !== "linux" && !/^(C|POSIX)$/.test(env["LC_ALL"] ?? env["LC_CTYPE"] ?? env["LANG"] ?? "");
     this.interactive =
       streams.stdin.isTTY === true &&
@@ -67,10 +68,6 @@ export class Terminal {
   get width(): number {
     const { isTTY, columns } = this.streams.stdout;
     return isTTY ? (columns ?? 80) : Number.POSITIVE_INFINITY;
-  }
-
-  get unicode(): boolean {
-    return this.#unicode;
   }
 
   style(style: Style, text: string): string {
@@ -95,11 +92,11 @@ export class Terminal {
 
   /** A finished step. */
   step(text: string): void {
-    this.#note(`${this.style("green", this.#unicode ? "✓" : "*")} ${text}`);
+    this.#note(`${this.style("green", this.unicode ? "✓" : "*")} ${text}`);
   }
 
   detail(text: string): void {
-    this.#note(`  ${this.style("dim", `${this.#unicode ? "→" : "-"} ${text}`)}`);
+    this.#note(`  ${this.style("dim", `${this.unicode ? "→" : "-"} ${text}`)}`);
   }
 
   note(text: string): void {

@@ -32,4 +32,29 @@ export const arranging: readonly Verb[] = [
     examples: [["git convosync unpin 5d0c7e1a", "gc may delete it again once nobody has used it for long"]],
     exits: { 3: "unpinned here; the other devices hear of it with the next sync" },
   },
+  {
+    name: "fork",
+    summary: "make a new session of one, or of one of its snapshots",
+    section: "Arrange",
+    load: () => import("../commands/fork.ts"),
+    define: (command) =>
+      void command.argument("<session>", "id or unique prefix; @<n> or @<commit> behind it names a snapshot"),
+    examples: [
+      ["git convosync fork 5d0c7e1a", "try another way without touching the conversation"],
+      ["git convosync fork 5d0c7e1a@3", "go back to its third snapshot, in a session of its own"],
+    ],
+  },
+  {
+    name: "merge",
+    summary: "join two branches of a conversation into the first",
+    section: "Arrange",
+    load: () => import("../commands/merge.ts"),
+    define: (command) =>
+      void command
+        .argument("<session>", "the one that takes in the other")
+        .argument("<branch>", "the other; it stays as it is")
+        .option("--no-push", "keep it here until the next sync"),
+    examples: [["git convosync merge 5d0c7e1a 7be0a2c4", "all lines of both, none twice"]],
+    exits: { 3: "merged here; it waits in the queue", 5: "one of them went on separately on two devices" },
+  },
 ];

@@ -66,18 +66,28 @@ export const everyday: readonly Verb[] = [
     load: () => import("../commands/resume.ts"),
     define: (command) =>
       void command
-        .argument("[session]", "id or unique prefix; the most recently active one when absent")
+        .argument("[session]", "id or unique prefix; without it a terminal asks, a script gets the newest")
         .option("-l, --list", "list the sessions there are")
         .option("--pull", "bring in all new commits of the branch (default)")
         .option("--no-pull", "bring in commits only up to the session's own")
         .option("--switch-branch", "switch to the session's branch (default)")
         .option("--stay-on-branch", "leave the code as it is")
         .option("--exact", "check out the session's very commit, detached")
+        .option("--stash", "put uncommitted changes aside first")
+        .option("--commit", "commit uncommitted changes first")
+        .option("--merge", "join what went on separately, conversation and code")
+        .option("--theirs", "go on with theirs; mine is kept")
+        .option("--mine", "go on with mine; theirs is kept")
+        .option("--fork", "make theirs a session of its own")
+        .addOption(new Option("--code <how>", "for diverged code alone").choices(["merge", "theirs", "mine"]))
+        .option("--read-only", "show the conversation; restore nothing, leave the code alone")
+        .option("--launch", "start the agent when all is in place")
         .option("-n, --dry-run", "show what would be done")
         .option("-f, --force", "go on where a safety check would stop"),
     examples: [
       ["git convosync resume", "the most recently active session"],
       ["git convosync resume 5d0c7e1a --exact", "one session, at its very commit"],
+      ["git convosync resume --stash --merge --launch", "no questions, and straight on with the agent"],
     ],
     exits: {
       4: "a safety check stopped it; nothing was touched",

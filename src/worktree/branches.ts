@@ -95,6 +95,60 @@ export async function fastForward(git: Git, branch: string, to: string): Promise
   throw refusal(args, result);
 }
 
+/**
+ * Merges a commit into the checked-out branch. Conflicts leave the merge begun, as git does, and are returned; whatever
+ * else stands in the way is an error and changes nothing.
+ */
+export async function mergeInto(git: Git, commit: string, message: string): Promise<readonly string[]> {
+  const args = [
+    "merge",
+    "--quiet",
+    "--no-stat",
+    "--no-autostash",
+    "--no-edit",
+    "-m",
+    message,
+    checkedCommit(commit),
+  ];
+  const result = await git.run(args, { okCodes: "any" });
+  if (result.code === 0) return [];
+  const paths = await git.lines0(["diff", "--name-only", "-z", "--diff-filter=U"]);
+  if (paths.length > 0) return paths;
+  throw refusal(args, result);
+}
+
+/**
+ * Moves a branch to another line of history. Its old tip is kept under a branch of its own, whose name is returned; local
+ * changes stay, or git refuses.
+ */
+export async function replaceBranch(git: Git, branch: string, to: string): Promise<string> {
+  await checkBranchName(git, branch);
+  const commit = checkedCommit(to);
+  const old = await git.text(["rev-parse", "--verify", `refs/heads/${branch}`]);
+  const backup = `${branch}-backup-${old.slice(0, 7)}`;
+  await git.run(["update-ref", "-m", "convosync: kept before resuming", `refs/heads/${backup}`, old]);
+  if ((await headRef(git)) === `refs/heads/${branch}`) {
+    const args = ["reset", "--quiet", "--keep", commit];
+    const result = await git.run(args, { okCodes: "any" });
+    if (result.code !== 0) throw refusal(args, result);
+  } else {
+    await git.run(["update-ref", "-m", "convosync: resumed", `refs/heads/${branch}`, commit, old]);
+  }
+  return backup;
+}
+
+/** How many commits each of two has that the other lacks. */
+export async function countApart(git: Git, a: string, b: string): Promise<[number, number]> {
+  const range = `${checkedCommit(a)}...${checkedCommit(b)}`;
+  const [left, right] = (await git.text(["rev-list", "--left-right", "--count", range])).split("\t");
+  return [Number(left), Number(right)];
+}
+
+/** How many commits of HEAD no remote branch has. */
+export async function countUnpushed(git: Git): Promise<number> {
+  return Number(await git.text(["rev-list", "--count", "HEAD", "--not", "--remotes"]));
+}
+
 /** A hook that fails after the switch does not undo it: where HEAD is decides. */
 async function moveHead(git: Git, args: readonly string[], ref: string | null): Promise<void> {
   const result = await git.run(args, { okCodes: "any" });

@@ -82,6 +82,16 @@ export async function commitAll(
   return { commit: await git.text(["rev-parse", "--verify", "HEAD"]) };
 }
 
+/** Commits the changes of tracked files, as `git commit --all` does. Null when that comes to nothing. */
+export async function commitTracked(
+  git: Git,
+  repository: Repository,
+  message: string,
+): Promise<string | null> {
+  const plan: CommitPlan = { tracked: true, add: [], excluded: [], tooLarge: [] };
+  return (await commitAll(git, repository, plan, message))?.commit ?? null;
+}
+
 async function stage(git: Git, plan: CommitPlan): Promise<void> {
   if (plan.tracked) await runOrFail(git, ["add", "--update", "--", ":/"]);
   if (plan.add.length === 0) return;

@@ -39,6 +39,7 @@ export function checkResume(state: CodeState, { movesCode, headIsKept }: ResumeP
     return stopped("uncommitted-changes", what, [
       "put them aside: git stash --include-untracked",
       "or commit them: git commit -a",
+      "or have it done: git convosync resume --stash, or --commit",
       "or bring the conversation back alone: git convosync resume --stay-on-branch",
       ...listed(changed),
     ]);

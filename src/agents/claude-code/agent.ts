@@ -1,6 +1,8 @@
+import { randomUUID } from "node:crypto";
 import type { Agent } from "../agent.ts";
 import { spellings } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";
+import { joinTranscripts } from "./join.ts";
 import { inventory, target } from "./layout.ts";
 import { live } from "./live.ts";
 import { current, find, validId } from "./sessions.ts";
@@ -37,4 +39,6 @@ export const claudeCode: Agent = {
   reader: conversationReader,
   resumeCommand: (sessionId) => ["claude", "--resume", sessionId],
   validId,
+  joinLogs: joinTranscripts,
+  newId: randomUUID,
 };

@@ -1,0 +1,68 @@
+import * as v from "valibot";
+import { parseLine } from "../json-line.ts";
+import { type JoinedLogs, joinLines, linesOf } from "../line-logs.ts";
+
+const record = v.object({
+  type: v.optional(v.string()),
+  uuid: v.optional(v.string()),
+  isSidechain: v.optional(v.boolean()),
+  timestamp: v.optional(v.string()),
+  sessionId: v.optional(v.string()),
+  leafUuid: v.optional(v.string()),
+});
+type Entry = v.InferOutput<typeof record>;
+
+function entryOf(line: Uint8Array): Entry | null {
+  const parsed = v.safeParse(record, parseLine(new TextDecoder().decode(line).trimEnd()));
+  return parsed.success ? parsed.output : null;
+}
+
+/**
+ * Continuations of one transcript as one. Records form a tree (`parentUuid`), so a file may hold several branches; the
+ * client goes on with the one that the last `last-prompt` record names. The log that was last active comes last, so
+ * that it is this one, on every device, whoever joins them.
+ */
+export function joinTranscripts(logs: readonly Uint8Array[]): JoinedLogs {
+  const seen = logs.map((log) => linesOf(log));
+  const latest = seen.map(latestTime);
+  const order = logs
+    .map((_, at) => at)
+    .sort((a, b) => compare(latest[a]!, latest[b]!) || Buffer.compare(logs[a]!, logs[b]!));
+  const joined = joinLines(logs, order);
+  const branch = leafOf(seen[order.at(-1)!]!);
+  const named = lastPrompt(joined.added) ?? lastPrompt(seen[order[0]!]!);
+  if (branch === null || named === null || named.leafUuid === branch.uuid) return joined;
+  const pointer = { type: "last-prompt", leafUuid: branch.uuid, sessionId: branch.sessionId };
+  return { ...joined, added: [...joined.added, new TextEncoder().encode(`${JSON.stringify(pointer)}\n`)] };
+}
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+function latestTime(lines: readonly Uint8Array[]): string {
+  for (let n = lines.length - 1; n >= 0; n--) {
+    const at = Date.parse(entryOf(lines[n]!)?.timestamp ?? "");
+    if (!Number.isNaN(at)) return new Date(at).toISOString();
+  }
+  return "";
+}
+
+function lastPrompt(lines: readonly Uint8Array[]): Entry | null {
+  for (let at = lines.length - 1; at >= 0; at--) {
+    const entry = entryOf(lines[at]!);
+    if (entry?.type === "last-prompt") return entry;
+  }
+  return null;
+}
+
+/** Where the client would go on in this log alone: what its last `last-prompt` names, else its newest record. */
+function leafOf(lines: readonly Uint8Array[]): { uuid: string; sessionId: string | undefined } | null {
+  let newest: { uuid: string; sessionId: string | undefined } | null = null;
+  for (let at = lines.length - 1; at >= 0; at--) {
+    const entry = entryOf(lines[at]!);
+    if (entry?.type === "last-prompt" && entry.leafUuid !== undefined)
+      return { uuid: entry.leafUuid, sessionId: entry.sessionId };
+    if (entry?.uuid !== undefined && !entry.isSidechain)
+      newest ??= { uuid: entry.uuid, sessionId: entry.sessionId };
+  }
+  return newest;
+}

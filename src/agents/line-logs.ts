@@ -1,0 +1,65 @@
+/**
+ * Logs of lines that begin alike and went on separately, as one log. Pure: what is read and written is the caller's
+ * affair.
+ */
+export interface JoinedLogs {
+  /** The logs in the order they were joined; the first one stands at the front, whole. */
+  readonly order: readonly number[];
+  /** Lines that follow the first log. */
+  readonly added: readonly Uint8Array[];
+  /** Per log, for each of its lines the number of the joined log's lines up to and with it. */
+  readonly places: readonly (readonly number[])[];
+}
+
+/**
+ * Appends to the first log the lines of each other that are not there yet. A line that a log has several times is there
+ * as often as in the log that has it most often: so none is lost and none is doubled, however often logs that were
+ * joined before are joined again.
+ */
+export function joinLines(logs: readonly Uint8Array[], order: readonly number[]): JoinedLogs {
+  const places: number[][] = logs.map(() => []);
+  const [first, ...rest] = order;
+  const base = linesOf(logs[first!]!);
+  places[first!] = base.map((_, at) => at + 1);
+  const added: Uint8Array[] = [];
+  /** Where each line stands in the joined log; built only once there is something beyond the common beginning. */
+  const standing = new Map<string, number[]>();
+  const note = (line: string, place: number): void => {
+    const known = standing.get(line);
+    if (known) known.push(place);
+    else standing.set(line, [place]);
+  };
+  for (const [at, line] of base.entries()) note(keyOf(line), at + 1);
+  for (const log of rest) {
+    const taken = new Map<string, number>();
+    for (const line of linesOf(logs[log!]!)) {
+      const key = keyOf(line);
+      const nth = taken.get(key) ?? 0;
+      taken.set(key, nth + 1);
+      let place = standing.get(key)?.[nth];
+      if (place === undefined) {
+        added.push(line);
+        place = base.length + added.length;
+        note(key, place);
+      }
+      places[log!]!.push(place);
+    }
+  }
+  return { order, added, places };
+}
+
+/** The lines of a log, each with its line feed. */
+export function linesOf(log: Uint8Array): Uint8Array[] {
+  const lines: Uint8Array[] = [];
+  for (let at = 0; at < log.length; ) {
+    const feed = log.indexOf(0x0a, at);
+    const end = feed < 0 ? log.length : feed + 1;
+    lines.push(log.subarray(at, end));
+    at = end;
+  }
+  return lines;
+}
+
+/** Bytes as text, one character each: lines need not be UTF-8. */
+const keyOf = (line: Uint8Array): string =>
+  Buffer.from(line.buffer, line.byteOffset, line.length).toString("latin1");

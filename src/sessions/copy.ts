@@ -1,0 +1,78 @@
+import type { Agent, Workplace } from "../agents/agent.ts";
+import { RestoreFile } from "../agents/local-files.ts";
+import { toLocal } from "../agents/portable-paths.ts";
+import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
+import { ConvosyncError, Exit } from "../errors.ts";
+import { currentStreams, type Manifest, type Snapshot, type StreamRecord } from "../packing/manifest.ts";
+import type { OpenVault } from "./vault.ts";
+
+export interface Copied {
+  readonly id: string;
+  readonly restored: readonly string[];
+}
+
+/**
+ * Writes a session, or one of its snapshots, into the agent's store as a session of its own under a new id. Nobody else
+ * hears of it before it is saved.
+ */
+export async function writeCopy(
+  vault: OpenVault,
+  stored: StoredSession,
+  agent: Agent,
+  place: Workplace,
+  cwd: string,
+  snapshot: Snapshot | null,
+): Promise<Copied> {
+  if (!agent.newId) {
+    throw new ConvosyncError("cannot-fork", Exit.failed, `conversations of ${agent.title} cannot be copied`, [
+      "its files name the conversation inside",
+    ]);
+  }
+  const id = agent.newId();
+  const places = agent.places({ cwd, workTree: place.root }, place);
+  const files: RestoreFile[] = [];
+  const open = async (name: string, kind: "stream" | "file"): Promise<RestoreFile> => {
+    const { path } = agent.target(name, kind, { id, cwd }, place);
+    const file = await RestoreFile.create(path, agent.store(place));
+    files.push(file);
+    return file;
+  };
+  try {
+    for (const record of stored.manifest.files) {
+      const file = await open(record.name, "file");
+      const bytes = await readSidecar(vault, stored, record);
+      await file.write(record.form ? toLocal(bytes, places, record.form) : bytes);
+    }
+    for (const { record, bytes } of streamsAt(stored.manifest, snapshot)) {
+      const file = await open(record.name, "stream");
+      let left = bytes;
+      for await (const part of readStream(vault, stored, record)) {
+        const piece = part.subarray(0, Math.max(0, left));
+        left -= part.length;
+        if (piece.length > 0) await file.write(toLocal(piece, places, "jsonl"));
+      }
+    }
+    const restored = files.map((file) => file.path);
+    // The main transcript was written last, so that whoever sees it sees the rest.
+    for (let file = files.shift(); file; file = files.shift())
+      await file.commit({ backupDir: "", expect: null });
+    return { id, restored };
+  } finally {
+    for (const file of files) await file.abort().catch(() => undefined);
+  }
+}
+
+/** The streams as a snapshot saw them, the main one last. */
+function streamsAt(manifest: Manifest, snapshot: Snapshot | null): { record: StreamRecord; bytes: number }[] {
+  const streams = currentStreams(manifest).flatMap((record) => {
+    if (snapshot === null) return [{ record, bytes: record.bytes }];
+    if (record.name === "main") {
+      const at = manifest.streams.find((one) => one.name === "main" && one.gen === (snapshot.gen ?? 0));
+      return at ? [{ record: at, bytes: snapshot.upto["main"]?.[1] ?? at.bytes }] : [];
+    }
+    const told = manifest.snapshots.findLast((one) => one.n <= snapshot.n && one.upto[record.name]);
+    const bytes = told?.upto[record.name]?.[1] ?? 0;
+    return bytes > 0 ? [{ record, bytes }] : [];
+  });
+  return streams.sort((a, b) => Number(a.record.name === "main") - Number(b.record.name === "main"));
+}

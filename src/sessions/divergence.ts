@@ -1,0 +1,202 @@
+import type { Agent, Workplace } from "../agents/agent.ts";
+import { merge } from "../domains/domain.ts";
+import type { StoredSession } from "../domains/reader.ts";
+import { commonBytes, sessions as sessionsDomain, type Version } from "../domains/sessions.ts";
+import { ConvosyncError, Exit } from "../errors.ts";
+import { type Manifest, mainStream } from "../packing/manifest.ts";
+import { type CatalogEntry, catalog, type Heads } from "./catalog.ts";
+import { writeCopy } from "./copy.ts";
+import type { Branching, Decide } from "./decide.ts";
+import { deviceName, loadHeads } from "./heads.ts";
+import { writeJoined } from "./join.ts";
+import type { Context } from "./repository.ts";
+import { captureLocal } from "./save.ts";
+import { fetchSession } from "./session-fetch.ts";
+import type { OpenVault } from "./vault.ts";
+import { comparable } from "./versions.ts";
+
+export type DivergenceEvent =
+  | { readonly step: "joined"; readonly how: Resolution; readonly messages: number }
+  | {
+      readonly step: "kept-version";
+      readonly session: string;
+      readonly device: string;
+      readonly here: boolean;
+      readonly snapshot: number;
+    }
+  | {
+      readonly step: "forked";
+      readonly device: string;
+      readonly session: string;
+      readonly command: readonly string[];
+    };
+
+export type Resolution = "mine" | "theirs" | "merge" | "fork";
+
+/** The conversation in the agent's own file here, where it went on apart from all that is saved. */
+export interface LocalBranch {
+  readonly path: string;
+  readonly lines: number;
+  /** Lines that it shares with the saved one. */
+  readonly common: number;
+  readonly at: Date;
+}
+
+interface Situation {
+  readonly vault: OpenVault;
+  readonly heads: Heads;
+  readonly session: CatalogEntry;
+  readonly stored: readonly StoredSession[];
+  readonly agent: Agent;
+  readonly place: Workplace;
+  /** The directory the conversation runs in here. */
+  readonly cwd: string;
+  readonly local: LocalBranch | null;
+}
+
+/** The versions that no other one holds. */
+export async function tipsOf(vault: OpenVault, stored: readonly StoredSession[]): Promise<StoredSession[]> {
+  const versions = await comparable(vault, stored);
+  const { tips } = merge(sessionsDomain.policy, versions, (one: Version) => one.replica);
+  return tips.map((tip) => stored.find((one) => one.replica === tip.replica)!);
+}
+
+/**
+ * Asks how versions that went on separately come together and does it. What is in the agent's file here is captured
+ * first, so that nothing is anywhere alone. Returns the version that holds all of them.
+ */
+export async function settleDivergence(
+  context: Context,
+  now: Situation,
+  decide: Decide,
+  tell: (event: DivergenceEvent) => void,
+): Promise<StoredSession> {
+  const { vault, agent, place } = now;
+  const before = await tipsOf(vault, now.stored);
+  const choices: Resolution[] = [
+    ...(agent.joinLogs ? (["merge"] as const) : []),
+    "theirs",
+    ...(now.local || mineOf(before, now.heads) ? (["mine"] as const) : []),
+    ...(agent.newId ? (["fork"] as const) : []),
+  ];
+  const otherwise = now.local
+    ? localDiverged(now.session, now.local, choices)
+    : storedDiverged(vault, before, now.session, choices);
+  const about = { kind: "conversation", versions: facts(now, before) } as const;
+  const how = await decide({ about, choices, otherwise });
+
+  await captureLocal(context, vault, now.heads, place, `${agent.name}:${now.session.id}`);
+  const heads = await loadHeads(context, vault);
+  const session = catalog(heads, vault).find((one) => one.key === now.session.key)!;
+  const stored = await fetchSession(context, vault, heads, session, null);
+  const tips = await tipsOf(vault, stored);
+  if (tips.length === 1) return tips[0]!;
+
+  const byTime = [...tips].sort((a, b) => (lastTime(a) < lastTime(b) ? 1 : -1));
+  const mine = mineOf(tips, heads) ?? byTime[0]!;
+  const theirs = byTime.find((one) => one !== mine) ?? mine;
+  const first = how === "theirs" ? theirs : mine;
+  const others = byTime.filter((one) => one !== first);
+  const lines = how === "merge" ? agent.joinLogs! : null;
+  const written = await writeJoined(context, vault, heads, session, [first, ...others], lines);
+  tell({ step: "joined", how, messages: mainStream(written.manifest)?.lines ?? 0 });
+  for (const one of how === "merge" ? [] : others) {
+    const device = deviceName(vault, one.manifest.snapshots.at(-1)?.device ?? "");
+    if (how === "fork") {
+      const { id } = await writeCopy(vault, one, agent, place, now.cwd, null);
+      tell({ step: "forked", device, session: id, command: agent.resumeCommand(id) });
+    } else {
+      const snapshot = snapshotOf(written.manifest, one.manifest);
+      tell({ step: "kept-version", session: session.id, device, here: one === mine, snapshot });
+    }
+  }
+  return written;
+}
+
+const lastTime = (one: StoredSession): string => one.manifest.snapshots.at(-1)?.ts ?? "";
+
+/** The version this clone writes. */
+const mineOf = (tips: readonly StoredSession[], heads: Heads): StoredSession | undefined =>
+  tips.find((one) => one.replica === heads.replica);
+
+/** The number under which the last snapshot of a version stands now. */
+function snapshotOf(joined: Manifest, { snapshots }: Manifest): number {
+  const last = snapshots.at(-1);
+  return joined.snapshots.find((one) => one.ts === last?.ts && one.device === last.device)?.n ?? 0;
+}
+
+function facts({ vault, heads, local }: Situation, tips: readonly StoredSession[]): Branching[] {
+  const lengths = tips.map((tip, at): Branching => {
+    const main = mainStream(tip.manifest);
+    const messages = main?.lines ?? 0;
+    const shared = tips.filter((_, other) => other !== at).map((other) => sharedLines(tip, other));
+    const last = tip.manifest.snapshots.at(-1);
+    return {
+      device: deviceName(vault, last?.device ?? ""),
+      here: local === null && tip.replica === heads.replica,
+      messages,
+      own: messages - (local ? local.common : Math.max(0, ...shared)),
+      at: new Date(last?.ts ?? 0),
+    };
+  });
+  if (!local) return lengths;
+  const { lines, common, at } = local;
+  return [{ device: vault.device.name, here: true, messages: lines, own: lines - common, at }, ...lengths];
+}
+
+function sharedLines(one: StoredSession, other: StoredSession): number {
+  const [a, b] = [mainStream(one.manifest), mainStream(other.manifest)];
+  if (!a || !b) return 0;
+  const common = commonBytes(a, b);
+  return a.segments
+    .filter((part) => part.off + part.raw <= common)
+    .reduce((sum, part) => sum + part.lines, 0);
+}
+
+const flags: Readonly<Record<Resolution, string>> = {
+  merge: "join them, no line is lost: git convosync resume --merge",
+  theirs: "go on with the other one, mine is kept: git convosync resume --theirs",
+  mine: "go on with mine, the other one is kept: git convosync resume --mine",
+  fork: "make the other one a session of its own: git convosync resume --fork",
+};
+
+function storedDiverged(
+  vault: OpenVault,
+  tips: readonly StoredSession[],
+  session: CatalogEntry,
+  choices: readonly Resolution[],
+): ConvosyncError {
+  const who = tips.map(({ manifest }) => {
+    const last = manifest.snapshots.at(-1);
+    return `${last ? deviceName(vault, last.device) : "?"} (${mainStream(manifest)?.lines ?? 0} messages)`;
+  });
+  const short = session.id.slice(0, 8);
+  return new ConvosyncError(
+    "conversation-diverged",
+    Exit.conflict,
+    `the conversation ${short} went on separately on ${who.join(" and ")}`,
+    [
+      "nothing is lost: both are kept",
+      ...choices.map((one) => flags[one]),
+      `read them: git convosync show ${short}`,
+    ],
+  );
+}
+
+function localDiverged(
+  session: CatalogEntry,
+  { path }: LocalBranch,
+  choices: readonly Resolution[],
+): ConvosyncError {
+  return new ConvosyncError(
+    "conversation-diverged",
+    Exit.conflict,
+    "the conversation here and the saved one went on separately; the one here was left as it is",
+    [
+      "keep the one here too: git convosync save",
+      ...choices.map((one) => flags[one]),
+      `it is in ${path}`,
+      `read the saved one: git convosync show ${session.id.slice(0, 8)}`,
+    ],
+  );
+}

@@ -1,0 +1,118 @@
+import { readStream, type StoredSession } from "../domains/reader.ts";
+import { ConvosyncError, Exit } from "../errors.ts";
+import { mainStream } from "../packing/manifest.ts";
+import { type CatalogEntry, catalog, findSession, type Heads } from "./catalog.ts";
+import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
+import { tipsOf } from "./divergence.ts";
+import { loadHeads } from "./heads.ts";
+import { writeJoined } from "./join.ts";
+import { type PublishResult, publish } from "./publish.ts";
+import { type Context, withCloneLock } from "./repository.ts";
+import { agentOf, refuseLive, restoreSession } from "./resume.ts";
+import { captureLocal } from "./save.ts";
+import { fetchSession } from "./session-fetch.ts";
+import { type OpenVault, openVault, ownReplica } from "./vault.ts";
+import { openWorkplace } from "./workplace.ts";
+
+export interface MergedSessions {
+  readonly session: string;
+  readonly with: string;
+  readonly agent: string;
+  readonly snapshot: number;
+  readonly messages: number;
+  /** Lines the first one did not have. */
+  readonly added: number;
+  readonly restored: readonly string[];
+  readonly resumeCommand: readonly string[];
+  readonly workingDirectory: string;
+  readonly publish: PublishResult | { readonly status: "not-pushed" };
+  readonly remote: ChosenRemote | null;
+}
+
+/** Joins two branches of one conversation into the first; the second stays as it is. */
+export async function mergeSessions(
+  context: Context,
+  names: readonly [string, string],
+  options: { readonly noPush: boolean },
+): Promise<MergedSessions> {
+  const place = await openWorkplace(context);
+  return withCloneLock(context, async () => {
+    const vault = await openVault(context);
+    const remote = await findRemote(context, await currentBranch(context));
+    const before = catalog(await loadHeads(context, vault), vault);
+    const [into, other] = names.map((name) => findSession(before, name).session) as [
+      CatalogEntry,
+      CatalogEntry,
+    ];
+    const agent = await agentOf(into);
+    if (into.key === other.key || into.agent !== other.agent || !agent.joinLogs)
+      throw notBranches(into, other);
+    await refuseLive(agent, into.id, place);
+    for (const { key } of [into, other]) {
+      await captureLocal(context, vault, await loadHeads(context, vault), place, key);
+    }
+    const heads = await loadHeads(context, vault);
+    const now = catalog(heads, vault);
+    const versions: StoredSession[] = [];
+    for (const { key } of [into, other]) {
+      versions.push(await onlyVersion(context, vault, heads, now.find((one) => one.key === key)!, remote));
+    }
+    const [a, b] = versions as [StoredSession, StoredSession];
+    if ((await firstLine(vault, a)) !== (await firstLine(vault, b))) throw notBranches(into, other);
+    const lines = mainStream(a.manifest)?.lines ?? 0;
+    const session = now.find((one) => one.key === into.key)!;
+    const written = await writeJoined(context, vault, heads, session, versions, agent.joinLogs);
+    const messages = mainStream(written.manifest)?.lines ?? 0;
+    const put = await restoreSession(context, vault, written, agent, place);
+    const replica = await ownReplica(context, vault);
+    return {
+      session: into.id,
+      with: other.id,
+      agent: agent.name,
+      snapshot: written.manifest.snapshots.at(-1)?.n ?? 0,
+      messages,
+      added: messages - lines,
+      ...put,
+      resumeCommand: agent.resumeCommand(into.id),
+      publish:
+        options.noPush || !remote
+          ? { status: "not-pushed" }
+          : await publish(context, vault, replica, remote, null),
+      remote,
+    };
+  });
+}
+
+async function onlyVersion(
+  context: Context,
+  vault: OpenVault,
+  heads: Heads,
+  session: CatalogEntry,
+  remote: ChosenRemote | null,
+): Promise<StoredSession> {
+  const tips = await tipsOf(vault, await fetchSession(context, vault, heads, session, remote));
+  if (tips.length === 1) return tips[0]!;
+  throw new ConvosyncError(
+    "conversation-diverged",
+    Exit.conflict,
+    `the conversation ${session.id.slice(0, 8)} itself went on separately on ${tips.length} devices`,
+    [`bring it together first: git convosync resume ${session.id.slice(0, 8)} --merge`],
+  );
+}
+
+async function firstLine(vault: OpenVault, stored: StoredSession): Promise<string> {
+  const record = mainStream(stored.manifest);
+  for await (const part of record ? readStream(vault, stored, record) : []) {
+    const bytes = Buffer.from(part);
+    return bytes.subarray(0, bytes.indexOf(0x0a) + 1).toString("latin1");
+  }
+  return "";
+}
+
+const notBranches = (a: CatalogEntry, b: CatalogEntry): ConvosyncError =>
+  new ConvosyncError(
+    "not-branches",
+    Exit.failed,
+    `${a.id.slice(0, 8)} and ${b.id.slice(0, 8)} are no branches of one conversation`,
+    ["two sessions can be merged when one was forked from the other, or both from a third"],
+  );

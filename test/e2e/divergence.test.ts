@@ -1,0 +1,156 @@
+// A conversation, or its code, that went on separately on two devices: whatever is chosen, no line and no commit is lost.
+
+import { beforeEach, describe, expect, test } from "vitest";
+import { done, expectTranscript, lines, type Machine, one, pair, type Sandbox } from "./harness.ts";
+
+let box: Sandbox;
+let desktop: Machine;
+let laptop: Machine;
+
+/** Both have turns 0 to 3; then the desktop went on with two turns, and the laptop later with one. */
+beforeEach(async () => {
+  box = await pair();
+  ({ desktop, laptop } = box);
+  desktop.say(0, 3);
+  done(await desktop.run("save"));
+  done(await laptop.run("resume"));
+  desktop.say(3, 5, one, " (desktop)");
+  laptop.say(3, 6, one, " (laptop)");
+  done(await desktop.run("save"));
+});
+
+const common = (machine: Machine): string => machine.told(3);
+const ofDesktop = (machine: Machine): string => machine.told(5, one, " (desktop)", 3);
+const ofLaptop = (machine: Machine): string => machine.told(6, one, " (laptop)", 3);
+
+async function counts(machine: Machine): Promise<unknown> {
+  const { document } = await machine.json("list");
+  return document["sessions"].map(({ id, messages }: { id: string; messages: number }) => [id, messages]);
+}
+
+describe("the conversation", () => {
+  test("--merge: one conversation with all lines, the same on every device, and no question any more", async () => {
+    const { exit, stderr } = await laptop.run("resume", "--merge");
+    expect({ exit, stderr }).toMatchObject({ exit: 0 });
+    expect(stderr).toMatch(/Merged both versions of the conversation \(32 messages\); no line is lost/);
+    expectTranscript(laptop.heard(), common(laptop) + ofDesktop(laptop) + ofLaptop(laptop));
+    expect((await laptop.run("resume")).stderr).toMatch(/The conversation is here already/);
+    done(await laptop.run("save"));
+    // The desktop's own file is not a beginning of it, and is replaced all the same: nothing of it is missing.
+    done(await desktop.run("resume"));
+    expectTranscript(desktop.heard(), common(desktop) + ofDesktop(desktop) + ofLaptop(desktop));
+    desktop.say(6, 7, one, " (both)");
+    done(await desktop.run("save"));
+    done(await laptop.run("resume"));
+    expect(await counts(laptop)).toEqual([[one, lines(9)]]);
+    for (const machine of [desktop, laptop]) done(await machine.run("verify"));
+  });
+
+  test("both merge, each on its own: they come to the same bytes", async () => {
+    done(await laptop.run("save"));
+    done(await desktop.run("resume", "--merge"));
+    done(await laptop.run("resume", "--merge"));
+    done(await desktop.run("save"));
+    done(await laptop.run("save"));
+    for (const machine of [desktop, laptop]) {
+      done(await machine.run("resume"));
+      expectTranscript(machine.heard(), common(machine) + ofDesktop(machine) + ofLaptop(machine));
+    }
+  });
+
+  test("a device that goes on with its old version all the same is asked again, and nothing is doubled", async () => {
+    done(await laptop.run("resume", "--merge"));
+    done(await laptop.run("save"));
+    desktop.say(5, 6, one, " (desktop)");
+    const refused = await desktop.run("resume");
+    expect(refused.exit).toBe(5);
+    done(await desktop.run("resume", "--merge"));
+    expect(desktop.heard().split("\n").length - 1).toBe(lines(9));
+    expect(new Set(desktop.heard().split("\n")).size - 1).toBe(lines(9));
+  });
+
+  test("--theirs: mine stays as a snapshot, from which a session can be made", async () => {
+    const mine = laptop.heard();
+    const { stderr } = done(await laptop.run("resume", "--theirs"));
+    expectTranscript(laptop.heard(), common(laptop) + ofDesktop(laptop));
+    const [, at = ""] = /yours is kept as (\S+);/.exec(stderr) ?? [];
+    expect(at).toMatch(/^11111111@\d+$/);
+    const { document } = await laptop.json("fork", at);
+    expect(document).toMatchObject({ from: one, messages: lines(6) });
+    expectTranscript(laptop.heard(document["session"]), mine);
+    done(await laptop.run("save", "--session", one));
+    done(await desktop.run("resume"));
+    expectTranscript(desktop.heard(), common(desktop) + ofDesktop(desktop));
+  });
+
+  test("--mine: theirs stays as a snapshot; the other device follows, and its version is nowhere lost", async () => {
+    const mine = laptop.heard();
+    const { stderr } = done(await laptop.run("resume", "--mine"));
+    expect(laptop.heard()).toBe(mine);
+    const [, at = ""] = /the one of Desktop is kept as (\S+);/.exec(stderr) ?? [];
+    done(await laptop.run("save"));
+    done(await desktop.run("resume"));
+    expectTranscript(desktop.heard(), common(desktop) + ofLaptop(desktop));
+    const { document } = await desktop.json("fork", at);
+    expectTranscript(desktop.heard(document["session"]), common(desktop) + ofDesktop(desktop));
+  });
+
+  test("--fork: both go on, apart", async () => {
+    const mine = laptop.heard();
+    const { stderr } = done(await laptop.run("resume", "--fork"));
+    expect(laptop.heard()).toBe(mine);
+    const [, id = ""] = /is a session of its own here: (\S+)/.exec(stderr) ?? [];
+    expectTranscript(laptop.heard(id), common(laptop) + ofDesktop(laptop));
+    done(await laptop.run("save", "--all-sessions"));
+    expect(await counts(laptop)).toEqual(
+      expect.arrayContaining([
+        [one, lines(6)],
+        [id, lines(5)],
+      ]),
+    );
+    // What was one conversation can become one again.
+    const { document } = await laptop.json("merge", one, id);
+    expect(document).toMatchObject({ session: one, messages: lines(8), added: lines(2) });
+    expectTranscript(laptop.heard(), common(laptop) + ofDesktop(laptop) + ofLaptop(laptop));
+    expect(await counts(laptop)).toHaveLength(2);
+  });
+
+  test("two saved versions, and a third device with none of its own", async () => {
+    done(await laptop.run("save"));
+    box.tablet.clone();
+    await box.tablet.init("--join", "--recovery-file", box.code);
+    const refused = await box.tablet.run("resume");
+    expect(refused.exit).toBe(5);
+    expect(refused.stderr).toMatch(/hint: join them, no line is lost: git convosync resume --merge/);
+    expect(refused.stderr).not.toMatch(/--mine/);
+    expect((await box.tablet.run("resume", "--mine")).exit).toBe(5);
+    done(await box.tablet.run("resume", "--merge"));
+    const { tablet } = box;
+    expectTranscript(tablet.heard(), common(tablet) + ofDesktop(tablet) + ofLaptop(tablet));
+  });
+
+  test("a dry run settles nothing", async () => {
+    const before = laptop.footprint();
+    expect((await laptop.run("resume", "--merge", "--dry-run")).exit).toBe(5);
+    expect(laptop.footprint()).toEqual(before);
+    expect((await laptop.run("resume", "--merge", "--mine")).exit).toBe(2);
+  });
+});
+
+describe("the code", () => {
+  beforeEach(async () => {
+    done(await laptop.run("resume", "--merge"));
+    laptop.write("laptop.txt", "laptop\n");
+    laptop.commit("laptop");
+    desktop.write("desktop.txt", "desktop\n");
+    done(await desktop.run("resume"));
+    desktop.say(6, 7, one, " (both)");
+    done(await desktop.run("save"));
+  });
+
+  test("--code merge joins both lines of history", async () => {
+    done(await laptop.run("resume", "--merge"));
+    expect(laptop.has("laptop.txt") && laptop.has("desktop.txt")).toBe(true);
+    expect(laptop.git("status", "--porcelain")).toBe("");
+  });
+});

@@ -2,7 +2,14 @@ import { ConvosyncError, Exit } from "../errors.ts";
 import type { Snapshot } from "../packing/manifest.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { fetch } from "../refs/transport.ts";
-import { checkBranchName, checkoutDetached, fastForward, relation, switchTo } from "../worktree/branches.ts";
+import {
+  checkBranchName,
+  checkoutDetached,
+  fastForward,
+  type Relation,
+  relation,
+  switchTo,
+} from "../worktree/branches.ts";
 import { type CodeState, inspectCode } from "../worktree/code-state.ts";
 import { rootCommits } from "../worktree/remotes.ts";
 import { checkResume, listed } from "../worktree/safety.ts";
@@ -78,17 +85,27 @@ export async function planCode(
   { online, fetched }: { online: boolean; fetched: string | null },
   options: CodeOptions,
 ): Promise<CodePlan> {
-  const state = await inspectCode(context.git, context.repo);
   const commit = snapshot?.commit ?? null;
   const branch = snapshot?.branch ?? null;
+  const late = online && branch !== fetched;
+  const find = (): Promise<[upstream: Oid | null, commit: Oid | null]> =>
+    Promise.all([
+      branch && remote ? resolveCommit(context, trackingRef(remote, branch)) : null,
+      commit ? resolveCommit(context, commit) : null,
+    ]);
+  // Each is a wait for git: all at once where nothing has to be fetched first.
+  const [state, early] = await Promise.all([
+    inspectCode(context.git, context.repo),
+    late || options.stayOnBranch ? null : find(),
+  ]);
   if (!commit) return { kind: "nothing", commit: null, ahead: false };
   if (options.stayOnBranch) return { kind: "stay", branch: state.branch, wanted: branch };
   const stop = checkResume(state, { movesCode: false, headIsKept: true });
   if (stop?.code === "merge-conflicts" && options.asks) await offerConflicts(context, state, stop, options);
   if (stop) throw stop;
-  if (online && remote && branch && branch !== fetched) await fetchBranch(context, remote, branch);
-  const upstream = branch && remote ? await resolveCommit(context, trackingRef(remote, branch)) : null;
-  await requireCommit(context, commit, branch, remote, online);
+  if (late && remote && branch) await fetchBranch(context, remote, branch);
+  const [upstream, there] = early ?? (await find());
+  if (!there) await requireCommit(context, commit, branch, remote, online);
   if (options.exact || !branch) return planExact(context, state, commit, options);
   return state.branch === branch
     ? planHere(context, state, branch, commit, upstream, options)
@@ -132,6 +149,10 @@ export async function fetchBranch(context: Context, remote: ChosenRemote, branch
   });
 }
 
+/** How one commit that is here stands to another; git need not be asked about the same one. */
+const standing = (context: Context, one: Oid, other: Oid): Promise<Relation> | Relation =>
+  one === other ? "equal" : relation(context.git, one, other);
+
 async function resolveCommit(context: Context, name: string): Promise<Oid | null> {
   const { code, stdout } = await context.git.run(["rev-parse", "--verify", "--quiet", `${name}^{commit}`], {
     okCodes: [0, 1, 128],
@@ -146,7 +167,6 @@ async function requireCommit(
   remote: ChosenRemote | null,
   online: boolean,
 ): Promise<void> {
-  if (await resolveCommit(context, commit)) return;
   if (online && remote) {
     // Protocol v2 serves any commit by its name, also one that no branch holds any more.
     await fetch(context.git, {
@@ -193,7 +213,7 @@ async function planHere(
   options: CodeOptions,
 ): Promise<CodePlan> {
   const target = await newest(context, commit, upstream, options);
-  const here = state.head ? await relation(context.git, state.head, target) : "behind";
+  const here = state.head ? await standing(context, state.head, target) : "behind";
   if (here === "equal") return { kind: "nothing", commit, ahead: target !== commit };
   if (here === "ahead") return { kind: "nothing", commit, ahead: true };
   if (here === "unknown") throw hiddenHistory(branch, commit);
@@ -224,7 +244,7 @@ async function planSwitch(
     const track = upstream && remote ? remote.name : null;
     return { ...base, apart: null, create: target, track, forward: null, ahead: target !== commit };
   }
-  const there = await relation(context.git, local, target);
+  const there = await standing(context, local, target);
   if (there === "unknown") throw hiddenHistory(branch, commit);
   const apart =
     there === "diverged" ? await decideApart(context, local, branch, commit, target, options) : null;
@@ -248,7 +268,7 @@ async function newest(
   options: CodeOptions,
 ): Promise<Oid> {
   if (!upstream || options.noPull) return commit;
-  return (await relation(context.git, commit, upstream)) === "behind" ? upstream : commit;
+  return (await standing(context, commit, upstream)) === "behind" ? upstream : commit;
 }
 
 /** Stops before code would move over something that is not safe elsewhere; changes may be put where they are. */

@@ -73,19 +73,23 @@ export async function resume(
   tell: (event: ResumeEvent) => void,
 ): Promise<ResumeResult> {
   const place = await openWorkplace(context);
-  return withCloneLock(context, async () =>
-    resumeLocked(context, await openVault(context), place, options, tell),
-  );
+  return withCloneLock(context, async () => {
+    const [opened, remote] = await Promise.all([
+      openVault(context),
+      currentBranch(context).then((branch) => findRemote(context, branch)),
+    ]);
+    return resumeLocked(context, opened, remote, place, options, tell);
+  });
 }
 
 async function resumeLocked(
   context: Context,
   opened: OpenVault,
+  remote: ChosenRemote | null,
   place: Workplace,
   options: ResumeOptions,
   tell: (event: ResumeEvent) => void,
 ): Promise<ResumeResult> {
-  const remote = await findRemote(context, await currentBranch(context));
   const fetched = await fetchOrStay(context, opened, remote, tell);
   const { vault, heads } = fetched;
   const session = await pick(vault, catalog(heads, vault), options);

@@ -4,7 +4,7 @@ import { type CatalogEntry, type Copy, catalog, type Heads, refOf, tombstonesOf 
 import { writeIndex } from "./index-writer.ts";
 import { updateQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
-import { forgetIndexed } from "./search-index.ts";
+import { forgetIndexed, keepIndexed } from "./search-index.ts";
 import type { OpenVault } from "./vault.ts";
 
 /**
@@ -73,7 +73,7 @@ export async function buryDeleted(
   const ours = sessions.filter(({ copies }) => copies.some((copy) => copy.replica === own?.replica));
   if (own && ours.length > 0) await bury(context, vault, heads, own.replica, ours, remote, tombstones);
   const dirs = new Set(sessions.flatMap(({ copies }) => copies.map((copy) => copy.entry.d)));
-  await forgetIndexed(context, vault.repo, dirs);
+  await keepIndexed(context, vault.repo, alive);
   const updates = await dropRefs(context, vault, dirs);
   if (updates.length > 0) await context.db.update(updates);
 }

@@ -44,6 +44,8 @@ describe("the bundle", () => {
     ["src/commands/resume.ts", full, 220_000],
     ["src/commands/sync.ts", full, 220_000],
     ["src/commands/show.ts", full, 220_000],
+    ["src/commands/log.ts", full, 220_000],
+    ["src/commands/search.ts", light, 90_000],
   ])("%s loads %j, at most %d bytes", (entry, packages, most) => {
     const loaded = loadedWith(entry);
     expect(loaded.packages).toEqual(packages);

@@ -34,7 +34,7 @@ function messageMarkdown(message: Message, before: Message | null, exported: Exp
 function blockMarkdown(block: Block, exported: Exported): string {
   switch (block.kind) {
     case "text":
-      return withoutHtml(safeBlock(block.text)).trim();
+      return withoutHtml(safeBlock(block.text));
     case "thinking":
       return "";
     case "note":
@@ -101,11 +101,12 @@ export function withoutHtml(text: string): string {
   for (const line of text.split("\n")) {
     if (fence !== null) {
       shown.push(odd ? visible(line) : line);
-      if (line.startsWith(fence) && line.trimEnd() === fence[0]!.repeat(line.trimEnd().length)) fence = null;
+      const end = line.trim();
+      if (end.startsWith(fence) && end === fence[0]!.repeat(end.length)) fence = null;
       continue;
     }
-    const opened = /^(`{3,}|~{3,})/.exec(line)?.[1];
-    if (opened && !(opened.startsWith("`") && line.slice(opened.length).includes("`"))) {
+    const opened = /^ {0,3}(`{3,}|~{3,})/.exec(line)?.[1];
+    if (opened && !(opened.startsWith("`") && line.trimStart().slice(opened.length).includes("`"))) {
       close();
       fence = opened;
       shown.push(visible(line));
@@ -115,9 +116,11 @@ export function withoutHtml(text: string): string {
     } else paragraph.push(line);
   }
   close();
-  // A fence that is left open would swallow all that follows in the document.
+  // A fence that is left open would swallow all that follows in the document; where it is not plain how a viewer
+  // takes it, nothing but a fence of our own around the whole is sure.
+  if (fence !== null && odd) return fenced(text, "");
   if (fence !== null) shown.push(fence);
-  return shown.join("\n");
+  return shown.join("\n").replace(/^\n+/, "").trimEnd();
 }
 
 /** A line with HTML made visible outside its code spans; null when not all of its backticks pair up. */

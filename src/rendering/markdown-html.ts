@@ -1,12 +1,9 @@
+import { safeBlock } from "../ui/safe-text.ts";
 import { type Inline, type ListItem, type MarkdownBlock, parseMarkdown } from "./markdown.ts";
-
-const invisible =
-  /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufff9-\uffff]|\p{Surrogate}/gu;
 
 /** Text as HTML shows it, in an element or a quoted attribute; what would reorder or hide text becomes visible. */
 export function htmlText(text: string): string {
-  return text
-    .replace(invisible, "·")
+  return safeBlock(text)
     .replaceAll("&", "&amp;")
     .replaceAll("<", "&lt;")
     .replaceAll(">", "&gt;")

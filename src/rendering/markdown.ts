@@ -133,16 +133,16 @@ function parseList(lines: readonly string[], from: number, depth: number): [Mark
     const task = /^\[([ xX])\] +/.exec(item[3]!);
     const inner = [task ? item[3]!.slice(task[0].length) : item[3]!];
     const inside = item[1]!.length + 2;
+    const column = item[1]!.length + item[2]!.length + 1;
     for (at++; at < lines.length; at++) {
       const line = lines[at]!;
-      const indented = line.length - line.trimStart().length >= inside;
-      if (line.trim() !== "" && !indented) {
+      if (line.trim() !== "" && !belongs(line, inside)) {
         // A lazy line goes on with the item's paragraph; anything else ends the item.
         const lazy = inner.at(-1)?.trim() !== "" && !startsBlock(line);
         if (!lazy) break;
       }
       if (line.trim() === "" && !belongs(lines[at + 1], inside)) break;
-      inner.push(line.slice(0, inside).trim() === "" ? line.slice(inside) : line.trimStart());
+      inner.push(line.slice(Math.min(line.length - line.trimStart().length, column)));
     }
     items.push({ done: task ? task[1] !== " " : null, children: parseBlocks(inner, depth + 1) });
     while (lines[at]?.trim() === "" && continues(lines[at + 1], indent.length, ordered)) at++;

@@ -5,6 +5,7 @@ import type { Oid } from "../refs/object-database.ts";
 import { type CatalogEntry, catalog, findSession, type Heads } from "./catalog.ts";
 import { loadHeads } from "./heads.ts";
 import { type CommitFinder, type HowResolved, openCommitFinder } from "./link-resolution.ts";
+import { describeCommit, type LinkedCommit } from "./links.ts";
 import { openSession, type Reading } from "./reading.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
@@ -77,6 +78,12 @@ async function hitsAnywhere(
     return hit ? [{ ...hit, session }] : [];
   });
   if (named.length > 0 || commit === null) return named;
+  const facts = await describeCommit(context.git, commit, null);
+  const alike = linked.flatMap(({ session, links }): SessionHit[] => {
+    const hit = linkLike(links, facts);
+    return hit ? [{ ...hit, session }] : [];
+  });
+  if (alike.length > 0) return alike;
   const finder = await openCommitFinder(
     context.git,
     linked.flatMap(({ links }) => links),
@@ -99,8 +106,9 @@ async function hitIn(
   commit: Oid | null,
 ): Promise<LinkHit | null> {
   const named = linkNamed(links, given, commit);
-  if (named) return named;
-  return commit === null ? null : linkResolved(links, commit, await openCommitFinder(context.git, links));
+  if (named || commit === null) return named;
+  const alike = linkLike(links, await describeCommit(context.git, commit, null));
+  return alike ?? linkResolved(links, commit, await openCommitFinder(context.git, links));
 }
 
 /** The link that bears the name. Of several the first: so the conversation stood when the commit was made. */
@@ -112,6 +120,25 @@ export function linkNamed(links: readonly Link[], given: string, commit: Oid | n
   // Several links may have become one commit: it holds what was talked about for all of them.
   const rewritten = links.findLast((one) => one.rewritten.some(same));
   return rewritten ? { link: rewritten, how: "rewritten" } : null;
+}
+
+/** The one link that records the author date, the content or the change of this commit; a squash merge's the last. */
+export function linkLike(
+  links: readonly Link[],
+  { authorDate, authorEmail, tree, patchId }: LinkedCommit,
+): LinkHit | null {
+  const written = Date.parse(authorDate);
+  const tests: [HowReplayed, (one: Link) => boolean][] = [
+    ["author", (one) => Date.parse(one.authorDate) === written && one.authorEmail === authorEmail],
+    ["tree", (one) => one.tree === tree],
+    ["patch", (one) => patchId !== null && one.patchId === patchId],
+    ["squash", (one) => patchId !== null && one.cumulativePatchId === patchId],
+  ];
+  for (const [how, test] of tests) {
+    const found = links.filter(test);
+    if (new Set(found.map((one) => one.commit)).size === 1) return { link: found[0]!, how };
+  }
+  return null;
 }
 
 /** The last link whose commit is now this one, else the last one whose commit leads to it. */

@@ -1,15 +1,9 @@
-import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { mkdir, open, readdir, rm } from "node:fs/promises";
+import { open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
-import type { Agent } from "../agents/agent.ts";
-import { linesOf, type Piece, textOfBlock } from "../agents/conversation.ts";
-import { type Places, toLocal } from "../agents/portable-paths.ts";
-import { readStream, readStreamFrom, type StoredSession, type Vault } from "../domains/reader.ts";
-import { mainStream, type StreamRecord } from "../packing/manifest.ts";
 import type { Copy } from "./catalog.ts";
-import { readCache, withLock, writeAtomic } from "./files.ts";
+import { readCache } from "./files.ts";
 import type { Context } from "./repository.ts";
 
 /**
@@ -17,7 +11,7 @@ import type { Context } from "./repository.ts";
  * A copy of a session has a file of text that only grows, and a description of what it holds, which is bound to the
  * copy's manifest. Only a cache: what is not what we wrote is made anew.
  */
-const described = v.object({
+export const described = v.object({
   v: v.literal(1),
   /** Hash of the manifest it was made from. */
   m: v.string(),
@@ -32,12 +26,12 @@ const described = v.object({
 export type Indexed = v.InferOutput<typeof described>;
 
 /** Begins every record of a file of text; no text holds it. */
-const recordMark = "\u001e";
+export const recordMark = "\u001e";
 const recordByte = 0x1e;
-const chunkBytes = 8 << 20;
+export const chunkBytes = 8 << 20;
 
-const folderOf = (context: Context, repo: string): string => join(context.cacheDir, "search", repo);
-const nameOf = ({ entry, replica }: Copy): string => `${entry.d}-${replica}`;
+export const folderOf = (context: Context, repo: string): string => join(context.cacheDir, "search", repo);
+export const nameOf = ({ entry, replica }: Copy): string => `${entry.d}-${replica}`;
 
 /** What is indexed of a copy, if it is the copy as it stands. */
 export async function currentIndex(context: Context, repo: string, copy: Copy): Promise<Indexed | null> {
@@ -45,117 +39,13 @@ export async function currentIndex(context: Context, repo: string, copy: Copy): 
   return known?.m === copy.entry.m && known.text.startsWith(nameOf(copy)) ? known : null;
 }
 
-/** Brings the index of a copy up to date; opens only the segments it lacks, where those stand alone. */
-export async function updateIndex(
-  context: Context,
-  vault: Vault,
-  copy: Copy,
-  stored: StoredSession,
-  agent: Agent,
-  places: Places | null,
-): Promise<Indexed | null> {
-  const record = mainStream(stored.manifest);
-  if (!agent.reader || !record) return null;
-  const folder = folderOf(context, vault.repo);
-  return withLock(join(folder, `${nameOf(copy)}.lock`), 60_000, async () => {
-    const path = join(folder, `${nameOf(copy)}.json`);
-    const known = await readCache(path, described);
-    const base = known && continues(known, record) ? known : null;
-    if (base?.m === copy.entry.m) return base;
-    const text = base?.text ?? `${nameOf(copy)}.${randomBytes(6).toString("hex")}.txt`;
-    const reader = agent.reader!(base?.place);
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW;
-    const file = await open(join(folder, text), flags, 0o600);
-    let bytes = base?.bytes ?? 0;
-    try {
-      // What a killed run wrote behind the end does not count.
-      await file.truncate(bytes);
-      let waiting: string[] = [];
-      let length = 0;
-      const write = async (): Promise<void> => {
-        const chunk = Buffer.from(waiting.join(""));
-        for (let done = 0; done < chunk.length; )
-          done += (await file.write(chunk, done, chunk.length - done, bytes + done)).bytesWritten;
-        bytes += chunk.length;
-        waiting = [];
-        length = 0;
-      };
-      const from = base?.segments.length ?? 0;
-      for await (const line of linesOf(newContent(vault, stored, record, from, places))) {
-        const piece = reader.read(line);
-        const shown = piece ? recordsOf(piece) : "";
-        waiting.push(shown);
-        length += shown.length;
-        if (length > chunkBytes) await write();
-      }
-      await write();
-    } finally {
-      await file.close();
-    }
-    const indexed: Indexed = {
-      v: 1,
-      m: copy.entry.m,
-      gen: record.gen,
-      segments: record.segments.map(({ raw, sha }) => [raw, sha]),
-      place: reader.place,
-      text,
-      bytes,
-    };
-    await writeAtomic(path, JSON.stringify(indexed));
-    if (known && known.text !== text) await rm(join(folder, known.text), { force: true });
-    return indexed;
-  });
-}
-
-/** Whether the stream begins with the segments that are indexed. */
-function continues(known: Indexed, record: StreamRecord): boolean {
-  return (
-    known.gen === record.gen &&
-    contains(
-      record.segments.map(({ raw, sha }) => [raw, sha]),
-      known.segments,
-    )
-  );
-}
-
 /** Whether one run of segments begins with another. */
 export function contains(all: Indexed["segments"], part: Indexed["segments"]): boolean {
   return part.every(([raw, sha], at) => all[at]?.[0] === raw && all[at]?.[1] === sha);
 }
 
-async function* newContent(
-  vault: Vault,
-  stored: StoredSession,
-  record: StreamRecord,
-  from: number,
-  places: Places | null,
-): AsyncGenerator<Uint8Array> {
-  const alone = record.segments.slice(from).every((part) => part.codec === "gz");
-  let skip = alone ? 0 : (record.segments[from]?.off ?? record.bytes);
-  const parts = alone ? readStreamFrom(vault, stored, record, from) : readStream(vault, stored, record);
-  for await (const part of parts) {
-    const rest = part.subarray(Math.min(skip, part.length));
-    skip -= part.length - rest.length;
-    if (rest.length > 0) yield places ? toLocal(rest, places, "jsonl") : rest;
-  }
-}
-
 /** Who is heard in a record: a person, the agent, or a tool. */
 export type Voice = "user" | "assistant" | "tool";
-
-function recordsOf(piece: Piece): string {
-  const said = piece.blocks.filter((block) => block.kind !== "tool").map(textOfBlock);
-  const done = piece.blocks.filter((block) => block.kind === "tool").map(textOfBlock);
-  const results = piece.results.map(({ result }) => result.text);
-  const voice = piece.role === "assistant" ? "assistant" : "user";
-  return recordText(piece, voice, said) + recordText(piece, "tool", [...done, ...results]);
-}
-
-function recordText({ n, at }: Piece, voice: Voice, texts: readonly string[]): string {
-  const text = texts.filter((one) => one !== "").join("\n");
-  return text === "" ? "" : `${recordMark}${n}\t${voice}\t${at ?? ""}\n${text.replaceAll(recordMark, " ")}\n`;
-}
 
 /** A place in a conversation where something was found. */
 export interface IndexHit {

@@ -5,7 +5,7 @@ import { type CatalogEntry, type Copy, catalog, type Heads, refOf, tombstonesOf 
 import { writeIndex } from "./index-writer.ts";
 import { updateQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
-import { forgetIndexed } from "./search-index.ts";
+import { forgetIndexed, keepIndexed } from "./search-index.ts";
 import type { OpenVault } from "./vault.ts";
 
 /**
@@ -61,7 +61,8 @@ export async function buryDeleted(
 ): Promise<void> {
   const tombstones = tombstonesOf(heads.all);
   if (tombstones.size === 0) return;
-  const alive = new Set(catalog(heads, vault).flatMap((one) => one.copies.map((copy) => copy.ref)));
+  const living = catalog(heads, vault);
+  const alive = new Set(living.flatMap((one) => one.copies.map((copy) => copy.ref)));
   if (remote) await keepRefs(context, remote, alive);
   const dead = new Map<string, Copy[]>();
   for (const one of heads.all) {
@@ -77,7 +78,7 @@ export async function buryDeleted(
   const ours = sessions.filter(({ copies }) => copies.some((copy) => copy.replica === own?.replica));
   if (own && ours.length > 0) await bury(context, vault, heads, own.replica, ours, remote, tombstones, alive);
   const dirs = new Set(sessions.flatMap(({ copies }) => copies.map((copy) => copy.entry.d)));
-  await forgetIndexed(context, vault.repo, dirs);
+  await keepIndexed(context, vault.repo, new Set(living.map((one) => one.newest.entry.d)));
   const updates = await dropRefs(context, vault, dirs, alive);
   if (updates.length > 0) await context.db.update(updates);
 }

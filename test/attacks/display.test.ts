@@ -41,12 +41,19 @@ describe("text of another device", async () => {
     ["resume --dry-run", ["resume", "--dry-run", sessionId]],
     ["status", ["status"]],
     ["show", ["show", sessionId]],
+    ["log", ["log", sessionId]],
+    ["search", ["search", "-a", "e"]],
+    ["replay", ["replay", sessionId, "--at-commit", "HEAD"]],
+    ["diff", ["diff", sessionId, `${sessionId}@1`]],
+    ["summary", ["summary", sessionId]],
+    ["export as Markdown", ["export", sessionId]],
+    ["export as HTML", ["export", sessionId, "--format", "html"]],
     ["verify", ["verify"]],
     ["an error that quotes it", ["show", "5e55104e"]],
   ])("%s prints none of its control characters", (_, args) => {
     sandbox.rewind(start);
     tablet.convosync(["sync"]);
-    const { stdout, stderr } = tablet.convosync(args, [0, 2, 6]);
+    const { stdout, stderr } = tablet.convosync(args, [0, 1, 2, 6]);
     expect(`${stdout}${stderr}`).not.toMatch(harmful);
     expect(`${stdout}${stderr}`).not.toContain("owned");
   });

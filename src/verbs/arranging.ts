@@ -32,4 +32,24 @@ export const arranging: readonly Verb[] = [
     examples: [["git convosync unpin 5d0c7e1a", "gc may delete it again once nobody has used it for long"]],
     exits: { 3: "unpinned here; the other devices hear of it with the next sync" },
   },
+  {
+    name: "undo",
+    summary: "take back what was last deleted, pinned, resumed or saved in this clone",
+    section: "Arrange",
+    load: () => import("../commands/undo.ts"),
+    define: (command) =>
+      void command
+        .argument("[operation]", "its number; the last one that was not undone when absent")
+        .option("-l, --list", "list what can be taken back"),
+    examples: [
+      ["git convosync undo", "says exactly what it does, and does it only where nothing can get lost"],
+      ["git convosync undo --list", "what was done here, the newest first"],
+      ["git convosync undo 12", "one operation"],
+    ],
+    exits: {
+      1: "there is nothing to undo",
+      3: "undone here; the remote hears of it with the next sync",
+      4: "something has changed since; nothing was touched",
+    },
+  },
 ];

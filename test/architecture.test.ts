@@ -100,8 +100,12 @@ const exceptions: Record<string, readonly string[]> = {
 const portable = ["crypto", "packing", "domains", "refs"];
 const nodeFiles = ["refs/transport.ts", "refs/git-database.ts", "refs/object-reader.ts"];
 
-/** Who may start processes: git's room, the pager, and the command that prints the user's key. */
-const starters = ["git/git.ts", "git/process-group.ts", "commands/show.ts", "sessions/key-store.ts"];
+/** Who may start processes: git's room, the pager, the command that prints the user's key, and an agent's own. */
+const starters = [
+  ...["git/git.ts", "git/process-group.ts", "commands/show.ts", "sessions/key-store.ts"],
+  // The agent itself, when the user asks for it.
+  "commands/template-start.ts",
+];
 
 const isPortable = (file: string): boolean => portable.includes(roomOf(file)) && !nodeFiles.includes(file);
 

@@ -103,6 +103,8 @@ export interface Agent {
   describe(head: Uint8Array, tail: Uint8Array): Description;
   /** The agent's own command, to be run in the session's directory. */
   resumeCommand(sessionId: string): readonly string[];
+  /** The agent's own command that begins a new conversation with a prompt; absent when it has none. */
+  startCommand?(prompt: string): readonly string[];
   validId(id: string): boolean;
 }
 

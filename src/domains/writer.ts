@@ -40,6 +40,8 @@ export interface HeadChange {
   readonly unbury?: readonly string[];
   /** What the user pins or unpins now. */
   readonly pins?: Readonly<Record<string, Pin>>;
+  /** Hashes of other domains' indexes that change. */
+  readonly domains?: Readonly<Record<string, string>>;
   /** Write all pages anew, without what newer entries have replaced. */
   readonly rebuild?: boolean;
 }
@@ -98,7 +100,7 @@ export function nextHead(
     sessions,
     gone: allGone,
     pages: index,
-    domains: previous?.head.domains ?? {},
+    domains: { ...previous?.head.domains, ...change.domains },
   };
   const listed = [...put.keys(), ...[previous, ...context.others].flatMap((one) => keysOf(one))];
   const pins = pinsToKeep(

@@ -30,5 +30,6 @@ export const claudeCode: Agent = {
     return { title, toolVersion: version, cwd: directories[0] ?? null, branch, updatedAt };
   },
   resumeCommand: (sessionId) => ["claude", "--resume", sessionId],
+  startCommand: (prompt) => ["claude", ...(prompt.startsWith("-") ? ["--"] : []), prompt],
   validId,
 };

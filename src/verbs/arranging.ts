@@ -85,7 +85,7 @@ export const arranging: readonly Verb[] = [
         name: "show",
         summary: "read a template",
         load: () => import("../commands/template-show.ts"),
-        define: (command) => void command.argument("<name>", "its name"),
+        define: (command) => void command.argument("<template>", "its name"),
         examples: [["git convosync template show new-component", "its prompts"]],
       },
       {
@@ -93,7 +93,7 @@ export const arranging: readonly Verb[] = [
         summary: "print the agent's command that begins a conversation with a template, or run it",
         load: () => import("../commands/template-start.ts"),
         define: (command) =>
-          void command.argument("<name>", "its name").option("--launch", "run the command here"),
+          void command.argument("<template>", "its name").option("--launch", "run the command here"),
         examples: [
           ["git convosync template start new-component", "the command, to be changed and run"],
           ["git convosync template start new-component --launch", "begins at once"],
@@ -103,7 +103,7 @@ export const arranging: readonly Verb[] = [
         name: "delete",
         summary: "delete a template, for all devices",
         load: () => import("../commands/template-delete.ts"),
-        define: (command) => void command.argument("<name>", "its name"),
+        define: (command) => void command.argument("<template>", "its name"),
         examples: [
           ["git convosync template delete new-component", "it is gone everywhere after the next sync"],
         ],

@@ -12,8 +12,15 @@ export interface Candidate {
   readonly description: string;
 }
 
-export const sources = ["sessions", "branches", "devices", "agents", "remotes", "settings"] as const;
-export type Source = (typeof sources)[number];
+export type Source =
+  | "sessions"
+  | "branches"
+  | "devices"
+  | "agents"
+  | "remotes"
+  | "settings"
+  | "templates"
+  | "operations";
 
 export interface Place {
   /** What has been typed of the word. */
@@ -109,6 +116,8 @@ const sourceOf: Readonly<Record<string, Source | "files">> = {
   agent: "agents",
   remote: "remotes",
   setting: "settings",
+  template: "templates",
+  operation: "operations",
   path: "files",
   file: "files",
   folder: "files",

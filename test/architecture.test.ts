@@ -104,13 +104,17 @@ const shared = ["commands/questions.ts"];
 const portable = ["crypto", "packing", "domains", "refs"];
 const nodeFiles = ["refs/transport.ts", "refs/git-database.ts", "refs/object-reader.ts"];
 
-/** Who may start processes: git's room, the pager, and the user's own commands that print a key or a summary. */
+/**
+ * Who may start processes: git's room, the pager, the user's own commands that print a key or a summary, and the agent
+ * itself, when the user asks for it.
+ */
 const starters = [
   "git/git.ts",
   "git/process-group.ts",
   "ui/pager.ts",
   "sessions/key-store.ts",
   "sessions/summary-command.ts",
+  "commands/template-start.ts",
 ];
 
 const isPortable = (file: string): boolean => portable.includes(roomOf(file)) && !nodeFiles.includes(file);

@@ -109,6 +109,8 @@ export interface Agent {
   reader?(from?: ReadingPlace): ConversationReader;
   /** The agent's own command, to be run in the session's directory. */
   resumeCommand(sessionId: string): readonly string[];
+  /** The agent's own command that begins a new conversation with a prompt; absent when it has none. */
+  startCommand?(prompt: string): readonly string[];
   validId(id: string): boolean;
   /**
    * Continuations of one conversation, as stored, joined into one log that the agent reads. Absent where its files can

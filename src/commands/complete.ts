@@ -62,5 +62,15 @@ async function look(context: Context, source: Source, typed: string): Promise<re
       return agentCandidates();
     case "settings":
       return settingCandidates();
+    case "templates": {
+      const { listTemplates } = await import("../sessions/templates.ts");
+      const all = await listTemplates(context);
+      return all.map(({ name, template }) => ({ value: name, description: template.prompts[0] ?? "" }));
+    }
+    case "operations": {
+      const { operations } = await import("../sessions/operations.ts");
+      const all = (await operations(context)).filter((one) => one.undone === null).reverse();
+      return all.map(({ n, kind, at }) => ({ value: String(n), description: `${kind}, ${at.slice(0, 16)}` }));
+    }
   }
 }

@@ -27,6 +27,7 @@ export default async function deleteCommand(
   );
   for (const id of result.deleted) terminal.step(`Deleted ${id}`);
   terminal.detail("the agent's own files on this machine are untouched");
+  if (result.deleted.length > 0) terminal.detail("to bring it back, while git still can: git convosync undo");
   terminal.document({
     deleted: result.deleted,
     remote: result.publish?.status === "pushed" ? (result.remote?.name ?? null) : null,

@@ -84,6 +84,7 @@ function tell(terminal: Terminal, result: GcResult, now: Date, dryRun: boolean):
       `Deleted ${plural(due.length, "session")} by retention (${byteSize(bytes)} of conversation)`,
     );
     terminal.detail("the agent's own files on this machine are untouched");
+    terminal.detail("to bring them back, while git still can: git convosync undo");
   }
   if (generations > 0) terminal.step(`Dropped old versions of ${plural(generations, "transcript")}`);
   if (folded > 0) terminal.step(`Folded ${plural(folded, "old session")} into an archive`);

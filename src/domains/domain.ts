@@ -23,7 +23,7 @@ export type Relation = "equal" | "behind" | "ahead" | "diverged";
  * and more, so that taking `b` loses nothing; only `diverged` needs a decision.
  */
 export interface Policy<Value> {
-  readonly name: "append-log";
+  readonly name: "append-log" | "last-writer-wins";
   relate(a: Value, b: Value): Relation;
 }
 

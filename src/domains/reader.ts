@@ -403,6 +403,20 @@ async function openSealed(vault: Vault, sealed: Uint8Array, epoch?: number): Pro
   }
 }
 
+/** The body of a sealed object that is bound by the hash `m` of its ciphertext. Exit 6. */
+export async function readBound(
+  vault: Vault,
+  files: ReadonlyMap<string, Oid>,
+  path: string,
+  m: string,
+  epoch?: number,
+): Promise<string> {
+  const sealed = await readFile(vault, files, path, sealedLimit(limits.manifestBytes));
+  if ((await hashOf(sealed)) !== m)
+    throw integrityError("wrong-page", `'${path}' is not the one its index names`);
+  return fromUtf8(vault.codec.unpackWithin(await openSealed(vault, sealed, epoch), limits.manifestBytes));
+}
+
 async function readFile(
   vault: Vault,
   files: ReadonlyMap<string, Oid>,

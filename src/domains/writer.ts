@@ -35,12 +35,16 @@ export interface HeadChange {
   readonly put?: readonly Entry[];
   /** Sessions to bury, as `<agent>:<id>`; a tombstone that is repeated keeps its time. */
   readonly bury?: ReadonlyMap<string, Tombstone>;
+  /** Tombstones that are stated anew and bury nothing here: `put` brings their sessions back. */
+  readonly overridden?: ReadonlyMap<string, Tombstone>;
   /** Tombstones to take back. */
   readonly unbury?: readonly string[];
   /** What the user pins or unpins now. */
   readonly pins?: Readonly<Record<string, Pin>>;
   /** Sessions an agent has open now, and since when; null for one that is closed, or handed over by a save. */
   readonly live?: ReadonlyMap<string, string | null>;
+  /** Hashes of other domains' indexes that change. */
+  readonly domains?: Readonly<Record<string, string>>;
   /** Write all pages anew, without what newer entries have replaced. */
   readonly rebuild?: boolean;
 }
@@ -69,12 +73,13 @@ export function nextHead(
   const kept = before.filter((entry) => !put.has(entry.s));
   const hot = [...put.values(), ...kept].filter((entry) => !buried.has(entry.s)).sort(byActivity);
   const oldest = new Date(now.getTime() - tombstoneDays * 86_400_000).toISOString();
-  const unbury = new Set(change.unbury ?? []);
+  const overridden = change.overridden ?? new Map<string, Tombstone>();
+  const unbury = new Set([...(change.unbury ?? []), ...overridden.keys()]);
   const gone = (previous?.head.gone ?? []).filter(
     ([s, at]) => at >= oldest && !buried.has(s) && !unbury.has(s),
   );
   const { sessions, pages, index } = spill(hot, change.rebuild ? null : previous);
-  const graves = [...buried].map(([s, { at, upto }]): Head["gone"][number] =>
+  const graves = [...buried, ...overridden].map(([s, { at, upto }]): Head["gone"][number] =>
     upto === undefined ? [s, at] : [s, at, upto],
   );
   const allGone = [...gone, ...graves];
@@ -98,7 +103,7 @@ export function nextHead(
     sessions,
     gone: allGone,
     pages: index,
-    domains: previous?.head.domains ?? {},
+    domains: { ...previous?.head.domains, ...change.domains },
   };
   const listed = [...put.keys(), ...[previous, ...context.others].flatMap((one) => keysOf(one))];
   const pins = pinsToKeep(

@@ -2,6 +2,7 @@ import { type CatalogEntry, catalog, findSession } from "./catalog.ts";
 import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
 import { forgetCursor } from "./cursor.ts";
 import { loadHeads } from "./heads.ts";
+import { noteDeletion } from "./operations.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { fetchHeads } from "./remote.ts";
 import { settleReplica } from "./replica.ts";
@@ -34,6 +35,7 @@ export async function deleteSessions(
     const sessions = [...new Set(names.map((name) => findSession(known, name).session))];
     if (!(await sure(sessions))) return { deleted: [], remote, publish: null };
     const replica = await ownReplica(context, vault);
+    await noteDeletion(context, vault, heads, sessions, "delete");
     await bury(context, vault, heads, replica, sessions, remote?.key ?? null);
     for (const { key } of sessions) await forgetCursor(context, key);
     let result = remote ? await publish(context, vault, replica, remote, null) : null;

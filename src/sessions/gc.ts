@@ -7,6 +7,7 @@ import { readCache, writeAtomic } from "./files.ts";
 import { fold } from "./fold.ts";
 import { dropGenerations } from "./generations.ts";
 import { loadHeads } from "./heads.ts";
+import { noteDeletion } from "./operations.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { dropIncoming, fetchHeads } from "./remote.ts";
 import { settleReplica } from "./replica.ts";
@@ -71,7 +72,10 @@ export async function gc(
     let replica = heads.replica;
     if (due.length > 0) {
       replica = await ownReplica(context, vault);
-      await retire(context, vault, await loadHeads(context, vault), replica, due, remote);
+      heads = await loadHeads(context, vault);
+      const sessions = due.map((one) => one.session);
+      await noteDeletion(context, vault, heads, sessions, "retention");
+      await retire(context, vault, heads, replica, due, remote);
     }
     const generations =
       options.noRetention || postponed || rule.days === null

@@ -7,6 +7,9 @@ import type { Heads } from "./catalog.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
 
+/** Name of the domain a file of a head's tree belongs to, null when it is the sessions'. */
+const domainOf = (path: string): string | null => /^domain\/([^/]+)\//.exec(path)?.[1] ?? null;
+
 /** After this many versions of the index its history is cut: only the newest matters. */
 const headVersions = 64;
 
@@ -21,6 +24,8 @@ export interface IndexChange {
   readonly refs?: readonly { readonly ref: string; readonly from: Oid | null }[];
   /** Forget the index's history, so that what was deleted from it is gone. */
   readonly cut?: boolean;
+  /** Files below `domain/` that change or are new: all of a domain whose hash changes. */
+  readonly domainFiles?: readonly NewFile[];
   /** Other refs to move in the same step. */
   readonly updates?: readonly RefUpdate[];
 }
@@ -31,6 +36,8 @@ export interface IndexChange {
  */
 export async function writeIndex(context: Context, vault: OpenVault, index: IndexChange): Promise<Head> {
   const { heads, replica, when, commits = [], refs = [], updates = [], cut = false } = index;
+  const domainFiles = index.domainFiles ?? [];
+  const rewritten = new Set(domainFiles.map(({ path }) => domainOf(path)));
   const ref = formatRef({ kind: "head", vault: vault.ref, replica });
   const previous = heads.own?.replica === replica ? heads.own : null;
   let written: { head: Head; line: string } | undefined;
@@ -47,6 +54,11 @@ export async function writeIndex(context: Context, vault: OpenVault, index: Inde
     for (const { n } of sealed.head.pages) {
       const oid = kept.get(pagePath(n));
       if (oid && !sealed.files.has(pagePath(n))) yield { path: pagePath(n), content: oid };
+    }
+    yield* domainFiles;
+    for (const [path, content] of kept) {
+      const domain = domainOf(path);
+      if (domain && !rewritten.has(domain) && sealed.head.domains[domain]) yield { path, content };
     }
   };
   const old = previous !== null && previous.head.seq % headVersions === 0;

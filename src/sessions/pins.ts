@@ -3,6 +3,7 @@ import { type CatalogEntry, catalog, findSession, type Heads, tombstonesOf } fro
 import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
 import { loadHeads } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
+import { note } from "./operations.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { fetchHeads } from "./remote.ts";
 import { settleReplica } from "./replica.ts";
@@ -26,6 +27,7 @@ export async function pinSessions(
   context: Context,
   names: readonly string[],
   pinned: boolean,
+  options: { note?: boolean } = {},
 ): Promise<PinResult> {
   const remote = await findRemote(context, await currentBranch(context));
   return withCloneLock(context, async () => {
@@ -41,6 +43,8 @@ export async function pinSessions(
     const when = context.world.now();
     const pins = pinsNow(heads, changed, pinned, when);
     await writeIndex(context, vault, { heads, replica, when, change: () => ({ pins }) });
+    if (options.note !== false)
+      await note(context, { kind: "pin", sessions: changed.map((one) => one.key), pinned });
     let result = remote ? await publish(context, vault, replica, remote, null) : null;
     if (remote && result?.status === "queued" && result.reason === "replica-taken") {
       const settled = await settleReplica(context, vault, replica, remote);

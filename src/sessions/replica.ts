@@ -99,7 +99,16 @@ async function renewReplica(context: Context, vault: OpenVault, old: string): Pr
   const alive = new Set(entries.map((one) => one.s));
   const own = heads.own?.head;
   const gone = [...tombstonesIn(own ? [own] : [])].filter(([session]) => !alive.has(session));
-  const change = () => ({ put: entries, bury: new Map(gone), pins: own?.pins ?? {} });
+  const change = () => ({
+    put: entries,
+    bury: new Map(gone),
+    pins: own?.pins ?? {},
+    domains: own?.domains ?? {},
+  });
+  const tree = heads.own ? await context.db.files(heads.own.commit) : new Map<string, string>();
+  const domainFiles = [...tree]
+    .filter(([path]) => path.startsWith("domain/"))
+    .map(([path, content]) => ({ path, content }));
   await context.keys.update((state) => {
     // What was remembered is our own version; the remote's, by the same device, is another line of history.
     delete state.repos[vault.repo]?.heads[old];
@@ -112,6 +121,7 @@ async function renewReplica(context: Context, vault: OpenVault, old: string): Pr
     commits,
     refs,
     updates,
+    domainFiles,
   });
   return replica;
 }

@@ -25,6 +25,7 @@ import { type Candidate, undecided } from "./decide.ts";
 import type { DivergenceEvent, LocalBranch } from "./divergence.ts";
 import { deviceName, loadHeads } from "./heads.ts";
 import { localDirectory } from "./local-directory.ts";
+import { note, type ResumeOperation, whereabouts } from "./operations.ts";
 import { type Fetched, fetchHeads } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { fetchSession } from "./session-fetch.ts";
@@ -155,10 +156,16 @@ async function resumeLocked(
     if (options.dryRun) {
       return { ...result, restored: restore.paths, workingDirectory: cwd, dryRun: true };
     }
+    const before = await whereabouts(context);
+    const branch = plan.kind === "branch" ? await branchBefore(context, plan.branch) : null;
     await bringCode(context, plan, options, tell);
-    for (const path of await restore.commit(join(context.stateDir, "backup", session.id)))
-      tell({ step: "kept-backup", path });
+    const files = await restore.commit(join(context.stateDir, "backup", session.id));
+    for (const { backup } of files) if (backup) tell({ step: "kept-backup", path: backup });
     await writeCursor(context, session.key, restore.cursor);
+    const moved = plan.kind === "branch" || plan.kind === "exact";
+    const after = moved ? await whereabouts(context) : before;
+    if (files.length > 0 || after.commit !== before.commit || after.branch !== before.branch)
+      await note(context, { kind: "resume", session: session.key, before, after, branch, files });
     tell({ step: "restored", messages: result.messages, fresh: restore.fresh, files: restore.paths.length });
     if (restore.bypass && snapshot && snapshot.device !== vault.device.id) {
       tell({ step: "bypass", device: deviceName(vault, snapshot.device) });
@@ -194,6 +201,11 @@ export async function restoreSession(
   } finally {
     await restore.abort();
   }
+}
+
+async function branchBefore(context: Context, name: string): Promise<{ name: string; from: string | null }> {
+  const ref = `refs/heads/${name}`;
+  return { name, from: (await context.db.refs(ref)).get(ref) ?? null };
 }
 
 async function fetchOrStay(
@@ -485,13 +497,14 @@ class Restore {
     }
   }
 
-  /** Puts everything in place, sidecars first, the main transcript last. Returns the backups it made. */
-  async commit(backupDir: string): Promise<string[]> {
-    const backups: string[] = [];
+  /** Puts everything in place, sidecars first, the main transcript last. Returns what it replaced, and by what. */
+  async commit(backupDir: string): Promise<ResumeOperation["files"]> {
+    const written: ResumeOperation["files"] = [];
     const ordered = [...this.#prepared].sort((a, b) => Number(a.name === "main") - Number(b.name === "main"));
     for (const { file, expect } of ordered) {
       const backup = await file.commit({ backupDir, expect });
-      if (backup) backups.push(backup);
+      const { size, mtimeMs } = await stat(file.path);
+      written.push({ path: file.path, before: expect?.size ?? null, backup, size, mtimeMs });
     }
     for (const [name, at] of Object.entries(this.cursor.streams)) {
       const target = this.#agent.target(
@@ -506,7 +519,7 @@ class Restore {
     }
     this.#prepared = [];
     await thinBackups(backupDir);
-    return backups;
+    return written;
   }
 
   async abort(): Promise<void> {

@@ -26,6 +26,7 @@ import { type Cursor, writeCursor } from "./cursor.ts";
 import { loadHeads } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
 import { describeCommit, extendLinks, type LinkedCommit, type Rewrites, type TimedLink } from "./links.ts";
+import { note } from "./operations.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { settleReplica } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
@@ -251,6 +252,7 @@ async function commitCode(
   const made = await commitAll(context.git, context.repo, plan, message);
   if (!made) return { state: before, committed: false };
   const { commit } = made;
+  await note(context, { kind: "save", branch: before.branch, commit, parent: before.head });
   tell({ step: "committed", commit, message });
   return { state: { ...before, head: commit, unborn: false, changes: [] }, committed: true };
 }

@@ -38,6 +38,7 @@ export const claudeCode: Agent = {
   },
   reader: conversationReader,
   resumeCommand: (sessionId) => ["claude", "--resume", sessionId],
+  startCommand: (prompt) => ["claude", ...(prompt.startsWith("-") ? ["--"] : []), prompt],
   validId,
   joinLogs: joinTranscripts,
   newId: randomUUID,

@@ -43,8 +43,8 @@ export default async function exportCommand(
       // Only the whole stream proves itself, and what is printed cannot be taken back.
       for await (const _ of reading.portable());
       const output = plainOutput(terminal.streams.stdout);
-      if (format === "native") for await (const bytes of reading.content()) terminal.write(bytes);
-      else await writeAll(output, await exported(reading, format as TextFormat));
+      const parts = format === "native" ? reading.content() : await exported(reading, format as TextFormat);
+      await writeAll(output, parts);
       return Exit.done;
     }
     if (format === "native") {

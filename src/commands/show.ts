@@ -45,7 +45,7 @@ export async function printReading(
   more: Record<string, unknown> = {},
 ): Promise<number> {
   if (options.raw) {
-    for await (const bytes of shown.content()) terminal.write(bytes);
+    await writeAll(plainOutput(terminal.streams.stdout), shown.content());
     return Exit.done;
   }
   if (terminal.json) {

@@ -5,7 +5,7 @@ import type { Terminal } from "./terminal.ts";
 /** Where long text goes: a pager, or stdout as it is. */
 export interface Output {
   /** Waits while the reader is behind. False when nobody reads any more: the writer may stop. */
-  write(text: string): Promise<boolean>;
+  write(text: string | Uint8Array): Promise<boolean>;
   /** Waits until the person has left the pager. */
   end(): Promise<void>;
 }
@@ -63,6 +63,6 @@ export async function openOutput(
 }
 
 /** Writes part by part until the end, or until nobody reads any more. */
-export async function writeAll(output: Output, parts: AsyncIterable<string>): Promise<void> {
+export async function writeAll(output: Output, parts: AsyncIterable<string | Uint8Array>): Promise<void> {
   for await (const part of parts) if (!(await output.write(part))) return;
 }

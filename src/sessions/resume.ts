@@ -24,11 +24,13 @@ import {
 } from "./code.ts";
 import { type Cursor, examineTail, writeCursor } from "./cursor.ts";
 import { deviceName, loadHeads } from "./heads.ts";
+import { liveElsewhere, openElsewhere } from "./leases.ts";
 import { type Fetched, fetchHeads } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { fetchSession } from "./session-fetch.ts";
 import { type OpenVault, openVault } from "./vault.ts";
 import { comparable } from "./versions.ts";
+import { noteWaiting } from "./waiting.ts";
 import { openWorkplace } from "./workplace.ts";
 
 export interface ResumeOptions extends CodeOptions {
@@ -102,6 +104,8 @@ async function resumeLocked(
   const agent = await agentOf(session);
   const live = await agent.live(session.id, place);
   if (live) throw stillRunning(agent, live.pid, live.cwd);
+  const lease = options.force ? null : liveElsewhere(heads, session.key, context.world.now());
+  if (lease) throw openElsewhere(session.id, deviceName(vault, lease.device), lease);
 
   const snapshot = chosen.manifest.snapshots.at(-1) ?? null;
   tell({
@@ -141,6 +145,7 @@ async function resumeLocked(
     for (const path of await restore.commit(join(context.stateDir, "backup", session.id)))
       tell({ step: "kept-backup", path });
     await writeCursor(context, session.key, restore.cursor);
+    await noteWaiting(context, vault, heads, (device) => deviceName(vault, device));
     tell({ step: "restored", messages: result.messages, fresh: restore.fresh, files: restore.paths.length });
     if (restore.bypass && snapshot && snapshot.device !== vault.device.id) {
       tell({ step: "bypass", device: deviceName(vault, snapshot.device) });

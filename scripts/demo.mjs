@@ -79,6 +79,9 @@ function environment({ user, home }) {
     ...Object.fromEntries(kept.map((name) => [name, process.env[name]])),
     PATH: `${bin}${delimiter}${process.env.PATH}`,
     HOME: home,
+    // Here everything is saved by hand, to be looked at.
+    CONVOSYNC_HOOKS: "false",
+    CONVOSYNC_AGENT_HOOKS: "false",
     USERPROFILE: home,
     LC_ALL: "C.UTF-8",
     TZ: "UTC",

@@ -110,6 +110,8 @@ export class Machine {
     const kept = ["TMPDIR", "TEMP", "TMP", "SystemRoot", "ComSpec", "PATH"];
     this.env = {
       ...Object.fromEntries(kept.filter((one) => process.env[one]).map((one) => [one, process.env[one]])),
+      CONVOSYNC_HOOKS: "false",
+      CONVOSYNC_AGENT_HOOKS: "false",
       HOME: this.home,
       USERPROFILE: this.home,
       LC_ALL: "C.UTF-8",

@@ -1,6 +1,8 @@
 import { Exit } from "../errors.ts";
+import { type AgentHooks, agentHooks, hookedAgents } from "../sessions/agent-hooks.ts";
 import { type HooksStatus, hooksStatus } from "../sessions/hooks.ts";
-import { withRepository } from "../sessions/repository.ts";
+import { userStateDir, withRepository } from "../sessions/repository.ts";
+import { workerReport } from "../sessions/worker-report.ts";
 import { safeText } from "../ui/safe-text.ts";
 import type { Terminal } from "../ui/terminal.ts";
 import type { Invocation } from "../world.ts";
@@ -23,9 +25,22 @@ export default async function hooksStatusCommand({ world, terminal }: Invocation
     const state = status.script === "absent" ? "missing" : "another version's";
     terminal.print(`\nwhat they run is ${state}`);
   }
+  const agents = await allAgents(world.env);
+  for (const one of agents.filter((agent) => agent.installed)) {
+    const captured = one.captured ? "" : ", whose conversations this version does not capture";
+    terminal.print(`${terminal.style("bold", one.name.padEnd(15))}tells convosync${captured} (${one.path})`);
+  }
+  const report = await withRepository(world, (context) => workerReport(context.cloneDir));
+  if (report?.error) terminal.warn(`the last capture failed: ${safeText(report.error.message, 300)}`);
   for (const hint of hintsOf(status)) terminal.hint(hint);
-  terminal.document(hooksDocument(status));
+  const worker = report && { at: report.at, failures: report.failures, error: report.error };
+  terminal.document({ ...hooksDocument(status), agents: agents.filter((one) => one.installed), worker });
   return Exit.done;
+}
+
+function allAgents(env: NodeJS.ProcessEnv): Promise<AgentHooks[]> {
+  const place = { env, stateDir: userStateDir(env) };
+  return Promise.all(hookedAgents.map((name) => agentHooks(name, place)));
 }
 
 function hintsOf(status: HooksStatus): string[] {

@@ -4,11 +4,13 @@ import { resolve } from "node:path";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { type DeviceType, defaultDeviceName, init } from "../sessions/init.ts";
 import { queuedError } from "../sessions/publish.ts";
-import { withRepository } from "../sessions/repository.ts";
+import { userStateDir, withRepository } from "../sessions/repository.ts";
 import { confirm, secret, text } from "../ui/prompts.ts";
 import { safeText } from "../ui/safe-text.ts";
 import type { Terminal } from "../ui/terminal.ts";
 import type { Invocation } from "../world.ts";
+import { tellAgent } from "./hooks-install.ts";
+import { tellInstalled } from "./hooks-status.ts";
 
 interface Options {
   join?: boolean;
@@ -18,6 +20,8 @@ interface Options {
   deviceType?: DeviceType;
   public?: boolean;
   yes?: boolean;
+  hooks?: boolean;
+  agentHooks?: boolean;
 }
 
 export default async function initCommand(
@@ -77,6 +81,7 @@ export default async function initCommand(
   if (written)
     terminal.step(`Wrote the recovery code to ${written}; keep it somewhere safe, away from this machine`);
   if (publish?.status === "pushed") terminal.step(`Pushed the keyring to ${result.remote?.name}`);
+  const offered = await offerHooks(world, terminal, options);
   if (!result.already) terminal.note(`\nSave your first session with: git convosync save "<message>"`);
   terminal.document({
     device,
@@ -86,6 +91,8 @@ export default async function initCommand(
     created: result.created,
     joined: result.joined,
     recoveryFile: written,
+    hooks: offered.hooks,
+    agentHooks: offered.agents,
   });
   if (publish?.status === "queued" && result.remote) {
     const waiting = queuedError(publish, result.remote);
@@ -93,6 +100,48 @@ export default async function initCommand(
     return waiting.exit;
   }
   return Exit.done;
+}
+
+/**
+ * Proposes the hooks that make saving happen by itself. With `--yes` they are installed; without a terminal and without
+ * it they are not, as they reach beyond what was asked for. That they cannot be is no reason to fail.
+ */
+async function offerHooks(
+  world: Invocation["world"],
+  terminal: Terminal,
+  options: Options,
+): Promise<{ hooks: string[]; agents: string[] }> {
+  const { installHooks } = await import("../sessions/hooks.ts");
+  const { agentHooks, hookedAgents, installAgentHooks } = await import("../sessions/agent-hooks.ts");
+  const wanted = await withRepository(world, async ({ settings }) => ({
+    git: options.hooks !== false && settings.get("hooks") !== "false",
+    agents: options.agentHooks !== false && settings.get("agentHooks") !== "false",
+  }));
+  const ask = async (message: string, flag: string): Promise<boolean> =>
+    options.yes || (terminal.interactive && confirm(terminal, { message, flag: `--yes or ${flag}` }, true));
+  const hooks: string[] = [];
+  const agents: string[] = [];
+  if (wanted.git && (await ask("Save conversations by themselves whenever you commit here?", "--no-hooks"))) {
+    const status = await withRepository(world, (context) => installHooks(context));
+    tellInstalled(terminal, status);
+    hooks.push(...status.hooks.filter((one) => one.ours === "current").map((one) => one.event));
+  }
+  for (const name of wanted.agents ? hookedAgents : []) {
+    const place = { env: world.env, stateDir: userStateDir(world.env) };
+    const found = await agentHooks(name, place);
+    // Asked for by name they can be had all the same: hooks install --agent.
+    if (!found.present || !found.captured || found.installed) continue;
+    const message = `Also after every turn of ${found.title}? (adds hooks to ${found.path})`;
+    if (!(await ask(message, "--no-agent-hooks"))) continue;
+    try {
+      tellAgent(terminal, await installAgentHooks(name, place));
+      agents.push(name);
+    } catch (error) {
+      if (!(error instanceof ConvosyncError)) throw error;
+      terminal.warn(safeText(error.message, 300));
+    }
+  }
+  return { hooks, agents };
 }
 
 async function readSecret(path: string): Promise<string> {

@@ -63,7 +63,7 @@ function printSession(terminal: Terminal, one: ListedSession, now: Date): void {
   terminal.print(
     terminal.style(
       "dim",
-      `          ${safeText(one.device, 30)} · ${relativeTime(new Date(one.updatedAt), now)}${where ? ` · ${where}` : ""} · ${plural(one.messages, "message")} · ${one.agent}${one.pinned ? " · pinned" : ""}`,
+      `          ${safeText(one.device, 30)} · ${relativeTime(new Date(one.updatedAt), now)}${where ? ` · ${where}` : ""} · ${plural(one.messages, "message")} · ${one.agent}${one.pinned ? " · pinned" : ""}${one.openOn ? ` · open on ${safeText(one.openOn, 30)}` : ""}`,
     ),
   );
 }

@@ -16,7 +16,17 @@ export default async function statusCommand({ world, terminal }: Invocation): Pr
     commit: code.head,
     clean: code.changes.length === 0,
     current,
-    queue: queue.waiting.map((what) => ({ what, since: queue.since, reason: queue.reason })),
+    queue: queue.waiting.map((what) => ({
+      what,
+      since: queue.since,
+      reason: queue.reason,
+      next: queue.next,
+    })),
+    hooks: result.hooks,
+    noted: result.noted,
+    failure: result.failure,
+    waiting: result.waiting,
+    open: result.open,
     devices,
     storage: { sessions: result.sessions, bytes: result.bytes },
     remote: remote && {
@@ -59,6 +69,23 @@ function print(terminal: Terminal, result: StatusResult, now: Date): void {
       : `${queue.waiting.map((what) => safeText(what)).join(", ")}, since ${ago(queue.since)}`,
   );
   if (queue.reason) terminal.print(`${"".padEnd(14)}${safeText(queue.reason)}`);
+  if (queue.waiting.length > 0) {
+    const next = queue.next ? new Date(queue.next) : now;
+    const later =
+      next.getTime() - now.getTime() > 60_000 ? `, by itself ${relativeTime(next, now)} at the earliest` : "";
+    row(
+      "",
+      `sent with the next ${result.hooks ? "commit or save" : "save"}${later}; at once: git convosync sync`,
+    );
+  }
+  if (result.noted > 0) row("Hooks", `${plural(result.noted, "event")} noted, not captured yet`);
+  if (result.failure) row("Hooks", `the last capture failed: ${safeText(result.failure, 300)}`);
+  for (const [index, one] of result.waiting.slice(0, 5).entries()) {
+    const name = `${one.session.slice(0, 8)} ${safeText(one.title, 40)}`;
+    row(index === 0 ? "Elsewhere" : "", `${name} went on on ${safeText(one.device)}`);
+  }
+  for (const one of result.open)
+    row("Open", `${one.session.slice(0, 8)} on ${safeText(one.device)} since ${ago(one.since)}`);
   row("Storage", `${plural(result.sessions, "session")}, ${byteSize(result.bytes)} of conversation`);
   for (const [index, one] of result.devices.entries()) {
     const state = one.revoked ? "revoked" : one.thisDevice ? "this device" : `last save ${ago(one.lastSave)}`;

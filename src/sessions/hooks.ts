@@ -24,7 +24,7 @@ import {
   withoutBlock,
   wrapperHook,
 } from "./hook-files.ts";
-import { programPath, shellQuote, shellScript } from "./installation.ts";
+import { programPath, shellQuote, shellScript, startingScript } from "./installation.ts";
 import type { Context } from "./repository.ts";
 
 /** What is, or was done, about one hook. */
@@ -67,9 +67,8 @@ const gitVersion = (context: Context): Promise<string> => context.git.text(["ver
 const scriptPath = (context: Context): string => join(context.cloneDir, "hook.sh");
 const runPath = (context: Context): string => join(context.cloneDir, "run.sh");
 
-/** The script as this installation writes it: with the way to Node, since a desktop program's PATH may lack it. */
-const scriptText = (): string =>
-  shellScript("hook.sh", { NODE: shellQuote(process.execPath), CLI: shellQuote(programPath()) });
+/** The script as this installation writes it. */
+const scriptText = (): string => startingScript("hook.sh");
 
 /** Puts our hooks wherever git looks today, beside what is there. Nothing that belongs to the project is changed. */
 export async function installHooks(context: Context, version?: string): Promise<HooksStatus> {
@@ -123,11 +122,6 @@ export async function hooksStatus(context: Context, version?: string): Promise<H
   const script = (await readIfPresent(scriptPath(context)))?.toString("utf8");
   const current = script === scriptText() ? "current" : "outdated";
   return { ...where, hooks, script: script === undefined ? "absent" : current, line: handLine };
-}
-
-/** Whether any hook of ours runs here. */
-export async function areHooksInstalled(context: Context): Promise<boolean> {
-  return (await readIfPresent(scriptPath(context))) !== null;
 }
 
 /**

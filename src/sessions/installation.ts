@@ -19,5 +19,13 @@ export function shellScript(name: string, values: Readonly<Record<string, string
   return text.replace(/@([A-Z]+)@/g, (whole, key: string) => values[key] ?? whole);
 }
 
+/** A script that starts the worker: it knows where Node and this program are, as a desktop program's PATH may not. */
+export const startingScript = (name: string): string =>
+  shellScript(name, {
+    NODE: shellQuote(process.execPath),
+    CLI: shellQuote(programPath()),
+    WAKE: shellScript("wake.sh"),
+  });
+
 /** A word of shell that stands for exactly this text. */
 export const shellQuote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;

@@ -1,5 +1,6 @@
 import { catalog } from "./catalog.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
+import { liveElsewhere } from "./leases.ts";
 import { type Overview, openOverview, overviewOf } from "./overview.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 
@@ -24,6 +25,8 @@ export interface ListedSession {
   readonly updatedAt: string;
   readonly pinned: boolean;
   readonly snapshots: number;
+  /** The device where an agent has it open now. */
+  readonly openOn: string | null;
 }
 
 /** All sessions of all devices, the most recently active first. */
@@ -32,13 +35,19 @@ export async function listSessions(
   options: ListOptions,
 ): Promise<{ sessions: ListedSession[]; offline: string | null }> {
   const { overview, offline } = await look(context, options.fetch === true);
+  const now = context.world.now();
+  const nameOf = (device: string): string => overview.members.get(device)?.name ?? device.slice(0, 8);
+  const openOn = (key: string): string | null => {
+    const lease = liveElsewhere(overview.heads, key, now);
+    return lease && nameOf(lease.device);
+  };
   const sessions = catalog(overview.heads, overview).map(
-    ({ id, agent, pinned, newest: { entry, device } }): ListedSession => ({
+    ({ key, id, agent, pinned, newest: { entry, device } }): ListedSession => ({
       id,
       agent,
       title: entry.t,
       message: entry.msg,
-      device: overview.members.get(device)?.name ?? device.slice(0, 8),
+      device: nameOf(device),
       deviceType: overview.members.get(device)?.type ?? "desktop",
       branch: entry.br,
       commit: entry.c,
@@ -46,6 +55,7 @@ export async function listSessions(
       updatedAt: entry.u,
       pinned,
       snapshots: entry.k,
+      openOn: openOn(key),
     }),
   );
   const needle = options.search?.toLowerCase();

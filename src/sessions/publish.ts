@@ -211,7 +211,9 @@ function reasonOf(result: PushResult, branch: Branch | null): QueueReason {
       return "branch-rejected";
     if (!ours) continue;
     if (outcome.reason === "hidden" || outcome.reason === "declined") return "conversation-refused";
-    if (outcome.reason === "stale-lease") return ours.kind === "keyring" ? "keyring-moved" : "replica-taken";
+    // Locked there: another push of ours was in the middle of it, and may have moved what we go by.
+    if (outcome.reason === "stale-lease" || outcome.reason === "locked")
+      return ours.kind === "keyring" ? "keyring-moved" : "replica-taken";
   }
   return "refused";
 }

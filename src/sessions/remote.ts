@@ -6,10 +6,11 @@ import type { Oid, RefUpdate } from "../refs/object-database.ts";
 import { type FetchResult, fetch } from "../refs/transport.ts";
 import { type Heads, splitOwn } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
-import { loadHeads, marksOf } from "./heads.ts";
+import { deviceName, loadHeads, marksOf } from "./heads.ts";
 import { forgetReplica, keyringRef, type RemoteQueue, remoteQueue, updateQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
 import { type OpenVault, openVaultAt, readKeyringTree } from "./vault.ts";
+import { noteWaiting } from "./waiting.ts";
 
 export interface Fetched {
   readonly status: "ok" | "unreachable";
@@ -110,11 +111,14 @@ async function acceptIncoming(
     updates.push({ ref: outgoingRef(ref), to: commit, from: local.get(outgoingRef(ref)) ?? null });
   }
   const all = [...heads.values()];
-  const remembered = (await context.keys.state()).repos[vault.repo]?.heads ?? {};
+  const { heads: remembered = {}, clones = [] } = (await context.keys.state()).repos[vault.repo] ?? {};
+  // Another clone of this device may have written what it has not pushed yet: of it counts what this one has seen.
+  const siblings = new Set(clones.map((one) => one.replica));
   const others = Object.fromEntries(
-    Object.entries(remembered).filter(([replica]) => replica !== before.replica),
+    Object.entries(remembered).filter(([replica]) => replica !== before.replica && !siblings.has(replica)),
   );
-  const marks = acceptHeads(vault.keyring, all, { ...others, ...ownMark(before) }, known);
+  const seen = marksOf(before.others.filter((one) => siblings.has(one.replica)));
+  const marks = acceptHeads(vault.keyring, all, { ...others, ...seen, ...ownMark(before) }, known);
   if (updates.length > 0) await context.db.update([...updates, ...dropping(refs)]);
   if (vault !== opened) {
     // Before it is remembered: the copy must never be older than what is.
@@ -135,7 +139,9 @@ async function acceptIncoming(
     if (before.replica && remote.key === remote.origin && !holdsOurs(entry, refs, prefix, before.replica))
       forgetReplica(entry, prefix, before.replica);
   });
-  return { status: "ok", text: "", vault, heads: splitOwn(all, before.replica), changed };
+  const accepted = splitOwn(all, before.replica);
+  await noteWaiting(context, vault, accepted, (device) => deviceName(vault, device));
+  return { status: "ok", text: "", vault, heads: accepted, changed };
 }
 
 export async function isAncestor(context: Context, older: string, newer: string): Promise<boolean> {

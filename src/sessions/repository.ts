@@ -81,7 +81,7 @@ export async function openRepository(world: World, prepare?: () => void): Promis
     settings: new Settings(config, world.env),
     config,
     cloneDir: join(repo.commonDir, "convosync"),
-    stateDir: userDirectory(world.env, "XDG_STATE_HOME", ".local/state"),
+    stateDir: userStateDir(world.env),
     cacheDir: userDirectory(world.env, "XDG_CACHE_HOME", ".cache"),
     close: () => db.close(),
   };
@@ -151,6 +151,10 @@ export function withCloneLock<T>(context: Context, work: () => Promise<T>): Prom
     return work();
   });
 }
+
+/** Where what is not of one repository, and may be lost without harm, is kept. */
+export const userStateDir = (env: NodeJS.ProcessEnv): string =>
+  userDirectory(env, "XDG_STATE_HOME", ".local/state");
 
 function userDirectory(env: NodeJS.ProcessEnv, variable: string, usual: string): string {
   if (process.platform === "win32" && env["LOCALAPPDATA"])

@@ -24,6 +24,7 @@ import { type Cursor, examineTail, writeCursor } from "./cursor.ts";
 import { type Candidate, undecided } from "./decide.ts";
 import type { DivergenceEvent, LocalBranch } from "./divergence.ts";
 import { deviceName, loadHeads } from "./heads.ts";
+import { liveElsewhere, openElsewhere } from "./leases.ts";
 import { localDirectory } from "./local-directory.ts";
 import { note, type ResumeOperation, whereabouts } from "./operations.ts";
 import { type Fetched, fetchHeads } from "./remote.ts";
@@ -31,6 +32,7 @@ import { type Context, withCloneLock } from "./repository.ts";
 import { fetchSession } from "./session-fetch.ts";
 import { type OpenVault, openVault } from "./vault.ts";
 import { comparable } from "./versions.ts";
+import { noteWaiting } from "./waiting.ts";
 import { openWorkplace } from "./workplace.ts";
 
 export interface ResumeOptions extends CodeOptions {
@@ -106,6 +108,8 @@ async function resumeLocked(
   if (code.status === "rejected") throw code.reason;
   const agent = await agentOf(session);
   await refuseLive(agent, session.id, place);
+  const lease = options.force ? null : liveElsewhere(heads, session.key, context.world.now());
+  if (lease) throw openElsewhere(session.id, deviceName(vault, lease.device), lease);
   const copies = conversation.value;
   let { chosen, tips } = await mergeCopies(vault, copies);
   tell({
@@ -166,6 +170,7 @@ async function resumeLocked(
     const after = moved ? await whereabouts(context) : before;
     if (files.length > 0 || after.commit !== before.commit || after.branch !== before.branch)
       await note(context, { kind: "resume", session: session.key, before, after, branch, files });
+    await noteWaiting(context, vault, heads, (device) => deviceName(vault, device));
     tell({ step: "restored", messages: result.messages, fresh: restore.fresh, files: restore.paths.length });
     if (restore.bypass && snapshot && snapshot.device !== vault.device.id) {
       tell({ step: "bypass", device: deviceName(vault, snapshot.device) });

@@ -1,11 +1,17 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { loadAgents } from "../agents/registry.ts";
 import type { CodeState } from "../worktree/code-state.ts";
 import { inspectCode } from "../worktree/code-state.ts";
 import { catalog } from "./catalog.ts";
 import { type ChosenRemote, findRemote } from "./chosen-remote.ts";
+import { pendingEvents } from "./events.ts";
+import { liveElsewhere } from "./leases.ts";
 import { openOverview } from "./overview.ts";
 import { describePending, remoteQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
+import { waitingSessions } from "./waiting.ts";
+import { workerReport } from "./worker-report.ts";
 import { currentSession, openWorkplace } from "./workplace.ts";
 
 export interface StatusResult {
@@ -24,7 +30,19 @@ export interface StatusResult {
     readonly waiting: readonly string[];
     readonly since: string | null;
     readonly reason: string | null;
+    /** When it is tried again by itself; null when that is with the next commit, save or sync. */
+    readonly next: string | null;
   };
+  /** Whether hooks capture by themselves here. */
+  readonly hooks: boolean;
+  /** What hooks have noted and the worker has not captured yet. */
+  readonly noted: number;
+  /** Why the last capture by itself failed. */
+  readonly failure: string | null;
+  /** Sessions that another device has taken further. */
+  readonly waiting: readonly { readonly session: string; readonly title: string; readonly device: string }[];
+  /** Sessions an agent has open on another device. */
+  readonly open: readonly { readonly session: string; readonly device: string; readonly since: string }[];
   readonly devices: readonly {
     readonly name: string;
     readonly type: string;
@@ -50,6 +68,7 @@ export async function status(context: Context): Promise<StatusResult> {
   const known = catalog(heads, overview);
   const found = await currentSession(place, await loadAgents());
   const saved = found && known.find((one) => one.key === `${found.agent.name}:${found.found.id}`);
+  const nameOf = (device: string): string => overview.members.get(device)?.name ?? device.slice(0, 8);
   const lastSave = new Map<string, string>();
   for (const { head } of heads.all) {
     if ((lastSave.get(head.device) ?? "") < head.ts) lastSave.set(head.device, head.ts);
@@ -70,7 +89,20 @@ export async function status(context: Context): Promise<StatusResult> {
       waiting,
       since: waiting.length > 0 ? (queue?.since ?? null) : null,
       reason: waiting.length > 0 ? (queue?.reason ?? null) : null,
+      next: waiting.length > 0 ? (queue?.background?.next ?? null) : null,
     },
+    hooks: existsSync(join(context.cloneDir, "hook.sh")),
+    noted: (await pendingEvents(context.cloneDir)).length,
+    failure: (await workerReport(context.cloneDir))?.error?.message ?? null,
+    waiting: (await waitingSessions(context, overview, heads)).map(({ session, device }) => ({
+      session: session.id,
+      title: session.newest.entry.t,
+      device: nameOf(device),
+    })),
+    open: known.flatMap(({ key, id }) => {
+      const lease = liveElsewhere(heads, key, context.world.now());
+      return lease ? [{ session: id, device: nameOf(lease.device), since: lease.since.toISOString() }] : [];
+    }),
     devices: [...overview.members]
       .filter(([, one]) => one.type !== "recovery")
       .map(([id, one]) => ({

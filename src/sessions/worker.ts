@@ -1,17 +1,17 @@
 import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import * as v from "valibot";
 import { ConvosyncError } from "../errors.ts";
 import { withoutRepository } from "../git/environment.ts";
 import { pushInBackground } from "./background.ts";
 import { type HookEvent, lastEvent, newEvents, pendingEvents, settleEvents, takeEvents } from "./events.ts";
-import { readCache, readIfPresent, withLock, writeAtomic } from "./files.ts";
+import { readIfPresent, withLock, writeAtomic } from "./files.ts";
 import { healScript } from "./hooks.ts";
 import { receive } from "./receive.ts";
 import { type Context, openRepository, type World, withCloneLock } from "./repository.ts";
 import { isInBetween, snapshot } from "./snapshot.ts";
 import { openVault } from "./vault.ts";
+import { reportFailure, reportWork } from "./worker-report.ts";
 
 /** So long nothing may be noted before what was noted is dealt with: a script that commits ten times is one event. */
 const quietMs = 2_000;
@@ -21,21 +21,6 @@ const agentQuietMs = 200;
 const longestQuietMs = 30_000;
 /** What fails this often is given up: the conversation itself is still in the agent's store, for the next capture. */
 const mostFailures = 5;
-
-const reportSchema = v.object({
-  v: v.literal(1),
-  at: v.string(),
-  failures: v.number(),
-  error: v.nullable(v.object({ code: v.string(), message: v.string() })),
-});
-
-/** How the worker fared last. */
-export type WorkerReport = v.InferOutput<typeof reportSchema>;
-
-const reportPath = (cloneDir: string): string => join(cloneDir, "worker.json");
-
-export const workerReport = (cloneDir: string): Promise<WorkerReport | null> =>
-  readCache(reportPath(cloneDir), reportSchema);
 
 /**
  * What hooks start: deals with what they noted until nothing is left, then ends. Only one runs per clone; whoever
@@ -108,9 +93,10 @@ async function dealWith(world: World, commonDir: string, cloneDir: string): Prom
       left.push(...noted);
     }
   }
-  const before = (await workerReport(cloneDir))?.failures ?? 0;
-  const failures = failure === null ? 0 : before + 1;
-  await report(world, cloneDir, failures, failure);
+  const failures =
+    failure === null
+      ? await reportWork(cloneDir, world.now())
+      : await reportFailure(cloneDir, world.now(), failure);
   await settleEvents(cloneDir, failures >= mostFailures ? [] : left);
   return events.some((one) => one.kind === "push");
 }
@@ -176,30 +162,17 @@ async function send(world: World, commonDir: string, eager: boolean): Promise<Da
     return soon ? pushed.at : null;
   } catch (error) {
     if (isOver(error)) return null;
-    await report(world, join(commonDir, "convosync"), (await pendingFailures(commonDir)) + 1, error);
+    await reportFailure(join(commonDir, "convosync"), world.now(), error);
     return null;
   } finally {
     await context.close();
   }
 }
 
-const pendingFailures = async (commonDir: string): Promise<number> =>
-  (await workerReport(join(commonDir, "convosync")))?.failures ?? 0;
-
 /** The clone as such, from whichever of its folders exists. */
 export async function openMain(world: World, commonDir: string): Promise<Context | null> {
   const besides = dirname(commonDir);
   return (await openAt(world, commonDir, besides)) ?? (await openAt(world, commonDir, commonDir));
-}
-
-async function report(world: World, cloneDir: string, failures: number, error: unknown): Promise<void> {
-  const { code, message } =
-    error instanceof ConvosyncError ? error : { code: "internal", message: String(error) };
-  const text = error === null ? null : { code, message };
-  const at = world.now().toISOString();
-  const before = await workerReport(cloneDir);
-  if (before && before.failures === 0 && failures === 0) return;
-  await writeAtomic(reportPath(cloneDir), JSON.stringify({ v: 1, at, failures, error: text }));
 }
 
 /** Whether hooks have noted anything that has not been captured yet. */

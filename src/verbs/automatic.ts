@@ -11,13 +11,20 @@ export const automatic: readonly Verb[] = [
         name: "install",
         summary: "put convosync into git's hooks, beside what is there",
         load: () => import("../commands/hooks-install.ts"),
-        examples: [["git convosync hooks install", "every commit saves the conversation that led to it"]],
+        define: (command) =>
+          void command.option("--agent <name...>", "put it into the hooks of these agents instead"),
+        examples: [
+          ["git convosync hooks install", "every commit saves the conversation that led to it"],
+          ["git convosync hooks install --agent claude", "every turn does"],
+        ],
         exits: { 4: "the hooks are files of the project; the lines to add are shown" },
       },
       {
         name: "uninstall",
         summary: "take it out again; every file is as it was before",
         load: () => import("../commands/hooks-uninstall.ts"),
+        define: (command) =>
+          void command.option("--agent <name...>", "take it out of these agents' hooks instead"),
       },
       {
         name: "status",

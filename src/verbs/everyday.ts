@@ -21,9 +21,8 @@ export const everyday: readonly Verb[] = [
         .option("--device-name <name>", "what this machine is called")
         .addOption(new Option("--device-type <type>", "what it is").choices(deviceTypes))
         .option("--public", "accept that anyone can read this repository's ciphertext")
-        // Nothing is installed yet that they would keep away; scripts that say so now go on to mean it.
-        .addOption(new Option("--no-hooks", "install no git hooks").hideHelp())
-        .addOption(new Option("--no-agent-hooks", "install no agent hooks").hideHelp())
+        .option("--no-hooks", "install no git hooks")
+        .option("--no-agent-hooks", "install no agent hooks")
         .option("-y, --yes", "take the proposed answers"),
     examples: [
       ["git convosync init", "the first machine: makes your keys, shows the recovery code once"],

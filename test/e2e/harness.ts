@@ -180,8 +180,7 @@ export class Machine {
   /** `convosync init` with this machine's name; must succeed. */
   async init(...options: string[]): Promise<Outcome> {
     const who = ["--device-name", this.name, "--device-type", types[this.name]];
-    const hooks = ["--no-hooks", "--no-agent-hooks"];
-    return done(await this.run("init", "--yes", ...hooks, ...who, ...options));
+    return done(await this.run("init", "--yes", ...who, ...options));
   }
 
   /** Runs the program in this process. */
@@ -367,6 +366,9 @@ function machineEnv(home: string): NodeJS.ProcessEnv {
     LC_ALL: "C.UTF-8",
     GIT_CONFIG_NOSYSTEM: "1",
     TMPDIR: tmpdir(),
+    // Tests that are about hooks install them.
+    CONVOSYNC_HOOKS: "false",
+    CONVOSYNC_AGENT_HOOKS: "false",
   };
 }
 

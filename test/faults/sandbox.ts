@@ -119,7 +119,9 @@ export class Machine {
     this.name = name;
     this.work = join(home, `code-of-${name}`, "shop");
     mkdirSync(join(home, `code-of-${name}`), { recursive: true });
-    this.env = { ...process.env, HOME: home, USER: name, CONVOSYNC_NO_INPUT: "1" };
+    // Hooks would go on working while a moment is kept or brought back.
+    const hooks = { CONVOSYNC_HOOKS: "false", CONVOSYNC_AGENT_HOOKS: "false" };
+    this.env = { ...process.env, ...hooks, HOME: home, USER: name, CONVOSYNC_NO_INPUT: "1" };
   }
 
   git(...args: string[]): string {

@@ -7,12 +7,13 @@ import { currentBranch, findRemote } from "./chosen-remote.ts";
 import { writeCopy } from "./copy.ts";
 import { tipsOf } from "./divergence.ts";
 import { loadHeads } from "./heads.ts";
+import { localDirectory } from "./local-directory.ts";
 import { findSnapshot } from "./reading.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { agentOf } from "./resume.ts";
 import { fetchSession } from "./session-fetch.ts";
 import { openVault } from "./vault.ts";
-import { localDirectory, openWorkplace } from "./workplace.ts";
+import { openWorkplace } from "./workplace.ts";
 
 export interface Forked {
   readonly session: string;

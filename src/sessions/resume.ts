@@ -17,6 +17,7 @@ import {
   bringCode,
   type CodeEvent,
   type CodeOptions,
+  type CodePlan,
   checkSameRepository,
   fetchBranch,
   planCode,
@@ -25,12 +26,14 @@ import { type Cursor, examineTail, writeCursor } from "./cursor.ts";
 import { type Candidate, undecided } from "./decide.ts";
 import type { DivergenceEvent, LocalBranch } from "./divergence.ts";
 import { deviceName, loadHeads } from "./heads.ts";
+import { localDirectory } from "./local-directory.ts";
 import { type Fetched, fetchHeads } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { fetchSession } from "./session-fetch.ts";
+import { type Stretch, timelineOf } from "./timeline.ts";
 import { type OpenVault, openVault } from "./vault.ts";
 import { comparable } from "./versions.ts";
-import { localDirectory, openWorkplace } from "./workplace.ts";
+import { openWorkplace } from "./workplace.ts";
 
 export interface ResumeOptions extends CodeOptions {
   readonly session?: string;
@@ -60,6 +63,9 @@ export interface ResumeResult {
   readonly workingDirectory: string;
   /** The local conversation has lines that nobody has saved yet. */
   readonly localAhead: boolean;
+  readonly timeline: readonly Stretch[];
+  /** How the code stands to what the conversation was last saved with. */
+  readonly code: "same" | "newer" | "other";
   readonly dryRun: boolean;
 }
 
@@ -147,6 +153,8 @@ async function resumeLocked(
       branch: snapshot?.branch ?? null,
       resumeCommand: agent.resumeCommand(session.id),
       localAhead: restore.localAhead,
+      timeline: timelineOf(chosen.manifest),
+      code: standing(plan),
     };
     const { cwd } = restore;
     if (options.dryRun) {
@@ -168,6 +176,14 @@ async function resumeLocked(
   } finally {
     await restore?.abort();
   }
+}
+
+/** How the code stands to the conversation once a plan is carried out. */
+function standing(plan: CodePlan): ResumeResult["code"] {
+  if (plan.kind === "stay") return "other";
+  if (plan.kind === "exact") return "same";
+  if (plan.kind === "nothing") return plan.commit === null ? "other" : plan.ahead ? "newer" : "same";
+  return plan.ahead || plan.apart === "merge" || plan.changes === "commit" ? "newer" : "same";
 }
 
 /** Puts a version into the agent's store, where the local file has nothing that it lacks. Returns the files written. */
@@ -193,7 +209,7 @@ export async function restoreSession(
   }
 }
 
-async function fetchOrStay(
+export async function fetchOrStay(
   context: Context,
   opened: OpenVault,
   remote: ChosenRemote | null,
@@ -214,7 +230,7 @@ async function fetchOrStay(
 }
 
 /** The session that is named, else the most recently active one, unless a person may choose among several. */
-async function pick(
+export async function pick(
   vault: OpenVault,
   sessions: readonly CatalogEntry[],
   { session: wanted, decide }: Pick<ResumeOptions, "session" | "decide">,
@@ -323,6 +339,8 @@ class Restore {
   branching: LocalBranch | null = null;
   #prepared: Prepared[] = [];
   #paths: readonly string[] = [];
+  /** Local files that an earlier generation holds: their backups are nothing anybody needs to know of. */
+  readonly #held = new Set<string>();
   /** Lines the local transcript shares with the saved one, where they part. */
   #common = 0;
 
@@ -372,6 +390,9 @@ class Restore {
         const anew = { ...one, file: await RestoreFile.create(target.path, this.#agent.store(this.#place)) };
         this.#prepared.push(anew);
         await this.#restoreStream(record, anew, false);
+        const { lines } = await this.#branch(target.path);
+        if (record.name === "main") this.fresh = Math.max(0, record.lines - lines);
+        this.#held.add(target.path);
       } else if (relation !== "behind") {
         await file.abort();
         this.#prepared = this.#prepared.filter((other) => other !== one);
@@ -488,7 +509,7 @@ class Restore {
     const ordered = [...this.#prepared].sort((a, b) => Number(a.name === "main") - Number(b.name === "main"));
     for (const { file, expect } of ordered) {
       const backup = await file.commit({ backupDir, expect });
-      if (backup) backups.push(backup);
+      if (backup && !this.#held.has(file.path)) backups.push(backup);
     }
     for (const [name, at] of Object.entries(this.cursor.streams)) {
       const target = this.#agent.target(

@@ -1,10 +1,7 @@
 import { realpath } from "node:fs/promises";
-import { relative, resolve, sep } from "node:path";
 import type { Agent, FoundSession, Workplace } from "../agents/agent.ts";
-import { toLocal } from "../agents/portable-paths.ts";
 import { loadAgents } from "../agents/registry.ts";
 import { homeOf } from "../agents/spellings.ts";
-import { fromUtf8, utf8 } from "../crypto/encoding.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import type { Context } from "./repository.ts";
 
@@ -24,17 +21,6 @@ export async function openWorkplace(context: Context): Promise<Workplace> {
   const real = await Promise.all([root, ...worktrees].map((path) => realpath(path).catch(() => path)));
   const { cwd, env } = context.world;
   return { root: real[0]!, worktrees: [...new Set(real)], cwd, home: homeOf(env), env };
-}
-
-/** The directory the conversation runs in here: the same place in this work tree, or its root. */
-export function localDirectory(agent: Agent, place: Workplace, recorded: string): string {
-  const rooted = agent.places({ cwd: place.root, workTree: place.root }, place);
-  const cwd = resolve(fromUtf8(toLocal(utf8(recorded), rooted, "text")));
-  const below = relative(place.root, cwd);
-  return below === "" ||
-    (!below.startsWith("..") && !below.startsWith(sep) && resolve(place.root, below) === cwd)
-    ? cwd
-    : place.root;
 }
 
 export interface ChosenSession {

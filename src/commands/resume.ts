@@ -75,6 +75,8 @@ export default async function resumeCommand(
     workingDirectory: result.workingDirectory,
     readOnly: false,
     localAhead: result.localAhead,
+    work: result.work,
+    variables: Object.keys(result.variables),
     timeline: result.timeline,
     code: result.code,
   });
@@ -96,7 +98,7 @@ export default async function resumeCommand(
   const command = result.resumeCommand.join(" ");
   if (options.launch) {
     terminal.note(`\nStarting: ${command}`);
-    return launch(result.resumeCommand, result.workingDirectory, world.env);
+    return launch(result.resumeCommand, result.workingDirectory, { ...world.env, ...result.variables });
   }
   terminal.note("\nContinue with:");
   terminal.print(command);
@@ -289,6 +291,22 @@ function tell(terminal: Terminal, event: ResumeEvent, now: Date): void {
           ? "The conversation is here already"
           : `Restored the conversation (${plural(event.messages, "message")}, ${event.fresh.toLocaleString("en")} new here)`,
       );
+      return;
+    case "work":
+      if (event.how === "applied")
+        terminal.step(`Brought the uncommitted work from ${safeText(event.device)}`);
+      else {
+        terminal.warn(
+          `the uncommitted work from ${safeText(event.device)} does not fit here; it is in the stash`,
+        );
+        terminal.hint("look at it: git stash show -p, and take it: git stash pop");
+      }
+      return;
+    case "environment":
+      terminal.step(
+        `The session carries ${plural(event.names.length, "variable")}: ${event.names.join(", ")}`,
+      );
+      terminal.detail(`load them with: . '${event.path}'`);
       return;
     case "kept-backup":
       terminal.detail(`the version that was here is kept in ${event.path}`);

@@ -17,6 +17,7 @@ import {
   type Snapshot,
   type StreamRecord,
   segmentPath,
+  workPath,
 } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
 import { formatRef, vaultPrefix } from "../refs/names.ts";
@@ -57,6 +58,11 @@ export async function writeJoined(
   }
   for (const { record, version } of joined.files)
     files.push({ path: filePath(record.ct), content: ordered[version]!.files.get(filePath(record.ct))! });
+  const work = code.manifest.snapshots.at(-1)?.wip ? code.files.get(workPath) : undefined;
+  if (work) files.push({ path: workPath, content: work });
+  const env = ordered[0]!.manifest.env ? filePath(ordered[0]!.manifest.env.ct) : "";
+  const variables = ordered[0]!.files.get(env);
+  if (variables) files.push({ path: env, content: variables });
   const records = joined.streams.map(({ record }) => record);
   const main = mainStream({ streams: records } as Manifest)!;
   const next = records.reduce((sum, one) => sum + one.segments.length, 0);
@@ -202,7 +208,7 @@ function lastSnapshot(
     commit: from?.commit ?? null,
     branch: from?.branch ?? null,
     message: from?.message ?? "",
-    wip: null,
+    wip: from?.wip ?? null,
   };
 }
 

@@ -46,6 +46,8 @@ export type ResumeEvent =
   | CodeEvent
   | DivergenceEvent
   | { readonly step: "restored"; readonly messages: number; readonly fresh: number; readonly files: number }
+  | { readonly step: "work"; readonly device: string; readonly how: "applied" | "stashed" }
+  | { readonly step: "environment"; readonly names: readonly string[]; readonly path: string }
   | { readonly step: "kept-backup"; readonly path: string }
   | { readonly step: "bypass"; readonly device: string };
 
@@ -63,6 +65,10 @@ export interface ResumeResult {
   readonly workingDirectory: string;
   /** The local conversation has lines that nobody has saved yet. */
   readonly localAhead: boolean;
+  /** Environment variables that the session carries. */
+  readonly variables: Readonly<Record<string, string>>;
+  /** What became of uncommitted work that the session carries. */
+  readonly work: "applied" | "stashed" | null;
   readonly timeline: readonly Stretch[];
   /** How the code stands to what the conversation was last saved with. */
   readonly code: "same" | "newer" | "other";
@@ -158,12 +164,24 @@ async function resumeLocked(
     };
     const { cwd } = restore;
     if (options.dryRun) {
-      return { ...result, restored: restore.paths, workingDirectory: cwd, dryRun: true };
+      return {
+        ...result,
+        restored: restore.paths,
+        workingDirectory: cwd,
+        work: null,
+        variables: {},
+        dryRun: true,
+      };
     }
     await bringCode(context, plan, options, tell);
     for (const path of await restore.commit(join(context.stateDir, "backup", session.id)))
       tell({ step: "kept-backup", path });
     await writeCursor(context, session.key, restore.cursor);
+    const moved = plan.kind !== "stay" && snapshot?.wip;
+    const device = deviceName(vault, snapshot?.device ?? "");
+    const work = moved ? await (await import("./work.ts")).bringWork(context, vault, chosen, device) : null;
+    if (work) tell({ step: "work", device, how: work });
+    const variables = await bringVariables(context, vault, chosen, tell);
     tell({ step: "restored", messages: result.messages, fresh: restore.fresh, files: restore.paths.length });
     if (restore.bypass && snapshot && snapshot.device !== vault.device.id) {
       tell({ step: "bypass", device: deviceName(vault, snapshot.device) });
@@ -172,10 +190,25 @@ async function resumeLocked(
       (info) => info.isDirectory(),
       () => false,
     );
-    return { ...result, restored: restore.paths, workingDirectory: there ? cwd : place.root, dryRun: false };
+    const workingDirectory = there ? cwd : place.root;
+    return { ...result, restored: restore.paths, workingDirectory, work, variables, dryRun: false };
   } finally {
     await restore?.abort();
   }
+}
+
+async function bringVariables(
+  context: Context,
+  vault: OpenVault,
+  chosen: StoredSession,
+  tell: (event: ResumeEvent) => void,
+): Promise<Readonly<Record<string, string>>> {
+  if (!chosen.manifest.env) return {};
+  const { readVariables, writeVariables } = await import("./environment.ts");
+  const variables = (await readVariables(vault, chosen)) ?? {};
+  const path = await writeVariables(context, chosen.manifest.session, variables);
+  tell({ step: "environment", names: Object.keys(variables), path });
+  return variables;
 }
 
 /** How the code stands to the conversation once a plan is carried out. */

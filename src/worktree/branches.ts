@@ -27,6 +27,17 @@ export async function checkBranchName(git: Git, branch: string): Promise<string>
   throw integrityError("bad-branch-name", `not a branch name: '${branch}'`);
 }
 
+export async function branchExists(git: Git, branch: string): Promise<boolean> {
+  await checkBranchName(git, branch);
+  return (await git.code(["show-ref", "--verify", "--quiet", `refs/heads/${branch}`])) === 0;
+}
+
+/** Before the first commit a branch is only a name. */
+export async function startUnborn(git: Git, branch: string): Promise<void> {
+  await checkBranchName(git, branch);
+  await git.run(["symbolic-ref", "HEAD", `refs/heads/${branch}`]);
+}
+
 export interface SwitchOptions {
   /** The commit a missing branch begins at. */
   readonly createFrom?: string;
@@ -36,9 +47,8 @@ export interface SwitchOptions {
 
 /** Switches to a branch, making it when `createFrom` is given. Local changes are carried along or git refuses. */
 export async function switchTo(git: Git, branch: string, options: SwitchOptions = {}): Promise<void> {
-  await checkBranchName(git, branch);
-  const exists = (await git.code(["show-ref", "--verify", "--quiet", `refs/heads/${branch}`])) === 0;
-  if (exists) return moveHead(git, ["switch", "--quiet", "--no-guess", branch], `refs/heads/${branch}`);
+  if (await branchExists(git, branch))
+    return moveHead(git, ["switch", "--quiet", "--no-guess", branch], `refs/heads/${branch}`);
   if (options.createFrom === undefined) {
     throw new ConvosyncError("no-such-branch", Exit.stopped, `there is no branch '${branch}' here`, [
       "fetch it with: git fetch --all",

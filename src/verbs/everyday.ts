@@ -54,8 +54,9 @@ export const everyday: readonly Verb[] = [
         .option("--stash", "commit nothing; carry uncommitted work inside the encrypted session")
         .option("--no-code", "save the conversation only")
         .option(
-          "--include-env <name...>",
+          "--include-env <names>",
           "carry these environment variables, encrypted; none is taken unasked",
+          collect,
         )
         .option("-i, --interactive", "show what would be saved, and ask")
         .option("--retry", "send what waits first")

@@ -14,7 +14,7 @@ function hasScript(): boolean {
 
 const enter = "\r";
 const down = "\u001b[B";
-const escape = "\u001b";
+const esc = "\u001b";
 
 /** Runs the program on a terminal. Each step waits for a text to appear after the step before, then presses keys. */
 function onTerminal(
@@ -64,7 +64,7 @@ describe.skipIf(!hasScript())("on a terminal (skipped without util-linux's scrip
 
   test("the picker: typing narrows it; escape cancels and changes nothing", async () => {
     const before = laptop.footprint();
-    const { exit, screen } = await onTerminal(laptop, ["resume"], [["Which session?", escape]]);
+    const { exit, screen } = await onTerminal(laptop, ["resume"], [["Which session?", esc]]);
     expect(exit).toBe(130);
     expect(screen).toContain("Implemented OAuth login");
     expect(screen).toContain("feature/oauth @");

@@ -98,7 +98,7 @@ const exceptions: Record<string, readonly string[]> = {
 };
 
 /** In the commands' room, and no verb: what several of them use. */
-const shared = ["commands/questions.ts"];
+const shared = ["commands/questions.ts", "commands/save-form.ts"];
 
 /** Rooms that run unchanged in a browser, and the files in them that do not. */
 const portable = ["crypto", "packing", "domains", "refs"];
@@ -115,6 +115,7 @@ const starters = [
   "sessions/key-store.ts",
   "sessions/summary-command.ts",
   "commands/template-start.ts",
+  "commands/resume.ts",
 ];
 
 const isPortable = (file: string): boolean => portable.includes(roomOf(file)) && !nodeFiles.includes(file);

@@ -132,7 +132,7 @@ function conversationText(versions: readonly Branching[], now: Date): Text {
     lines: [...lines, "All of it is kept, whatever you choose."],
     message: "Which one goes on?",
     labels: {
-      merge: ["Merge both", "one conversation; the most recent branch of it goes on"],
+      merge: ["Merge both", "one conversation; the newest branch goes on"],
       theirs: ["Theirs", "mine stays as a snapshot of the session"],
       mine: ["Mine", "theirs stays as a snapshot of the session"],
       fork: ["Both, apart", "theirs becomes a session of its own"],
@@ -151,18 +151,15 @@ const icons: Readonly<Record<string, string>> = {
 
 async function pickSession(terminal: Terminal, sessions: readonly Candidate[], now: Date): Promise<string> {
   const options = sessions.map((one) => {
-    const title = safeText(one.message || one.title || "(no title)", 48);
+    const title = safeText(one.message || one.title || "(no title)", 36);
     const where = one.branch
       ? `${safeText(one.branch, 30)}${one.commit ? ` @ ${one.commit.slice(0, 7)}` : ""}`
       : "";
-    const facts = [relativeTime(one.at, now), where, plural(one.messages, "message")].filter(
-      (fact) => fact !== "",
-    );
     const icon = terminal.unicode ? `${icons[one.deviceType] ?? "  "} ` : "";
     return {
       value: one.id,
-      label: `${icon}${safeText(one.device, 20)} · ${title}`,
-      hint: facts.join(" · "),
+      label: `${icon}${title} · ${safeText(one.device, 16)}, ${relativeTime(one.at, now)}`,
+      hint: [where, plural(one.messages, "message")].filter((fact) => fact !== "").join(" · "),
       words: [
         one.id,
         one.device,

@@ -1,6 +1,7 @@
 import { ConvosyncError, Exit } from "../errors.ts";
+import type { Decide } from "../sessions/decide.ts";
 import { withRepository } from "../sessions/repository.ts";
-import { type ResumeEvent, resume } from "../sessions/resume.ts";
+import { type ResumeEvent, type ResumeResult, resume } from "../sessions/resume.ts";
 import { warmUp } from "../sessions/warm-up.ts";
 import { safeText } from "../ui/safe-text.ts";
 import type { Terminal } from "../ui/terminal.ts";
@@ -39,6 +40,12 @@ export default async function resumeCommand(
   // Whoever forces it wants no questions.
   const asks = terminal.interactive && options.force !== true;
   const decide = decider(terminal, answers, asks, world.now());
+  if (options.launch && !terminal.interactive) {
+    throw new ConvosyncError("usage", Exit.usage, "--launch needs a terminal for the agent", [
+      "without it resume prints the command to run",
+    ]);
+  }
+  if (options.readOnly) return readOnly(invocation, args[0], decide);
   terminal.note("ConvoSync: resuming session…");
   const result = await withRepository(
     world,
@@ -72,6 +79,10 @@ export default async function resumeCommand(
     workingDirectory: result.workingDirectory,
     readOnly: false,
     localAhead: result.localAhead,
+    work: result.work,
+    variables: Object.keys(result.variables),
+    timeline: result.timeline,
+    code: result.code,
   });
   if (result.dryRun) {
     for (const path of result.restored) terminal.print(`would write ${path}`);
@@ -87,9 +98,95 @@ export default async function resumeCommand(
   terminal.note(`  Conversation: ${plural(result.messages, "message")}`);
   if (result.localAhead)
     terminal.note("  The conversation here has lines that are not saved yet: git convosync save");
+  tellTimeline(terminal, result);
+  const command = result.resumeCommand.join(" ");
+  if (options.launch) {
+    terminal.note(`\nStarting: ${command}`);
+    return launch(result.resumeCommand, result.workingDirectory, { ...world.env, ...result.variables });
+  }
   terminal.note("\nContinue with:");
-  terminal.print(result.resumeCommand.join(" "));
+  terminal.print(command);
   return Exit.done;
+}
+
+const shownStretches = 6;
+
+/** Which messages went with which code, and whether both are together now. */
+function tellTimeline(terminal: Terminal, { timeline, code, branch, commit }: ResumeResult): void {
+  const name = (one: { branch: string | null; commit: string | null }): string =>
+    `${safeText(one.branch ?? "detached", 40)}${one.commit ? ` @ ${one.commit.slice(0, 7)}` : ""}`;
+  if (timeline.length > 1) {
+    terminal.note("\nTimeline:");
+    const hidden = Math.max(0, timeline.length - shownStretches);
+    if (hidden > 0) terminal.note(terminal.style("dim", `  … ${plural(hidden, "earlier line")}`));
+    for (const [at, one] of timeline.entries()) {
+      if (at < hidden) continue;
+      const before = timeline[at - 1];
+      if (before && before.branch !== one.branch)
+        terminal.note(terminal.style("dim", `  moved to ${safeText(one.branch ?? "a detached HEAD", 40)}`));
+      const span = one.from === one.to ? `message ${one.from}` : `messages ${one.from}–${one.to}`;
+      terminal.note(`  ${span.padEnd(20)} ${name(one)}`);
+    }
+  }
+  terminal.note("");
+  if (code === "same")
+    terminal.step(`You are on ${name({ branch, commit })}: code and conversation are in sync`);
+  else if (code === "newer") terminal.step("The code has all of the conversation's, and newer commits");
+  else if (commit) terminal.warn(`the code here is not the conversation's (${name({ branch, commit })})`);
+}
+
+async function readOnly(
+  invocation: Invocation,
+  session: string | undefined,
+  decide: Decide,
+): Promise<number> {
+  const { world, terminal } = invocation;
+  const { peek } = await import("../sessions/peek.ts");
+  const found = await withRepository(world, (context) =>
+    peek(context, { ...(session !== undefined && { session }), decide }, (event) =>
+      tell(terminal, event, world.now()),
+    ),
+  );
+  if (!terminal.json) {
+    const { default: show } = await import("./show.ts");
+    return show(invocation, [session ?? found.session], {});
+  }
+  terminal.document({
+    session: found.session,
+    agent: found.agent,
+    snapshot: found.snapshot?.n ?? null,
+    commit: found.snapshot?.commit ?? null,
+    branch: found.snapshot?.branch ?? null,
+    messages: found.messages,
+    restored: [],
+    resumeCommand: [],
+    workingDirectory: null,
+    readOnly: true,
+    localAhead: false,
+  });
+  return Exit.done;
+}
+
+/** Hands the terminal to the agent. It runs as its user has set it up; nothing is switched off for it. */
+async function launch(command: readonly string[], cwd: string, env: NodeJS.ProcessEnv): Promise<number> {
+  const { spawn } = await import("node:child_process");
+  const [program = "", ...args] = command;
+  return new Promise((settle, fail) => {
+    // On Windows agents are started by .cmd files, which only a shell finds; the arguments are a checked id.
+    const child = spawn(program, args, { cwd, env, stdio: "inherit", shell: process.platform === "win32" });
+    child.on("error", (cause) =>
+      fail(
+        new ConvosyncError(
+          "agent-not-started",
+          Exit.failed,
+          `'${program}' could not be started; everything is in place`,
+          [`run it yourself, in ${cwd}: ${command.join(" ")}`],
+          cause,
+        ),
+      ),
+    );
+    child.on("close", () => settle(Exit.done));
+  });
 }
 
 /** What the flags answer. Those of a divergence answer for the conversation and, unless `--code` does, for the code. */
@@ -134,10 +231,12 @@ function tell(terminal: Terminal, event: ResumeEvent, now: Date): void {
       return;
     case "put-aside":
       terminal.step("Put your changes aside");
+      return;
+    case "left-aside":
       terminal.detail(
         event.branch
-          ? `get them back with: git switch ${safeText(event.branch)} && git stash pop`
-          : "get them back with: git stash pop",
+          ? `get your changes back with: git switch ${safeText(event.branch)} && git stash pop`
+          : "get your changes back with: git stash pop",
       );
       return;
     case "taken-back":
@@ -196,6 +295,22 @@ function tell(terminal: Terminal, event: ResumeEvent, now: Date): void {
           ? "The conversation is here already"
           : `Restored the conversation (${plural(event.messages, "message")}, ${grouped(event.fresh)} new here)`,
       );
+      return;
+    case "work":
+      if (event.how === "applied")
+        terminal.step(`Brought the uncommitted work from ${safeText(event.device)}`);
+      else {
+        terminal.warn(
+          `the uncommitted work from ${safeText(event.device)} does not fit here; it is in the stash`,
+        );
+        terminal.hint("look at it: git stash show -p, and take it: git stash pop");
+      }
+      return;
+    case "environment":
+      terminal.step(
+        `The session carries ${plural(event.names.length, "variable")}: ${event.names.join(", ")}`,
+      );
+      terminal.detail(`load them with: . '${event.path}'`);
       return;
     case "kept-backup":
       terminal.detail(`the version that was here is kept in ${event.path}`);

@@ -1,4 +1,4 @@
-import { Exit } from "../errors.ts";
+import { ConvosyncError, Exit } from "../errors.ts";
 import { queuedError } from "../sessions/publish.ts";
 import { withRepository } from "../sessions/repository.ts";
 import { type SaveEvent, save } from "../sessions/save.ts";
@@ -14,6 +14,11 @@ interface Options {
   agent?: string;
   allSessions?: boolean;
   code?: boolean;
+  stash?: boolean;
+  branch?: string;
+  retry?: boolean;
+  includeEnv?: string[];
+  interactive?: boolean;
   push?: boolean;
   rawPaths?: boolean;
   dryRun?: boolean;
@@ -25,8 +30,18 @@ export default async function saveCommand(
   args: readonly string[],
   options: Options,
 ): Promise<number> {
-  const message = options.message ?? args[0];
+  const chosen = options.interactive ? await askWhat({ world, terminal }, args, options) : null;
+  const message = chosen?.message ?? options.message ?? args[0];
+  const includeEnv = chosen?.includeEnv ?? options.includeEnv ?? [];
+  const noCode = chosen ? !chosen.code : options.code === false;
+  if (options.code === false && (options.stash || options.branch !== undefined)) {
+    const other = options.stash ? "--stash" : "--branch";
+    throw new ConvosyncError("usage", Exit.usage, `--no-code and ${other} exclude each other`, [
+      "choose one of them",
+    ]);
+  }
   terminal.note("ConvoSync: saving session…");
+  if (options.retry) await sendWaiting(world, terminal);
   const result = await withRepository(
     world,
     (context) =>
@@ -37,7 +52,10 @@ export default async function saveCommand(
           ...(options.session !== undefined && { session: options.session }),
           ...(options.agent !== undefined && { agent: options.agent }),
           allSessions: options.allSessions === true,
-          noCode: options.code === false,
+          noCode,
+          includeEnv: includeEnv.flatMap((one) => one.split(",")).filter((one) => one !== ""),
+          stash: options.stash === true,
+          ...(options.branch !== undefined && { branch: options.branch }),
           noPush: options.push === false,
           rawPaths: options.rawPaths === true,
           dryRun: options.dryRun === true,
@@ -101,12 +119,56 @@ export default async function saveCommand(
   return Exit.done;
 }
 
+/** The form of `--interactive`. */
+async function askWhat(
+  { world, terminal }: Pick<Invocation, "world" | "terminal">,
+  args: readonly string[],
+  options: Options,
+) {
+  const { askSave } = await import("./save-form.ts");
+  return askSave(world, terminal, {
+    message: options.message ?? args[0] ?? "",
+    stash: options.stash === true,
+    code: options.code !== false,
+    session: options.session,
+  });
+}
+
+/** Sends what waits. A remote that does not answer is no reason not to save: then that waits as well. */
+async function sendWaiting(world: Invocation["world"], terminal: Terminal): Promise<void> {
+  const { sync } = await import("../sessions/sync.ts");
+  try {
+    const { pushed } = await withRepository(world, (context) => sync(context, {}));
+    if (pushed.length > 0)
+      terminal.step(`Sent what was waiting: ${pushed.map((one) => safeText(one, 60)).join(", ")}`);
+  } catch (error) {
+    if (!(error instanceof ConvosyncError) || error.exit !== Exit.remote) throw error;
+    terminal.warn(safeText(error.message));
+  }
+}
+
 function tell(terminal: Terminal, event: SaveEvent, dryRun: boolean): void {
   switch (event.step) {
     case "changes":
       terminal.step(
         `${dryRun ? "Would commit" : "Detected"} ${plural(event.modified, "changed file")}, ${plural(event.created, "new file")}`,
       );
+      return;
+    case "branch":
+      terminal.step(
+        `${event.created ? "Made and switched to" : "Switched to"} branch '${safeText(event.branch)}'`,
+      );
+      return;
+    case "carried":
+      terminal.step(
+        `Sealed uncommitted work (${byteSize(event.bytes)} encrypted); branch and work tree are as they were`,
+      );
+      return;
+    case "environment":
+      terminal.step(`Sealed ${plural(event.names.length, "variable")}: ${event.names.join(", ")}`);
+      return;
+    case "nothing-to-carry":
+      terminal.detail("there is no uncommitted work to carry");
       return;
     case "excluded":
       terminal.warn(

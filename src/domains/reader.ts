@@ -19,6 +19,7 @@ import {
   type Segment,
   type StreamRecord,
   segmentPath,
+  workPath,
 } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
 import { decode } from "../packing/vcdiff-decode.ts";
@@ -323,6 +324,29 @@ export async function proveSession(
   for (const record of session.manifest.files) {
     if (isNew(filePath(record.ct))) await readSealedFile(vault, session, record);
   }
+}
+
+/** The uncommitted work that the last snapshot carries, a git bundle of at most `limit` bytes; null without. Exit 6. */
+export async function readWork(
+  vault: Vault,
+  session: StoredSession,
+  limit: number,
+): Promise<Uint8Array | null> {
+  const ct = session.manifest.snapshots.at(-1)?.wip ?? null;
+  return ct === null ? null : readSealed(vault, session, { path: workPath, ct }, limit);
+}
+
+/** Opens an object of a session that its manifest names by the hash of its ciphertext. Exit 6. */
+export async function readSealed(
+  vault: Vault,
+  { files }: StoredSession,
+  { path, ct, epoch }: { readonly path: string; readonly ct: string; readonly epoch?: number },
+  limit: number,
+): Promise<Uint8Array> {
+  const sealed = await readFile(vault, files, path, sealedLimit(limit));
+  if ((await hashOf(sealed)) !== ct)
+    throw integrityError("wrong-file", "an object is not the one its manifest names");
+  return vault.codec.unpackWithin(await openSealed(vault, sealed, epoch), limit);
 }
 
 /** Streams a log from its first byte, segment by segment; the whole is proved when the last one has come. Exit 6. */

@@ -146,6 +146,14 @@ export const manifestSchema = v.looseObject({
   dropped: v.optional(v.pipe(v.array(dropped), v.maxLength(1_000))),
   /** Where the older segments, snapshots and links stand. */
   pages: v.pipe(v.array(pageRef), v.maxLength(limits.pages)),
+  /** Environment variables that were asked for by name: their values are sealed in a file of their own. */
+  env: v.optional(
+    v.looseObject({
+      names: v.pipe(v.array(v.pipe(v.string(), v.maxLength(128))), v.maxLength(1000)),
+      ct: hash,
+      epoch: v.pipe(count, v.minValue(1)),
+    }),
+  ),
   /** What else it holds, since versions that went on separately were brought together. */
   joined: v.optional(v.pipe(v.array(joined), v.maxLength(limits.joined))),
 });
@@ -398,3 +406,6 @@ export function filePath(ct: string): string {
   const hex = Array.from(bytes, (char) => char.charCodeAt(0).toString(16).padStart(2, "0")).join("");
   return `file/${hex.slice(0, 2)}/${hex}.age`;
 }
+
+/** Where the uncommitted work of the last snapshot lies, a git bundle. */
+export const workPath = "wip.age";

@@ -32,7 +32,8 @@ export interface CodeOptions {
 }
 
 export type CodeEvent =
-  | { readonly step: "put-aside"; readonly branch: string | null; readonly message: string }
+  | { readonly step: "put-aside" }
+  | { readonly step: "left-aside"; readonly branch: string | null }
   | { readonly step: "taken-back" }
   | { readonly step: "committed-first"; readonly commit: Oid }
   | { readonly step: "merged"; readonly branch: string; readonly commit: Oid }
@@ -505,16 +506,16 @@ async function withoutChanges(
     context.git,
     `convosync: before resuming, on ${way.from ?? "a detached HEAD"}`,
   );
+  if (!aside) return move();
+  tell({ step: "put-aside" });
+  let moved = false;
   try {
     await move();
-  } catch (error) {
-    if (aside && !(await takeBack(context.git, aside)))
-      tell({ step: "put-aside", branch: way.from, message: aside.message });
-    throw error;
+    moved = true;
+  } finally {
+    // On another branch they may mean nothing: there they wait until they are asked for.
+    const back = !moved || (way.from !== null && way.from === way.to);
+    if (back && (await takeBack(context.git, aside))) tell({ step: "taken-back" });
+    else tell({ step: "left-aside", branch: way.from });
   }
-  if (!aside) return;
-  // On another branch they may mean nothing: there they wait until they are asked for.
-  if (way.from !== null && way.from === way.to && (await takeBack(context.git, aside)))
-    tell({ step: "taken-back" });
-  else tell({ step: "put-aside", branch: way.from, message: aside.message });
 }

@@ -12,6 +12,7 @@ import {
   type Segment,
   type StreamRecord,
   segmentPath,
+  workPath,
 } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
 import { encode } from "../packing/vcdiff-encode.ts";
@@ -70,6 +71,10 @@ async function repack(
   const files: NewFile[] = stored.manifest.files.map(({ ct }) => {
     return { path: filePath(ct), content: stored.files.get(filePath(ct))! };
   });
+  const work = stored.files.get(workPath);
+  if (work) files.push({ path: workPath, content: work });
+  const env = stored.manifest.env ? filePath(stored.manifest.env.ct) : "";
+  if (stored.files.has(env)) files.push({ path: env, content: stored.files.get(env)! });
   const current = new Set(currentStreams(stored.manifest));
   const streams: StreamRecord[] = [];
   let next = 0;

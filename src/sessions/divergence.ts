@@ -98,7 +98,9 @@ export async function settleDivergence(
   const first = how === "theirs" ? theirs : mine;
   const others = byTime.filter((one) => one !== first);
   const lines = how === "merge" ? agent.joinLogs! : null;
-  const written = await writeJoined(context, vault, heads, session, [first, ...others], lines);
+  // On one branch the other side's code is what is still to come; else the newest conversation says where it stands.
+  const code = how !== "merge" ? first : branchOf(mine) === branchOf(theirs) ? theirs : byTime[0]!;
+  const written = await writeJoined(context, vault, heads, session, [first, ...others], lines, code);
   tell({ step: "joined", how, messages: mainStream(written.manifest)?.lines ?? 0 });
   for (const one of how === "merge" ? [] : others) {
     const device = deviceName(vault, one.manifest.snapshots.at(-1)?.device ?? "");
@@ -114,6 +116,8 @@ export async function settleDivergence(
 }
 
 const lastTime = (one: StoredSession): string => one.manifest.snapshots.at(-1)?.ts ?? "";
+
+const branchOf = (one: StoredSession): string | null => one.manifest.snapshots.at(-1)?.branch ?? null;
 
 /** The version this clone writes. */
 const mineOf = (tips: readonly StoredSession[], heads: Heads): StoredSession | undefined =>

@@ -17,6 +17,7 @@ import {
   type Snapshot,
   type StreamRecord,
   segmentPath,
+  workPath,
 } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
 import { formatRef, vaultPrefix } from "../refs/names.ts";
@@ -31,7 +32,7 @@ import { type OpenVault, ownReplica } from "./vault.ts";
 /**
  * Writes versions of a session that went on separately as one version of this replica, which is ahead of all of them
  * (domains/join.ts). The first one goes on; with an agent whose files can hold several, all their lines do. What
- * is stored already is taken over as it is sealed. Returns the new version, read back and proved.
+ * is stored already is taken over as it is sealed. `code` is the version whose commit and branch hold now. Returns the new version, read back and proved.
  */
 export async function writeJoined(
   context: Context,
@@ -40,6 +41,7 @@ export async function writeJoined(
   session: CatalogEntry,
   versions: readonly StoredSession[],
   lines: NonNullable<Agent["joinLogs"]> | null,
+  code: StoredSession,
 ): Promise<StoredSession> {
   const replica = await ownReplica(context, vault);
   const when = context.world.now();
@@ -56,6 +58,11 @@ export async function writeJoined(
   }
   for (const { record, version } of joined.files)
     files.push({ path: filePath(record.ct), content: ordered[version]!.files.get(filePath(record.ct))! });
+  const work = code.manifest.snapshots.at(-1)?.wip ? code.files.get(workPath) : undefined;
+  if (work) files.push({ path: workPath, content: work });
+  const env = ordered[0]!.manifest.env ? filePath(ordered[0]!.manifest.env.ct) : "";
+  const variables = ordered[0]!.files.get(env);
+  if (variables) files.push({ path: env, content: variables });
   const records = joined.streams.map(({ record }) => record);
   const main = mainStream({ streams: records } as Manifest)!;
   const next = records.reduce((sum, one) => sum + one.segments.length, 0);
@@ -73,10 +80,7 @@ export async function writeJoined(
     seq: Math.max(...ordered.map((one) => one.manifest.seq)) + 1,
     streams,
     files: joined.files.map(({ record }) => record),
-    snapshots: [
-      ...joined.snapshots,
-      lastSnapshot(ordered, joined.snapshots, streams, vault.device.id, when, merged !== null),
-    ],
+    snapshots: [...joined.snapshots, lastSnapshot(code, joined.snapshots, streams, vault.device.id, when)],
     links: merged ? mergeLinks(versions, merged) : first.links,
     pages: [],
     joined: [...joined.joined],
@@ -184,19 +188,14 @@ function checkSize(streams: readonly StreamRecord[], session: CatalogEntry): voi
   );
 }
 
-/** Where code and conversation stand now: as the version that goes on says, or the newest of those that are merged. */
 function lastSnapshot(
-  versions: readonly StoredSession[],
+  { manifest }: StoredSession,
   snapshots: readonly Snapshot[],
   streams: readonly StreamRecord[],
   device: string,
   when: Date,
-  newest: boolean,
 ): Snapshot {
-  const last = versions.flatMap(({ manifest }) => manifest.snapshots.slice(-1));
-  const from = newest
-    ? [...last].sort((a, b) => (a.ts < b.ts ? 1 : -1))[0]
-    : versions[0]!.manifest.snapshots.at(-1);
+  const from = manifest.snapshots.at(-1);
   const current = currentStreams({ streams: [...streams] } as Manifest);
   const gen = current.find((one) => one.name === "main")?.gen ?? 0;
   return {
@@ -209,7 +208,7 @@ function lastSnapshot(
     commit: from?.commit ?? null,
     branch: from?.branch ?? null,
     message: from?.message ?? "",
-    wip: null,
+    wip: from?.wip ?? null,
   };
 }
 

@@ -61,7 +61,7 @@ export async function mergeSessions(
     if ((await firstLine(vault, a)) !== (await firstLine(vault, b))) throw notBranches(into, other);
     const lines = mainStream(a.manifest)?.lines ?? 0;
     const session = now.find((one) => one.key === into.key)!;
-    const written = await writeJoined(context, vault, heads, session, versions, agent.joinLogs);
+    const written = await writeJoined(context, vault, heads, session, versions, agent.joinLogs, a);
     const messages = mainStream(written.manifest)?.lines ?? 0;
     const put = await restoreSession(context, vault, written, agent, place);
     const replica = await ownReplica(context, vault);

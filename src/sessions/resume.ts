@@ -16,6 +16,7 @@ import {
   bringCode,
   type CodeEvent,
   type CodeOptions,
+  type CodePlan,
   checkSameRepository,
   fetchBranch,
   planCode,
@@ -30,6 +31,7 @@ import { note, type ResumeOperation, whereabouts } from "./operations.ts";
 import { type Fetched, fetchHeads } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { fetchSession } from "./session-fetch.ts";
+import { type Stretch, stretchesOf } from "./stretches.ts";
 import { type OpenVault, openVault } from "./vault.ts";
 import { comparable } from "./versions.ts";
 import { noteWaiting } from "./waiting.ts";
@@ -46,6 +48,8 @@ export type ResumeEvent =
   | CodeEvent
   | DivergenceEvent
   | { readonly step: "restored"; readonly messages: number; readonly fresh: number; readonly files: number }
+  | { readonly step: "work"; readonly device: string; readonly how: "applied" | "stashed" }
+  | { readonly step: "environment"; readonly names: readonly string[]; readonly path: string }
   | { readonly step: "kept-backup"; readonly path: string }
   | { readonly step: "bypass"; readonly device: string };
 
@@ -63,6 +67,13 @@ export interface ResumeResult {
   readonly workingDirectory: string;
   /** The local conversation has lines that nobody has saved yet. */
   readonly localAhead: boolean;
+  /** Environment variables that the session carries. */
+  readonly variables: Readonly<Record<string, string>>;
+  /** What became of uncommitted work that the session carries. */
+  readonly work: "applied" | "stashed" | null;
+  readonly timeline: readonly Stretch[];
+  /** How the code stands to what the conversation was last saved with. */
+  readonly code: "same" | "newer" | "other";
   readonly dryRun: boolean;
 }
 
@@ -155,22 +166,37 @@ async function resumeLocked(
       branch: snapshot?.branch ?? null,
       resumeCommand: agent.resumeCommand(session.id),
       localAhead: restore.localAhead,
+      timeline: stretchesOf(chosen.manifest),
+      code: standing(plan),
     };
     const { cwd } = restore;
     if (options.dryRun) {
-      return { ...result, restored: restore.paths, workingDirectory: cwd, dryRun: true };
+      return {
+        ...result,
+        restored: restore.paths,
+        workingDirectory: cwd,
+        work: null,
+        variables: {},
+        dryRun: true,
+      };
     }
     const before = await whereabouts(context);
     const branch = plan.kind === "branch" ? await branchBefore(context, plan.branch) : null;
     await bringCode(context, plan, options, tell);
     const files = await restore.commit(join(context.stateDir, "backup", session.id));
-    for (const { backup } of files) if (backup) tell({ step: "kept-backup", path: backup });
+    for (const { path, backup } of files)
+      if (backup && !restore.held.has(path)) tell({ step: "kept-backup", path: backup });
     await writeCursor(context, session.key, restore.cursor);
     const moved = plan.kind === "branch" || plan.kind === "exact";
     const after = moved ? await whereabouts(context) : before;
     if (files.length > 0 || after.commit !== before.commit || after.branch !== before.branch)
       await note(context, { kind: "resume", session: session.key, before, after, branch, files });
     await noteWaiting(context, vault, heads, (device) => deviceName(vault, device));
+    const device = deviceName(vault, snapshot?.device ?? "");
+    const carried = plan.kind !== "stay" && snapshot?.wip;
+    const work = carried ? await (await import("./work.ts")).bringWork(context, vault, chosen, device) : null;
+    if (work) tell({ step: "work", device, how: work });
+    const variables = await bringVariables(context, vault, chosen, tell);
     tell({ step: "restored", messages: result.messages, fresh: restore.fresh, files: restore.paths.length });
     if (restore.bypass && snapshot && snapshot.device !== vault.device.id) {
       tell({ step: "bypass", device: deviceName(vault, snapshot.device) });
@@ -179,10 +205,33 @@ async function resumeLocked(
       (info) => info.isDirectory(),
       () => false,
     );
-    return { ...result, restored: restore.paths, workingDirectory: there ? cwd : place.root, dryRun: false };
+    const workingDirectory = there ? cwd : place.root;
+    return { ...result, restored: restore.paths, workingDirectory, work, variables, dryRun: false };
   } finally {
     await restore?.abort();
   }
+}
+
+async function bringVariables(
+  context: Context,
+  vault: OpenVault,
+  chosen: StoredSession,
+  tell: (event: ResumeEvent) => void,
+): Promise<Readonly<Record<string, string>>> {
+  if (!chosen.manifest.env) return {};
+  const { readVariables, writeVariables } = await import("./environment.ts");
+  const variables = (await readVariables(vault, chosen)) ?? {};
+  const path = await writeVariables(context, chosen.manifest.session, variables);
+  tell({ step: "environment", names: Object.keys(variables), path });
+  return variables;
+}
+
+/** How the code stands to the conversation once a plan is carried out. */
+function standing(plan: CodePlan): ResumeResult["code"] {
+  if (plan.kind === "stay") return "other";
+  if (plan.kind === "exact") return "same";
+  if (plan.kind === "nothing") return plan.commit === null ? "other" : plan.ahead ? "newer" : "same";
+  return plan.ahead || plan.apart === "merge" || plan.changes === "commit" ? "newer" : "same";
 }
 
 /** Puts a version into the agent's store, where the local file has nothing that it lacks. Returns the files written. */
@@ -213,7 +262,7 @@ async function branchBefore(context: Context, name: string): Promise<{ name: str
   return { name, from: (await context.db.refs(ref)).get(ref) ?? null };
 }
 
-async function fetchOrStay(
+export async function fetchOrStay(
   context: Context,
   opened: OpenVault,
   remote: ChosenRemote | null,
@@ -234,7 +283,7 @@ async function fetchOrStay(
 }
 
 /** The session that is named, else the most recently active one, unless a person may choose among several. */
-async function pick(
+export async function pick(
   vault: OpenVault,
   sessions: readonly CatalogEntry[],
   { session: wanted, decide }: Pick<ResumeOptions, "session" | "decide">,
@@ -343,6 +392,8 @@ class Restore {
   branching: LocalBranch | null = null;
   #prepared: Prepared[] = [];
   #paths: readonly string[] = [];
+  /** Local files that an earlier generation holds: their backups are nothing anybody needs to know of. */
+  readonly held = new Set<string>();
   /** Lines the local transcript shares with the saved one, where they part. */
   #common = 0;
 
@@ -392,6 +443,9 @@ class Restore {
         const anew = { ...one, file: await RestoreFile.create(target.path, this.#agent.store(this.#place)) };
         this.#prepared.push(anew);
         await this.#restoreStream(record, anew, false);
+        const { lines } = await this.#branch(target.path);
+        if (record.name === "main") this.fresh = Math.max(0, record.lines - lines);
+        this.held.add(target.path);
       } else if (relation !== "behind") {
         await file.abort();
         this.#prepared = this.#prepared.filter((other) => other !== one);

@@ -2,15 +2,25 @@ import type { Workplace } from "../agents/agent.ts";
 import { toPortable } from "../agents/portable-paths.ts";
 import type { AgentName } from "../agents/registry.ts";
 import { fromUtf8, utf8 } from "../crypto/encoding.ts";
+import { sealFor } from "../crypto/keyring.ts";
 import { sessionDir } from "../crypto/names.ts";
 import { buried, type Entry, type Tombstone } from "../domains/head.ts";
+import { hashOf } from "../domains/reader.ts";
 import { type HeadChange, sealManifest } from "../domains/writer.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
-import { type Manifest, mainStream, type Snapshot, type StreamRecord } from "../packing/manifest.ts";
+import {
+  filePath,
+  type Manifest,
+  mainStream,
+  type Snapshot,
+  type StreamRecord,
+  workPath,
+} from "../packing/manifest.ts";
 import { formatRef, vaultPrefix } from "../refs/names.ts";
 import type { NewCommit, NewFile, Oid } from "../refs/object-database.ts";
 import { type CodeState, inspectCode } from "../worktree/code-state.ts";
 import {
+  type CommitPlan,
   commitAll,
   defaultMaxUntrackedBytes,
   isEmptyPlan,
@@ -23,6 +33,7 @@ import { type CapturePlan, type CaptureResult, captureTree, planCapture } from "
 import { catalog, type Heads, tombstonesOf } from "./catalog.ts";
 import { type ChosenRemote, findRemote } from "./chosen-remote.ts";
 import { type Cursor, writeCursor } from "./cursor.ts";
+import type { SealedVariables } from "./environment.ts";
 import { loadHeads } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
 import { describeCommit, extendLinks, type LinkedCommit, type Rewrites, type TimedLink } from "./links.ts";
@@ -36,6 +47,12 @@ import { chooseLocalSessions, openWorkplace } from "./workplace.ts";
 export interface SaveOptions {
   readonly message?: string;
   readonly noCode?: boolean;
+  /** Leave the branch alone; carry uncommitted work inside the session. */
+  readonly stash?: boolean;
+  /** Save onto this branch, making it when there is none. */
+  readonly branch?: string;
+  /** Environment variables to carry, by name. */
+  readonly includeEnv?: readonly string[];
   readonly noPush?: boolean;
   readonly session?: string;
   readonly agent?: string;
@@ -49,6 +66,10 @@ export interface SaveOptions {
 export type SaveEvent =
   | { readonly step: "changes"; readonly modified: number; readonly created: number }
   | { readonly step: "excluded"; readonly paths: readonly string[] }
+  | { readonly step: "branch"; readonly branch: string; readonly created: boolean }
+  | { readonly step: "carried"; readonly bytes: number }
+  | { readonly step: "environment"; readonly names: readonly string[] }
+  | { readonly step: "nothing-to-carry" }
   | { readonly step: "committed"; readonly commit: Oid; readonly message: string }
   | {
       readonly step: "captured";
@@ -101,15 +122,22 @@ async function saveLocked(
   options: SaveOptions,
   tell: (event: SaveEvent) => void,
 ): Promise<SaveResult> {
+  if (options.includeEnv?.length) {
+    // A name that is never taken must stop the save before it has committed anything.
+    const { chosenVariables } = await import("./environment.ts");
+    chosenVariables(options.includeEnv, context.world.env);
+  }
   // The work tree of a large repository takes a while: the vault is opened meanwhile.
   const inspecting = inspectCode(context.git, context.repo, { untracked: options.noCode !== true });
   inspecting.catch(() => undefined);
   const vault = await openVault(context);
-  const before = await inspecting;
+  let before = await inspecting;
   if (!options.noCode) {
     const stop = checkSave(before);
     if (stop && !(options.force && stop.code !== "merge-conflicts")) throw stop;
   }
+  if (options.branch !== undefined && options.branch !== before.branch && !options.dryRun)
+    before = await changeBranch(context, before, options.branch, tell);
   const remote = await findRemote(context, before.branch);
   const chosen = await chooseLocalSessions(place, {
     ...(options.session !== undefined && { session: options.session }),
@@ -123,9 +151,14 @@ async function saveLocked(
     options,
   );
 
-  const { state, committed } = options.noCode
-    ? { state: before, committed: false }
-    : await commitCode(context, before, options, tell);
+  const { state, committed } =
+    options.noCode || options.stash
+      ? { state: before, committed: false }
+      : await commitCode(context, before, options, tell);
+  const wip = options.stash ? await sealWork(context, vault, before, options, tell) : null;
+  const environment = options.includeEnv?.length
+    ? await sealEnvironment(context, vault, options.includeEnv, tell)
+    : null;
   const replica = options.dryRun ? (heads.replica ?? "aaaaaaaaaaaaa") : await ownReplica(context, vault);
   const known = catalog(heads, vault);
   const plans: CapturePlan[] = [];
@@ -144,7 +177,9 @@ async function saveLocked(
     const sessions = plans.map((plan) => summarise(plan, null, 0));
     return { sessions, ...remembered, committed, remote, publish: { status: "dry-run" }, devices: 0 };
   }
-  const sessions = await store(context, vault, heads, replica, plans, { state, options, remote }, tell);
+  const now = { state, options, remote, wip, environment };
+  const sessions = await store(context, vault, heads, replica, plans, now, tell);
+  if (wip) await (await import("./work.ts")).rememberWork(context, wip.hash);
   const branch =
     !options.noCode && state.branch && state.head ? { name: state.branch, commit: state.head } : null;
   const devices = [...vault.keyring.members.values()].filter(
@@ -192,7 +227,8 @@ export async function captureLocal(
     rawPaths: context.settings.get("rawPaths") === "true",
   });
   if (!plan.news) return;
-  await store(context, vault, heads, replica, [plan], { state, options: {}, remote }, () => undefined);
+  const now = { state, options: {}, remote, wip: null, environment: null };
+  await store(context, vault, heads, replica, [plan], now, () => undefined);
 }
 
 /** The sessions that were deleted on purpose. What retention dropped is saved again, when work on it has gone on. */
@@ -222,12 +258,13 @@ function refuseBuried(
   ]);
 }
 
-async function commitCode(
+/** What of the code is to be saved; what is left out is said. */
+async function planCode(
   context: Context,
   before: CodeState,
   options: SaveOptions,
   tell: (event: SaveEvent) => void,
-): Promise<{ state: CodeState; committed: boolean }> {
+): Promise<CommitPlan> {
   const excludes = [...defaultExcludes, ...context.settings.all("exclude")];
   const plan = planCommit(before, {
     exclude: excludes,
@@ -244,6 +281,65 @@ async function commitCode(
       ["leave them out: add them to .gitignore", "or commit them all the same: git convosync save --force"],
     );
   }
+  return plan;
+}
+
+/** Switches to the branch to save onto. Local changes are carried along, or git refuses and nothing has happened. */
+async function changeBranch(
+  context: Context,
+  { head }: CodeState,
+  branch: string,
+  tell: (event: SaveEvent) => void,
+): Promise<CodeState> {
+  const { branchExists, startUnborn, switchTo } = await import("../worktree/branches.ts");
+  const created = !(await branchExists(context.git, branch));
+  if (head === null) await startUnborn(context.git, branch);
+  else await switchTo(context.git, branch, created ? { createFrom: head } : {});
+  tell({ step: "branch", branch, created });
+  return inspectCode(context.git, context.repo);
+}
+
+/** Uncommitted work as a sealed object; null when there is none. */
+async function sealWork(
+  context: Context,
+  vault: OpenVault,
+  state: CodeState,
+  options: SaveOptions,
+  tell: (event: SaveEvent) => void,
+): Promise<Moment["wip"]> {
+  const { bundleWork, unbornWork } = await import("../worktree/wip.ts");
+  if (state.head === null) throw unbornWork();
+  const plan = await planCode(context, state, options, tell);
+  if (options.dryRun) return null;
+  const bundle = await bundleWork(context.git, context.repo, plan, state.head);
+  if (!bundle) {
+    tell({ step: "nothing-to-carry" });
+    return null;
+  }
+  const { file } = await sealFor(vault.keyring, vault.codec.pack(bundle));
+  tell({ step: "carried", bytes: file.length });
+  return { file, hash: await hashOf(file) };
+}
+
+async function sealEnvironment(
+  context: Context,
+  vault: OpenVault,
+  names: readonly string[],
+  tell: (event: SaveEvent) => void,
+): Promise<SealedVariables> {
+  const { chosenVariables, sealVariables } = await import("./environment.ts");
+  const sealed = await sealVariables(vault, chosenVariables(names, context.world.env));
+  tell({ step: "environment", names });
+  return sealed;
+}
+
+async function commitCode(
+  context: Context,
+  before: CodeState,
+  options: SaveOptions,
+  tell: (event: SaveEvent) => void,
+): Promise<{ state: CodeState; committed: boolean }> {
+  const plan = await planCode(context, before, options, tell);
   if (isEmptyPlan(plan)) return { state: before, committed: false };
   const modified = before.changes.filter((one) => one.tracked).length;
   tell({ step: "changes", modified, created: plan.add.length });
@@ -277,7 +373,7 @@ export async function store(
   heads: Heads,
   replica: string,
   plans: readonly CapturePlan[],
-  now: { state: CodeState; options: SaveOptions; remote: ChosenRemote | null; automatic?: Automatic },
+  now: Omit<Moment, "link" | "when">,
   tell: (event: SaveEvent) => void,
 ): Promise<SavedSession[]> {
   const when = context.world.now();
@@ -296,7 +392,15 @@ export async function store(
     // Whoever took the last snapshot: what was just resumed from another device is saved already.
     const stored = plan.basis?.manifest;
     const last = stored?.snapshots.at(-1);
-    if (stored && last && !plan.news && last.commit === now.state.head && last.branch === now.state.branch) {
+    const sameWork = !now.wip && !last?.wip && !now.environment;
+    if (
+      stored &&
+      last &&
+      !plan.news &&
+      sameWork &&
+      last.commit === now.state.head &&
+      last.branch === now.state.branch
+    ) {
       saved.push(summarise(plan, stored, 0));
       continue;
     }
@@ -346,6 +450,9 @@ interface Moment {
   readonly state: CodeState;
   readonly options: SaveOptions;
   readonly remote: ChosenRemote | null;
+  /** Uncommitted work, sealed. */
+  readonly wip: { readonly file: Uint8Array; readonly hash: string } | null;
+  readonly environment: SealedVariables | null;
   readonly link: LinkedCommit | null;
   readonly when: Date;
   readonly automatic?: Automatic;
@@ -375,6 +482,10 @@ class SessionWriter {
       if (typeof one.content !== "string") sealedBytes += one.content.length;
       yield one;
     }
+    const { wip } = this.#moment;
+    if (wip) yield { path: workPath, content: wip.file };
+    sealedBytes += wip?.file.length ?? 0;
+    yield* this.#environment();
     const manifest = buildManifest(this.#vault, this.#replica, this.#plan, result, this.#moment);
     const sealed = await sealManifest(this.#vault, manifest, this.#plan.basis);
     this.#done = {
@@ -384,6 +495,16 @@ class SessionWriter {
       sealedBytes: sealedBytes + sealed.sealedBytes,
     };
     yield* sealed.files;
+  }
+
+  /** The variables given now, else those of the version before. */
+  *#environment(): Generator<NewFile> {
+    const { environment } = this.#moment;
+    const { basis } = this.#plan;
+    const path = filePath(environment?.record.ct ?? basis?.manifest.env?.ct ?? "");
+    const kept = basis?.files.get(path);
+    if (environment) yield { path, content: environment.file };
+    else if (basis?.manifest.env && kept) yield { path, content: kept };
   }
 
   done(): { manifest: Manifest; m: string; cursor: Cursor; sealedBytes: number } {
@@ -408,6 +529,7 @@ function buildManifest(
 ): Manifest {
   const { state, options, remote, link, when, automatic } = moment;
   const before = plan.basis?.manifest;
+  const env = moment.environment?.record ?? before?.env;
   const main = result.streams.filter((one) => one.name === "main").sort((a, b) => b.gen - a.gen)[0]!;
   const snapshots = kept(before?.snapshots ?? [], vault, moment);
   const snapshot: Snapshot = {
@@ -424,7 +546,7 @@ function buildManifest(
     commit: state.head,
     branch: state.branch,
     message: (options.message?.trim() ?? "").slice(0, 4096),
-    wip: null,
+    wip: moment.wip?.hash ?? null,
   };
   const timed = automatic?.timeline.get(plan.key) ?? [];
   const found =
@@ -441,6 +563,7 @@ function buildManifest(
     session: plan.found.id,
     seq: (before?.seq ?? 0) + 1,
     ...(before?.joined && { joined: before.joined }),
+    ...(env && { env }),
     streams: result.streams,
     files: result.files,
     snapshots: [...snapshots, snapshot],

@@ -70,7 +70,7 @@ export async function snapshot(
     heads,
     replica,
     plans,
-    { state, options, remote, automatic },
+    { state, options, remote, wip: null, environment: null, automatic },
     () => {},
   );
   const written = new Set(saved.filter((one) => one.changed).map((one) => `${one.agent}:${one.session}`));

@@ -3,6 +3,9 @@ import type { Verb } from "./verb.ts";
 
 const deviceTypes = ["desktop", "laptop", "phone", "tablet", "server", "ci"];
 
+/** An option that may be given several times. */
+const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+
 /** The verbs of the main job. */
 export const everyday: readonly Verb[] = [
   {
@@ -46,7 +49,16 @@ export const everyday: readonly Verb[] = [
         .option("--session <id>", "save this conversation")
         .option("--agent <name>", "save the newest conversation of this agent")
         .option("--all-sessions", "save every conversation of this work tree")
+        .option("-b, --branch <name>", "save onto this branch, making it when there is none")
+        .option("--stash", "commit nothing; carry uncommitted work inside the encrypted session")
         .option("--no-code", "save the conversation only")
+        .option(
+          "--include-env <names>",
+          "carry these environment variables, encrypted; none is taken unasked",
+          collect,
+        )
+        .option("-i, --interactive", "show what would be saved, and ask")
+        .option("--retry", "send what waits first")
         .option("--no-push", "keep it here until the next sync")
         .addOption(new Option("--no-notify", "tell other devices nothing").hideHelp())
         .option("--raw-paths", "store paths as they are")
@@ -54,6 +66,10 @@ export const everyday: readonly Verb[] = [
         .option("-f, --force", "go on where a safety check would stop"),
     examples: [
       ['git convosync save "Implemented OAuth login"', "commit, seal the conversation, push both at once"],
+      [
+        'git convosync save --stash "Experimental work"',
+        "uncommitted work travels with the conversation; no commit is made",
+      ],
       ["git convosync save --no-code", "the conversation alone; nothing is committed"],
     ],
     exits: { 3: "saved here; what could not be pushed waits in the queue", 4: "a safety check stopped it" },

@@ -34,6 +34,17 @@ const isPlainName = (branch: string): boolean =>
   branch !== "HEAD" &&
   branch.split("/").every((part) => /^[A-Za-z0-9_][A-Za-z0-9_-]*$/.test(part));
 
+export async function branchExists(git: Git, branch: string): Promise<boolean> {
+  await checkBranchName(git, branch);
+  return (await git.code(["show-ref", "--verify", "--quiet", `refs/heads/${branch}`])) === 0;
+}
+
+/** Before the first commit a branch is only a name. */
+export async function startUnborn(git: Git, branch: string): Promise<void> {
+  await checkBranchName(git, branch);
+  await git.run(["symbolic-ref", "HEAD", `refs/heads/${branch}`]);
+}
+
 export interface SwitchOptions {
   /** The commit a missing branch begins at. */
   readonly createFrom?: string;
@@ -43,9 +54,8 @@ export interface SwitchOptions {
 
 /** Switches to a branch, making it when `createFrom` is given. Local changes are carried along or git refuses. */
 export async function switchTo(git: Git, branch: string, options: SwitchOptions = {}): Promise<void> {
-  await checkBranchName(git, branch);
-  const exists = (await git.code(["show-ref", "--verify", "--quiet", `refs/heads/${branch}`])) === 0;
-  if (exists) return moveHead(git, ["switch", "--quiet", "--no-guess", branch], `refs/heads/${branch}`);
+  if (await branchExists(git, branch))
+    return moveHead(git, ["switch", "--quiet", "--no-guess", branch], `refs/heads/${branch}`);
   if (options.createFrom === undefined) {
     throw new ConvosyncError("no-such-branch", Exit.stopped, `there is no branch '${branch}' here`, [
       "fetch it with: git fetch --all",

@@ -4,7 +4,6 @@ import type { Git } from "../git/git.ts";
 export interface Aside {
   /** The stash commit. */
   readonly commit: string;
-  readonly message: string;
 }
 
 /** Puts changes of tracked files aside, as `git stash` does; untracked files stay. Null when there were none. */
@@ -12,7 +11,7 @@ export async function putAside(git: Git, message: string): Promise<Aside | null>
   const before = await stashTip(git);
   await git.run(["stash", "push", "--quiet", "--message", message]);
   const commit = await stashTip(git);
-  return commit && commit !== before ? { commit, message } : null;
+  return commit && commit !== before ? { commit } : null;
 }
 
 async function stashTip(git: Git): Promise<string | null> {

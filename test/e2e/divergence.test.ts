@@ -138,19 +138,126 @@ describe("the conversation", () => {
 });
 
 describe("the code", () => {
+  let ours: string;
+  let theirs: string;
+  /** Both went on from one commit of a branch: the desktop saved, the laptop has a commit of its own. */
   beforeEach(async () => {
     done(await laptop.run("resume", "--merge"));
+    done(await laptop.run("save"));
+    laptop.write("README.md", "# Laptop\n");
     laptop.write("laptop.txt", "laptop\n");
-    laptop.commit("laptop");
-    desktop.write("desktop.txt", "desktop\n");
+    ours = laptop.commit("laptop");
     done(await desktop.run("resume"));
+    desktop.write("desktop.txt", "desktop\n");
     desktop.say(6, 7, one, " (both)");
     done(await desktop.run("save"));
+    theirs = desktop.head();
   });
 
-  test("--code merge joins both lines of history", async () => {
-    done(await laptop.run("resume", "--merge"));
+  test("--code merge joins both lines of history; the conversation comes along", async () => {
+    const { stderr } = done(await laptop.run("resume", "--code", "merge"));
+    expect(stderr).toMatch(/Merged [0-9a-f]{7} into 'main'/);
+    expect(laptop.git("log", "-1", "--format=%P")).toBe(`${ours} ${theirs}`);
     expect(laptop.has("laptop.txt") && laptop.has("desktop.txt")).toBe(true);
     expect(laptop.git("status", "--porcelain")).toBe("");
+    expect(laptop.heard()).toContain("Step 6 (both)");
+  });
+
+  test("--theirs keeps my commits under a branch of their own, and says its name", async () => {
+    const { stderr } = done(await laptop.run("resume", "--theirs"));
+    expect(laptop.head()).toBe(theirs);
+    const [, backup = ""] = /what it was before is kept on branch '(.+)'/.exec(stderr) ?? [];
+    expect(laptop.git("rev-parse", backup)).toBe(ours);
+  });
+
+  test("--code mine brings back the conversation alone", async () => {
+    done(await laptop.run("resume", "--code", "mine"));
+    expect(laptop.head()).toBe(ours);
+    expect(laptop.heard()).toContain("Step 6 (both)");
+  });
+
+  test("conflicts: the merge is left to be finished, the files are named, the conversation is untouched", async () => {
+    desktop.write("README.md", "# Desktop\n");
+    desktop.say(7, 8, one, " (both)");
+    done(await desktop.run("save"));
+    const before = laptop.heard();
+    const { exit, stdout, stderr } = await laptop.run("resume", "--merge");
+    expect({ exit, stdout }).toEqual({ exit: 5, stdout: "" });
+    expect(stderr).toMatch(/error: merging has conflicts in 1 file; the conversation is untouched/);
+    expect(stderr).toMatch(/hint: README\.md/);
+    expect(laptop.heard()).toBe(before);
+    laptop.write("README.md", "# Both\n");
+    laptop.commit("both");
+    done(await laptop.run("resume"));
+    expect(laptop.heard()).toContain("Step 7 (both)");
+  });
+});
+
+describe("uncommitted changes", () => {
+  beforeEach(async () => {
+    done(await laptop.run("resume", "--merge"));
+    done(await laptop.run("save"));
+    done(await desktop.run("resume"));
+    desktop.write("desktop.txt", "desktop\n");
+    desktop.say(6, 7, one, " (both)");
+    done(await desktop.run("save"));
+    laptop.write("README.md", "# Mine\n");
+    laptop.write("untracked.txt", "mine\n");
+  });
+
+  test("--stash puts them aside; on the same branch they come back where that is clean", async () => {
+    laptop.git("add", "README.md");
+    const { stderr } = done(await laptop.run("resume", "--stash"));
+    expect(stderr).toMatch(/Put your changes aside[\s\S]*Your changes are back in place/);
+    expect(laptop.head()).toBe(desktop.head());
+    expect(laptop.git("status", "--porcelain")).toBe("M  README.md\n?? untracked.txt");
+    expect(laptop.git("stash", "list")).toBe("");
+  });
+
+  test("--stash where the same file changed, or on another branch: they wait, and it says where", async () => {
+    desktop.write("README.md", "# Desktop\n");
+    done(await desktop.run("save", "more"));
+    const { stderr } = done(await laptop.run("resume", "--stash"));
+    expect(stderr).toMatch(/get your changes back with: git switch main && git stash pop/);
+    expect(laptop.read("README.md")).toBe("# Desktop\n");
+    expect(laptop.git("show", "stash@{0}:README.md")).toBe("# Mine");
+    expect(laptop.git("stash", "list")).toMatch(/convosync: before resuming, on main/);
+  });
+
+  test("--stash comes to nothing when the code cannot be moved: the changes are back", async () => {
+    laptop.write("desktop.txt", "untracked, and in the way\n");
+    const { exit } = await laptop.run("resume", "--stash");
+    expect(exit).toBe(4);
+    expect(laptop.read("README.md")).toBe("# Mine\n");
+    expect(laptop.git("stash", "list")).toBe("");
+  });
+
+  test("--commit commits them first, and brings both together", async () => {
+    done(await laptop.run("resume", "--commit"));
+    expect(laptop.git("log", "-1", "--format=%s", "HEAD^1")).toBe(
+      "Work in progress before resuming [ConvoSync]",
+    );
+    expect(laptop.git("rev-parse", "HEAD^2")).toBe(desktop.head());
+    expect(laptop.read("README.md")).toBe("# Mine\n");
+    expect(laptop.git("status", "--porcelain")).toBe("?? untracked.txt");
+  });
+
+  test("without a flag it is refused, and both flags are named", async () => {
+    const before = laptop.footprint();
+    const { exit, stderr } = await laptop.run("resume");
+    expect(exit).toBe(4);
+    expect(stderr).toMatch(/hint: or have it done: git convosync resume --stash, or --commit/);
+    expect(laptop.footprint()).toEqual(before);
+  });
+});
+
+describe("reading only", () => {
+  test("restores nothing and moves nothing", async () => {
+    const before = laptop.footprint();
+    const { stdout } = done(await laptop.run("resume", "--read-only"));
+    expect(stdout).toContain("Step 4 (desktop)");
+    const { document } = await laptop.json("resume", "--read-only");
+    expect(document).toMatchObject({ session: one, readOnly: true, restored: [], messages: lines(5) });
+    expect(laptop.footprint()).toEqual(before);
   });
 });

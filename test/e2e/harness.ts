@@ -22,7 +22,7 @@ import { afterAll, expect } from "vitest";
 import { main } from "../../src/main.ts";
 import { linesPerTurn, type Scene, storeKey, turns } from "../fixtures/conversation.ts";
 
-const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
+export const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 
 /** What a command left behind. */
 export interface Outcome {

@@ -1,0 +1,150 @@
+// Questions as a person meets them, on a real pseudo-terminal.
+
+import { execFileSync, spawn } from "node:child_process";
+import { beforeAll, describe, expect, test } from "vitest";
+import { cli, done, expectTranscript, lines, type Machine, one, pair, two } from "./harness.ts";
+
+function hasScript(): boolean {
+  try {
+    return /util-linux/.test(execFileSync("script", ["--version"], { encoding: "utf8" }));
+  } catch {
+    return false;
+  }
+}
+
+const enter = "\r";
+const down = "\u001b[B";
+const esc = "\u001b";
+
+/** Runs the program on a terminal. Each step waits for a text to appear after the step before, then presses keys. */
+function onTerminal(
+  machine: Machine,
+  argv: readonly string[],
+  steps: readonly (readonly [wait: string, keys: string])[],
+): Promise<{ exit: number; screen: string }> {
+  return new Promise((settle, fail) => {
+    const command = [process.execPath, cli, ...argv].map((word) => `'${word}'`).join(" ");
+    const env = { ...machine.env, TERM: "xterm-256color" };
+    const child = spawn("script", ["-qec", `stty cols 100 rows 40; exec ${command}`, "/dev/null"], {
+      cwd: machine.cwd,
+      env,
+    });
+    let screen = "";
+    let from = 0;
+    const waiting = [...steps];
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      screen += text;
+      const [wait, keys] = waiting[0] ?? [];
+      if (wait === undefined || !screen.slice(from).includes(wait)) return;
+      waiting.shift();
+      from = screen.length;
+      child.stdin.write(keys);
+    });
+    child.on("error", fail);
+    child.on("close", (code) =>
+      waiting.length > 0
+        ? fail(new Error(`never saw '${waiting[0]![0]}' in\n${screen}`))
+        : settle({ exit: code ?? -1, screen }),
+    );
+  });
+}
+
+describe.skipIf(!hasScript())("on a terminal (skipped without util-linux's script)", () => {
+  let desktop: Machine;
+  let laptop: Machine;
+  beforeAll(async () => {
+    ({ desktop, laptop } = await pair());
+    desktop.say(0, 1);
+    done(await desktop.run("save", "Older"));
+    desktop.git("switch", "-q", "-c", "feature/oauth");
+    desktop.write("auth.js", "auth\n");
+    desktop.say(0, 2, two);
+    done(await desktop.run("save", "Implemented OAuth login"));
+  });
+
+  test("the picker: typing narrows it; escape cancels and changes nothing", async () => {
+    const before = laptop.footprint();
+    const { exit, screen } = await onTerminal(laptop, ["resume"], [["Which session?", esc]]);
+    expect(exit).toBe(130);
+    expect(screen).toContain("Implemented OAuth login");
+    expect(screen).toContain("feature/oauth @");
+    expect(laptop.footprint()).toEqual(before);
+    const picked = await onTerminal(
+      laptop,
+      ["resume"],
+      [
+        ["Which session?", "older"],
+        ["1 match", enter],
+      ],
+    );
+    expect(picked).toMatchObject({ exit: 0 });
+    laptop.hears(1);
+    expect(laptop.branch()).toBe("main");
+  });
+
+  test("uncommitted changes: the answer on the terminal is the flag's", async () => {
+    laptop.write("README.md", "changed\n");
+    const { exit, screen } = await onTerminal(
+      laptop,
+      ["resume", two.slice(0, 4)],
+      [["What about the changes?", enter]],
+    );
+    expect({ exit, screen }).toMatchObject({ exit: 0 });
+    expect(screen).toContain("README.md (modified)");
+    expect(laptop.branch()).toBe("feature/oauth");
+    expect(laptop.git("stash", "list")).toMatch(/on main/);
+    laptop.hears(2, two);
+  });
+
+  test("a conversation that went on separately", async () => {
+    laptop.say(2, 3, two, " (laptop)");
+    desktop.say(2, 3, two, " (desktop)");
+    done(await desktop.run("save"));
+    const before = laptop.heard(two);
+    const asked = await onTerminal(
+      laptop,
+      ["resume", two.slice(0, 4)],
+      [["Which one goes on?", `${down}${down}${down}${down}${enter}`]],
+    );
+    expect(asked.exit).toBe(130);
+    expect(laptop.heard(two)).toBe(before);
+    const merged = await onTerminal(laptop, ["resume", two.slice(0, 4)], [["Which one goes on?", enter]]);
+    expect(merged.exit).toBe(0);
+    expect(merged.screen).toContain("of its own");
+    expectTranscript(
+      laptop.heard(two),
+      laptop.told(2, two) + laptop.told(3, two, " (desktop)", 2) + laptop.told(3, two, " (laptop)", 2),
+    );
+  });
+
+  test("save --interactive: the form, its parts, and the way out", async () => {
+    desktop.write("form.txt", "form\n");
+    desktop.say(1, 2, one);
+    const before = desktop.footprint();
+    const steps = [
+      ["Commit message", `From the form${enter}`],
+      ["What to sync", enter],
+    ] as const;
+    const left = await onTerminal(
+      desktop,
+      ["save", "-i", "--session", one],
+      [...steps, ["Go on?", `${down}${enter}`]],
+    );
+    expect(left.exit).toBe(130);
+    expect(left.screen).toContain("Branch:       feature/oauth");
+    expect(desktop.footprint()).toEqual(before);
+    const saved = await onTerminal(desktop, ["save", "-i", "--session", one], [...steps, ["Go on?", enter]]);
+    expect(saved.exit).toBe(0);
+    expect(desktop.git("log", "-1", "--format=%s")).toBe("From the form [ConvoSync]");
+    expect((await desktop.json("list")).document["sessions"][0]).toMatchObject({
+      id: one,
+      messages: lines(2),
+    });
+  });
+
+  test("without a terminal there is no form", async () => {
+    const { exit, stderr } = await desktop.run("save", "--interactive");
+    expect(exit).toBe(4);
+    expect(stderr).toMatch(/there is no terminal to ask on/);
+  });
+});

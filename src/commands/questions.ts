@@ -9,7 +9,7 @@ import {
 import { choose, type Option, pick } from "../ui/prompts.ts";
 import { safeText } from "../ui/safe-text.ts";
 import type { Terminal } from "../ui/terminal.ts";
-import { plural, relativeTime } from "../ui/time.ts";
+import { grouped, plural, relativeTime } from "../ui/time.ts";
 
 /** Flags that were given, as answers to questions of a kind. */
 export type Answers = Readonly<Partial<Record<About["kind"], string | undefined>>>;
@@ -108,6 +108,18 @@ function textOf(about: Exclude<About, { kind: "session" }>, now: Date): Text {
       };
     case "conversation":
       return conversationText(about.versions, now);
+    case "open":
+      return {
+        title: "The conversation is open elsewhere",
+        lines: [
+          `${safeText(about.device, 40)} has it open since ${relativeTime(about.since, now)}, and goes on with it.`,
+        ],
+        message: "How do you want to go on?",
+        labels: {
+          fork: ["With a copy", "a session of its own; to read it only: --read-only"],
+          "go-on": ["Here all the same", "if both go on, it can be merged later"],
+        },
+      };
     case "conflicts":
       return {
         title: "Merge conflicts",
@@ -125,7 +137,7 @@ function textOf(about: Exclude<About, { kind: "session" }>, now: Date): Text {
 function conversationText(versions: readonly Branching[], now: Date): Text {
   const lines = versions.map(({ device, here, messages, own, at }) => {
     const where = here ? `${safeText(device, 24)}, here` : safeText(device, 24);
-    return `  ${where}: ${plural(messages, "message")}, ${own.toLocaleString("en")} of its own, ${relativeTime(at, now)}`;
+    return `  ${where}: ${plural(messages, "message")}, ${grouped(own)} of its own, ${relativeTime(at, now)}`;
   });
   return {
     title: "The conversation went on separately",

@@ -205,6 +205,7 @@ function answersOf(options: Options): Answers {
     branch: where === "switchBranch" ? "switch" : undefined,
     changes: one("stash", "commit"),
     conversation,
+    open: options.fork ? "fork" : undefined,
     code: options.code ?? conversation,
   };
 }
@@ -254,6 +255,11 @@ function tell(terminal: Terminal, event: ResumeEvent, now: Date): void {
       return;
     case "detached":
       terminal.step(`Checked out ${event.commit.slice(0, 7)}, detached`);
+      return;
+    case "renamed":
+      terminal.step(
+        `Commit ${event.was.slice(0, 7)} was rewritten since: it is ${event.commit.slice(0, 7)} now`,
+      );
       return;
     case "code":
       terminal.step(

@@ -1,5 +1,5 @@
 import { ConvosyncError, Exit } from "../errors.ts";
-import type { Snapshot } from "../packing/manifest.ts";
+import type { Link, Manifest } from "../packing/manifest.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { fetch } from "../refs/transport.ts";
 import {
@@ -46,11 +46,18 @@ export type CodeEvent =
     }
   | { readonly step: "forwarded"; readonly branch: string; readonly commit: Oid }
   | { readonly step: "detached"; readonly commit: Oid }
+  /** An amend, a rebase or a squash gave the session's commit another name. */
+  | { readonly step: "renamed"; readonly was: Oid; readonly commit: Oid }
   | { readonly step: "code"; readonly commit: Oid; readonly ahead: boolean }
   | { readonly step: "stayed"; readonly branch: string | null; readonly wanted: string | null };
 
 /** What has to happen to the work tree; decided before anything is touched. */
-export type CodePlan =
+export type CodePlan = CodeChange & {
+  /** The name the session's commit had when it was saved, where that is another one now. */
+  readonly was?: Oid;
+};
+
+type CodeChange =
   | { readonly kind: "nothing"; readonly commit: Oid | null; readonly ahead: boolean }
   | { readonly kind: "stay"; readonly branch: string | null; readonly wanted: string | null }
   | { readonly kind: "exact"; readonly commit: Oid; readonly changes: Changes }
@@ -81,11 +88,12 @@ const fetchTimeoutMs = 10 * 60_000;
  */
 export async function planCode(
   context: Context,
-  snapshot: Snapshot | null,
+  { snapshots, links }: Pick<Manifest, "snapshots" | "links">,
   remote: ChosenRemote | null,
   { online, fetched }: { online: boolean; fetched: string | null },
   options: CodeOptions,
 ): Promise<CodePlan> {
+  const snapshot = snapshots.at(-1);
   const commit = snapshot?.commit ?? null;
   const branch = snapshot?.branch ?? null;
   const late = online && branch !== fetched;
@@ -106,11 +114,40 @@ export async function planCode(
   if (stop) throw stop;
   if (late && remote && branch) await fetchBranch(context, remote, branch);
   const [upstream, there] = early ?? (await find());
-  if (!there) await requireCommit(context, commit, branch, remote, online);
-  if (options.exact || !branch) return planExact(context, state, commit, options);
-  return state.branch === branch
-    ? planHere(context, state, branch, commit, upstream, options)
-    : planSwitch(context, state, branch, commit, upstream, remote, options);
+  const now = there ?? (await findCommit(context, commit, branch, links, remote, online));
+  if (options.exact || !branch)
+    return { ...(await planExact(context, state, now, options)), ...was(commit, now) };
+  // Where the branch was rewritten since, the session's commit is in it under another name.
+  const tip = upstream ?? (await resolveCommit(context, `refs/heads/${branch}`));
+  const apart = now === commit && tip !== null && (await standing(context, now, tip)) === "diverged";
+  const found = (apart && (await renamed(context, commit, links, tip))) || now;
+  // Merged and deleted: where HEAD has what the branch became, that is the place to go on.
+  const merged = found !== commit && tip === null && state.head !== null;
+  if (merged && ["equal", "behind"].includes(await standing(context, found, state.head!)))
+    return { kind: "nothing", commit: found, ahead: found !== state.head, ...was(commit, found) };
+  const plan =
+    state.branch === branch
+      ? await planHere(context, state, branch, found, upstream, options)
+      : await planSwitch(context, state, branch, found, upstream, remote, options);
+  return { ...plan, ...was(commit, found) };
+}
+
+const was = (commit: Oid, now: Oid): { was?: Oid } => (commit === now ? {} : { was: commit });
+
+/** What the commit of a session was rewritten to, if `tip` leads to it. */
+async function renamed(
+  context: Context,
+  commit: Oid,
+  links: readonly Link[],
+  tip: Oid | null,
+): Promise<Oid | null> {
+  const link = links.findLast((one) => one.commit === commit);
+  if (!link) return null;
+  const { resolveCommit: find } = await import("./link-resolution.ts");
+  const found = await find(context.git, link, links);
+  if (!found || found.how === "ancestor" || found.commit === commit) return null;
+  const inside = tip === null || ["equal", "behind"].includes(await standing(context, found.commit, tip));
+  return inside ? found.commit : null;
 }
 
 /**
@@ -161,13 +198,17 @@ async function resolveCommit(context: Context, name: string): Promise<Oid | null
   return code === 0 ? stdout.toString().trim() : null;
 }
 
-async function requireCommit(
+/** A commit that is not here: fetched by its name, or under the one it was rewritten to. Exit 4 when neither is to be had. */
+async function findCommit(
   context: Context,
   commit: Oid,
   branch: string | null,
+  links: readonly Link[],
   remote: ChosenRemote | null,
   online: boolean,
-): Promise<void> {
+): Promise<Oid> {
+  const rewritten = await renamed(context, commit, links, null);
+  if (rewritten) return rewritten;
   if (online && remote) {
     // Protocol v2 serves any commit by its name, also one that no branch holds any more.
     await fetch(context.git, {
@@ -176,7 +217,7 @@ async function requireCommit(
       timeoutMs: fetchTimeoutMs,
       prompt: true,
     });
-    if (await resolveCommit(context, commit)) return;
+    if (await resolveCommit(context, commit)) return commit;
   }
   const where = branch
     ? `commit ${commit.slice(0, 10)} of branch '${branch}'`
@@ -398,6 +439,8 @@ export async function bringCode(
   options: Pick<CodeOptions, "asks" | "decide">,
   tell: (event: CodeEvent) => void,
 ): Promise<void> {
+  if (plan.was && "commit" in plan && plan.commit)
+    tell({ step: "renamed", was: plan.was, commit: plan.commit });
   switch (plan.kind) {
     case "nothing":
       if (plan.commit) tell({ step: "code", commit: plan.commit, ahead: plan.ahead });

@@ -42,6 +42,8 @@ export type About =
     }
   | { readonly kind: "code"; readonly branch: string; readonly ours: number; readonly theirs: number }
   | { readonly kind: "conversation"; readonly versions: readonly Branching[] }
+  /** An agent on another device has it open. */
+  | { readonly kind: "open"; readonly device: string; readonly since: Date }
   | { readonly kind: "conflicts"; readonly paths: readonly string[]; readonly begun: boolean };
 
 /** A question of a use case: what it is about, what may be answered, and what holds when nobody can be asked. */

@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { lstat, open, readdir, readFile, stat } from "node:fs/promises";
-import { basename, join, relative, resolve, sep } from "node:path";
+import { basename, join, relative, sep } from "node:path";
 import type { Agent, FoundSession, Workplace } from "../agents/agent.ts";
 import { identify, RestoreFile, readWholeLines } from "../agents/local-files.ts";
 import { type Places, toLocal, toPortable } from "../agents/portable-paths.ts";
 import { isAgentName, loadAgent, loadAgents } from "../agents/registry.ts";
 import { isInside } from "../agents/spellings.ts";
-import { fromUtf8, toBase64url, utf8 } from "../crypto/encoding.ts";
+import { toBase64url } from "../crypto/encoding.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { countLines } from "../packing/lines.ts";
 import { limits, mainStream } from "../packing/manifest.ts";
@@ -15,6 +15,7 @@ import { vaultPrefix } from "../refs/names.ts";
 import { Bundle, isBundle } from "./bundle.ts";
 import { catalog } from "./catalog.ts";
 import { loadHeads } from "./heads.ts";
+import { localDirectory } from "./local-directory.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
 import { type OpenVault, openVault } from "./vault.ts";
@@ -105,7 +106,7 @@ async function fromBundle(
       agent,
       id: header.session,
       title: header.title,
-      cwd: directoryHere(agent, place, header.cwd),
+      cwd: localDirectory(agent, place, header.cwd),
       streams: header.streams.map(({ name }) => ({ name, content: () => bundle.stream(name) })),
       files: header.files.map((one) => ({
         name: one.name,
@@ -119,14 +120,6 @@ async function fromBundle(
     await bundle.close();
     throw error;
   }
-}
-
-/** The directory a conversation runs in here: the same place in this work tree, or its root. */
-function directoryHere(agent: Agent, place: Workplace, portable: string): string {
-  const rooted = agent.places({ cwd: place.root, workTree: place.root }, place);
-  const cwd = resolve(fromUtf8(toLocal(utf8(portable), rooted, "text")));
-  const below = relative(place.root, cwd);
-  return isInside(cwd, place.root) && !below.startsWith("..") && !below.startsWith(sep) ? cwd : place.root;
 }
 
 const windowBytes = 1 << 20;

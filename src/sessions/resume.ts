@@ -21,11 +21,12 @@ import {
   fetchBranch,
   planCode,
 } from "./code.ts";
+import type { Copied } from "./copy.ts";
 import { type Cursor, examineTail, writeCursor } from "./cursor.ts";
 import { type Candidate, undecided } from "./decide.ts";
 import type { DivergenceEvent, LocalBranch } from "./divergence.ts";
 import { deviceName, loadHeads } from "./heads.ts";
-import { liveElsewhere, openElsewhere } from "./leases.ts";
+import { type Lease, liveElsewhere, openElsewhere } from "./leases.ts";
 import { localDirectory } from "./local-directory.ts";
 import { note, type ResumeOperation, whereabouts } from "./operations.ts";
 import { type Fetched, fetchHeads } from "./remote.ts";
@@ -119,8 +120,6 @@ async function resumeLocked(
   if (code.status === "rejected") throw code.reason;
   const agent = await agentOf(session);
   await refuseLive(agent, session.id, place);
-  const lease = options.force ? null : liveElsewhere(heads, session.key, context.world.now());
-  if (lease) throw openElsewhere(session.id, deviceName(vault, lease.device), lease);
   const copies = conversation.value;
   let { chosen, tips } = await mergeCopies(vault, copies);
   tell({
@@ -129,6 +128,12 @@ async function resumeLocked(
     at: new Date(session.newest.entry.u),
     title: session.newest.entry.t,
   });
+  const known = { online: online !== null, fetched: early };
+  const lease = options.force ? null : liveElsewhere(heads, session.key, context.world.now());
+  if (lease && (await decideOpen(session, deviceName(vault, lease.device), lease, options)) === "fork") {
+    const found = { vault, session, chosen, agent, place, remote };
+    return resumeCopy(context, found, known, options, tell);
+  }
   const prepare = async (): Promise<Restore> => {
     const cwd = localDirectory(agent, place, chosen.manifest.meta.cwd);
     const places = agent.places({ cwd, workTree: place.root }, place);
@@ -154,8 +159,7 @@ async function resumeLocked(
       restore = await prepare();
     }
     const snapshot = chosen.manifest.snapshots.at(-1) ?? null;
-    const known = { online: online !== null, fetched: early };
-    const plan = await planCode(context, snapshot, remote, known, options);
+    const plan = await planCode(context, chosen.manifest, remote, known, options);
     const result = {
       session: session.id,
       agent,
@@ -210,6 +214,68 @@ async function resumeLocked(
   } finally {
     await restore?.abort();
   }
+}
+
+/** What to do about a conversation that goes on elsewhere. */
+function decideOpen(
+  { id }: CatalogEntry,
+  device: string,
+  lease: Lease,
+  { decide }: ResumeOptions,
+): Promise<"fork" | "go-on"> {
+  return decide({
+    about: { kind: "open", device, since: lease.since },
+    choices: ["fork", "go-on"],
+    otherwise: openElsewhere(id, device, lease),
+  });
+}
+
+/** Brings back the code, and of the conversation a copy under an id of its own, which nobody else goes on with. */
+async function resumeCopy(
+  context: Context,
+  found: {
+    readonly vault: OpenVault;
+    readonly session: CatalogEntry;
+    readonly chosen: StoredSession;
+    readonly agent: Agent;
+    readonly place: Workplace;
+    readonly remote: ChosenRemote | null;
+  },
+  known: { readonly online: boolean; readonly fetched: string | null },
+  options: ResumeOptions,
+  tell: (event: ResumeEvent) => void,
+): Promise<ResumeResult> {
+  const { vault, session, chosen, agent, place, remote } = found;
+  const { manifest } = chosen;
+  const snapshot = manifest.snapshots.at(-1) ?? null;
+  const cwd = localDirectory(agent, place, manifest.meta.cwd);
+  const plan = await planCode(context, manifest, remote, known, options);
+  const messages = mainStream(manifest)?.lines ?? 0;
+  let copy: Copied = { id: session.id, restored: [] };
+  if (!options.dryRun) {
+    await bringCode(context, plan, options, tell);
+    const { writeCopy } = await import("./copy.ts");
+    copy = await writeCopy(vault, chosen, agent, place, cwd, null);
+    tell({ step: "restored", messages, fresh: messages, files: copy.restored.length });
+  }
+  return {
+    session: copy.id,
+    agent,
+    title: session.newest.entry.t,
+    snapshot,
+    messages,
+    commit: snapshot?.commit ?? null,
+    branch: snapshot?.branch ?? null,
+    restored: copy.restored,
+    resumeCommand: agent.resumeCommand(copy.id),
+    workingDirectory: cwd,
+    localAhead: false,
+    variables: {},
+    work: null,
+    timeline: stretchesOf(manifest),
+    code: standing(plan),
+    dryRun: options.dryRun === true,
+  };
 }
 
 async function bringVariables(

@@ -383,7 +383,10 @@ export async function store(
     const last = basis?.manifest.links.at(-1);
     return last !== undefined && last.commit === head && last.branch === branch;
   };
-  const link = head && !plans.every(isLinked) ? await describeCommit(context.git, head, branch) : null;
+  // Several processes of git, at work while the conversation is packed.
+  const described = head && !plans.every(isLinked) ? describeCommit(context.git, head, branch) : null;
+  const link = Promise.resolve(described);
+  link.catch(() => undefined);
   const tombstones = tombstonesOf(heads.all);
   const writing: { plan: CapturePlan; dir: string; ref: string; tip: Oid | null; writer: SessionWriter }[] =
     [];
@@ -453,7 +456,7 @@ interface Moment {
   /** Uncommitted work, sealed. */
   readonly wip: { readonly file: Uint8Array; readonly hash: string } | null;
   readonly environment: SealedVariables | null;
-  readonly link: LinkedCommit | null;
+  readonly link: Promise<LinkedCommit | null>;
   readonly when: Date;
   readonly automatic?: Automatic;
 }
@@ -486,7 +489,8 @@ class SessionWriter {
     if (wip) yield { path: workPath, content: wip.file };
     sealedBytes += wip?.file.length ?? 0;
     yield* this.#environment();
-    const manifest = buildManifest(this.#vault, this.#replica, this.#plan, result, this.#moment);
+    const moment = { ...this.#moment, link: await this.#moment.link };
+    const manifest = buildManifest(this.#vault, this.#replica, this.#plan, result, moment);
     const sealed = await sealManifest(this.#vault, manifest, this.#plan.basis);
     this.#done = {
       manifest,
@@ -525,7 +529,7 @@ function buildManifest(
   replica: string,
   plan: CapturePlan,
   result: CaptureResult,
-  moment: Moment,
+  moment: Omit<Moment, "link"> & { readonly link: LinkedCommit | null },
 ): Manifest {
   const { state, options, remote, link, when, automatic } = moment;
   const before = plan.basis?.manifest;
@@ -589,7 +593,11 @@ function buildManifest(
  * made by itself too, within the same hour, of the same code: a watched conversation is saved every few seconds, and
  * nobody looks for one of them.
  */
-function kept(snapshots: readonly Snapshot[], vault: OpenVault, moment: Moment): readonly Snapshot[] {
+function kept(
+  snapshots: readonly Snapshot[],
+  vault: OpenVault,
+  moment: Omit<Moment, "link">,
+): readonly Snapshot[] {
   const last = snapshots.at(-1);
   const { automatic, options, state, when } = moment;
   if (!last || !automatic || options.message) return snapshots;

@@ -138,13 +138,14 @@ async function resumeLocked(
     if (options.dryRun) {
       return { ...result, restored: restore.paths, workingDirectory: cwd, dryRun: true };
     }
-    const before = await whereabouts(context);
+    const moves = plan.kind === "exact" || plan.kind === "branch";
+    const before = moves ? await whereabouts(context) : nowhere;
     const branch = plan.kind === "branch" ? await branchBefore(context, plan.branch) : null;
     await bringCode(context, plan, tell);
     const files = await restore.commit(join(context.stateDir, "backup", session.id));
     for (const { backup } of files) if (backup) tell({ step: "kept-backup", path: backup });
     await writeCursor(context, session.key, restore.cursor);
-    const after = await whereabouts(context);
+    const after = moves ? await whereabouts(context) : nowhere;
     if (files.length > 0 || after.commit !== before.commit || after.branch !== before.branch)
       await note(context, { kind: "resume", session: session.key, before, after, branch, files });
     tell({ step: "restored", messages: result.messages, fresh: restore.fresh, files: restore.paths.length });
@@ -160,6 +161,9 @@ async function resumeLocked(
     await restore.abort();
   }
 }
+
+/** Stands for where the code is when it is not moved. */
+const nowhere = { branch: null, commit: null };
 
 async function branchBefore(context: Context, name: string): Promise<{ name: string; from: string | null }> {
   const ref = `refs/heads/${name}`;

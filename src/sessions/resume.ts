@@ -184,15 +184,15 @@ async function resumeLocked(
         dryRun: true,
       };
     }
-    const before = await whereabouts(context);
+    const moves = plan.kind === "exact" || plan.kind === "branch";
+    const before = moves ? await whereabouts(context) : nowhere;
     const branch = plan.kind === "branch" ? await branchBefore(context, plan.branch) : null;
     await bringCode(context, plan, options, tell);
     const files = await restore.commit(join(context.stateDir, "backup", session.id));
     for (const { path, backup } of files)
       if (backup && !restore.held.has(path)) tell({ step: "kept-backup", path: backup });
     await writeCursor(context, session.key, restore.cursor);
-    const moved = plan.kind === "branch" || plan.kind === "exact";
-    const after = moved ? await whereabouts(context) : before;
+    const after = moves ? await whereabouts(context) : nowhere;
     if (files.length > 0 || after.commit !== before.commit || after.branch !== before.branch)
       await note(context, { kind: "resume", session: session.key, before, after, branch, files });
     await noteWaiting(context, vault, heads, (device) => deviceName(vault, device));
@@ -322,6 +322,9 @@ export async function restoreSession(
     await restore.abort();
   }
 }
+
+/** Stands for where the code is when it is not moved. */
+const nowhere = { branch: null, commit: null };
 
 async function branchBefore(context: Context, name: string): Promise<{ name: string; from: string | null }> {
   const ref = `refs/heads/${name}`;

@@ -147,6 +147,8 @@ async function sendWaiting(world: Invocation["world"], terminal: Terminal): Prom
   }
 }
 
+const longConversation = 500;
+
 function tell(terminal: Terminal, event: SaveEvent, dryRun: boolean): void {
   switch (event.step) {
     case "changes":
@@ -163,6 +165,9 @@ function tell(terminal: Terminal, event: SaveEvent, dryRun: boolean): void {
       terminal.step(
         `Sealed uncommitted work (${byteSize(event.bytes)} encrypted); branch and work tree are as they were`,
       );
+      return;
+    case "large-files":
+      terminal.warn(`large files are saved as well: ${safeText(event.files, 200)}`);
       return;
     case "environment":
       terminal.step(`Sealed ${plural(event.names.length, "variable")}: ${event.names.join(", ")}`);
@@ -192,6 +197,9 @@ function tell(terminal: Terminal, event: SaveEvent, dryRun: boolean): void {
       terminal.step(
         `Sealed the conversation (${plural(event.messages, "message")}${fresh}; ${byteSize(event.sealedBytes)} encrypted)`,
       );
+      // Said once: when it becomes so.
+      if (event.messages >= longConversation && event.messages - event.fresh < longConversation)
+        terminal.detail("a long conversation by now; each save sends only what is new");
       return;
     }
     case "pushing":

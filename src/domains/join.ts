@@ -68,7 +68,7 @@ function placeStreams(name: string, versions: readonly Manifest[]): Placed[] {
         .filter((one) => one.name === name)
         .map((record): Placed => ({ version, record })),
     )
-    .reduce((best, one) => (holds(one.record, best.record) ? one : best));
+    .reduce((best, one) => (relateStreams(one.record, best.record) === "ahead" ? one : best));
   const kept: Placed[] = [];
   for (const one of all) {
     if (holds(current.record, one.record) || kept.some(({ record }) => holds(record, one.record))) continue;
@@ -83,7 +83,7 @@ function placeStreams(name: string, versions: readonly Manifest[]): Placed[] {
     used.add(gen);
     return { version, record: { ...record, gen } };
   });
-  const gen = Math.max(current.record.gen, ...[...used].map((one) => one + 1));
+  const gen = Math.max(...all.map(({ record }) => record.gen), ...[...used].map((one) => one + 1));
   return [...older, { version: current.version, record: { ...current.record, gen } }];
 }
 

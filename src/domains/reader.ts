@@ -324,6 +324,18 @@ export async function proveSession(
   for (const record of session.manifest.files) {
     if (isNew(filePath(record.ct))) await readSealedFile(vault, session, record);
   }
+  const { env, snapshots } = session.manifest;
+  const wip = snapshots.at(-1)?.wip;
+  const others = [
+    ...(wip ? [{ path: workPath, ct: wip }] : []),
+    ...(env ? [{ path: filePath(env.ct), ct: env.ct }] : []),
+  ];
+  for (const { path, ct } of others) {
+    if (!isNew(path)) continue;
+    const sealed = await readFile(vault, session.files, path, sealedLimit(limits.workBytes));
+    if ((await hashOf(sealed)) !== ct)
+      throw integrityError("wrong-file", "an object is not the one its manifest names");
+  }
 }
 
 /** The uncommitted work that the last snapshot carries, a git bundle of at most `limit` bytes; null without. Exit 6. */

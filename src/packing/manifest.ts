@@ -18,6 +18,7 @@ export const limits = {
   snapshots: 100_000,
   pages: 10_000,
   joined: 1_000,
+  workBytes: 256 << 20,
   manifestBytes: 4 << 20,
   headBytes: 1 << 20,
 } as const;

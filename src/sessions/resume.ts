@@ -23,7 +23,7 @@ import {
 } from "./code.ts";
 import type { Copied } from "./copy.ts";
 import { type Cursor, examineTail, writeCursor } from "./cursor.ts";
-import { type Candidate, undecided } from "./decide.ts";
+import { type Candidate, cancelled, undecided } from "./decide.ts";
 import type { DivergenceEvent, LocalBranch } from "./divergence.ts";
 import { deviceName, loadHeads } from "./heads.ts";
 import { type Lease, liveElsewhere, openElsewhere } from "./leases.ts";
@@ -145,6 +145,7 @@ async function resumeLocked(
     return prepared;
   };
   let restore = tips > 1 ? null : await prepare();
+  let settled = false;
   try {
     if (!restore || restore.branching) {
       const local = restore?.branching ?? null;
@@ -156,10 +157,16 @@ async function resumeLocked(
       // A dry run settles nothing, so it says what would have to be settled.
       const decide = options.dryRun ? undecided : options.decide;
       chosen = await settleDivergence(context, situation, decide, tell);
+      settled = true;
       restore = await prepare();
     }
     const snapshot = chosen.manifest.snapshots.at(-1) ?? null;
-    const plan = await planCode(context, chosen.manifest, remote, known, options);
+    const plan = await planCode(context, chosen.manifest, remote, known, options).catch((error) => {
+      const left = settled && error instanceof ConvosyncError && error.exit === Exit.cancelled;
+      throw left
+        ? cancelled("the versions are joined in the session; code and transcript here are as they were")
+        : error;
+    });
     const result = {
       session: session.id,
       agent,

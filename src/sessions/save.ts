@@ -67,6 +67,7 @@ export type SaveEvent =
   | { readonly step: "changes"; readonly modified: number; readonly created: number }
   | { readonly step: "excluded"; readonly paths: readonly string[] }
   | { readonly step: "branch"; readonly branch: string; readonly created: boolean }
+  | { readonly step: "large-files"; readonly files: string }
   | { readonly step: "carried"; readonly bytes: number }
   | { readonly step: "environment"; readonly names: readonly string[] }
   | { readonly step: "nothing-to-carry" }
@@ -266,10 +267,11 @@ async function planCode(
   tell: (event: SaveEvent) => void,
 ): Promise<CommitPlan> {
   const excludes = [...defaultExcludes, ...context.settings.all("exclude")];
+  const sizes = await untrackedSizes(context.repo.root!, before);
   const plan = planCommit(before, {
     exclude: excludes,
     maxUntrackedBytes: defaultMaxUntrackedBytes,
-    sizes: await untrackedSizes(context.repo.root!, before),
+    sizes,
     force: options.force === true,
   });
   if (plan.excluded.length > 0) tell({ step: "excluded", paths: plan.excluded });
@@ -277,11 +279,19 @@ async function planCode(
     throw new ConvosyncError(
       "large-files",
       Exit.stopped,
-      `${plan.tooLarge.length} untracked ${plan.tooLarge.length === 1 ? "file is" : "files are"} larger than 10 MB: ${plan.tooLarge.slice(0, 3).join(", ")}`,
+      `${plan.tooLarge.length} untracked ${plan.tooLarge.length === 1 ? "file is" : "files are"} larger than 10 MB: ${named(plan.tooLarge, sizes)}`,
       ["leave them out: add them to .gitignore", "or commit them all the same: git convosync save --force"],
     );
   }
+  const large = plan.add.filter((path) => (sizes.get(path) ?? 0) > defaultMaxUntrackedBytes);
+  if (large.length > 0) tell({ step: "large-files", files: named(large, sizes) });
   return plan;
+}
+
+/** The first few of some files, with their sizes. */
+function named(paths: readonly string[], sizes: ReadonlyMap<string, number>): string {
+  const shown = paths.slice(0, 3).map((path) => `${path} (${((sizes.get(path) ?? 0) / 1e6).toFixed(1)} MB)`);
+  return [...shown, ...(paths.length > 3 ? [`and ${paths.length - 3} more`] : [])].join(", ");
 }
 
 /** Switches to the branch to save onto. Local changes are carried along, or git refuses and nothing has happened. */

@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import * as v from "valibot";
 import { readWork, type StoredSession } from "../domains/reader.ts";
-import { applyWork, unbundleWork, wipLimit } from "../worktree/wip.ts";
+import { limits } from "../packing/manifest.ts";
+import { applyWork, unbundleWork } from "../worktree/wip.ts";
 import { readCache, writeAtomic } from "./files.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
@@ -34,7 +35,7 @@ export async function bringWork(
 ): Promise<"applied" | "stashed" | null> {
   const { wip, commit } = stored.manifest.snapshots.at(-1)!;
   if (wip === null || commit === null || (await knownWork(context)).includes(wip)) return null;
-  const bundle = await readWork(vault, stored, wipLimit);
+  const bundle = await readWork(vault, stored, limits.workBytes);
   const work = await unbundleWork(context.git, bundle!, commit);
   const applied = await applyWork(context.git, work, `convosync: work in progress from ${device}`);
   await rememberWork(context, wip);

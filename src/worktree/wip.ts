@@ -6,7 +6,7 @@ import { type Git, type Repository, scrubUrl } from "../git/git.ts";
 import type { CommitPlan } from "./commit.ts";
 
 /** More than this is no work in progress but something to commit. */
-export const wipLimit = 256 << 20;
+const wipLimit = 256 << 20;
 
 const identity = {
   GIT_AUTHOR_NAME: "convosync",

@@ -7,16 +7,13 @@ let box: Sandbox;
 let desktop: Machine;
 let laptop: Machine;
 
-/** Both have turns 0 to 3; then the desktop went on with two turns, and the laptop later with one. */
+/** Both have turns 0 to 3. */
 beforeEach(async () => {
   box = await pair();
   ({ desktop, laptop } = box);
   desktop.say(0, 3);
   done(await desktop.run("save"));
   done(await laptop.run("resume"));
-  desktop.say(3, 5, one, " (desktop)");
-  laptop.say(3, 6, one, " (laptop)");
-  done(await desktop.run("save"));
 });
 
 const common = (machine: Machine): string => machine.told(3);
@@ -29,6 +26,13 @@ async function counts(machine: Machine): Promise<unknown> {
 }
 
 describe("the conversation", () => {
+  /** The desktop went on with two turns, and the laptop later with three. */
+  beforeEach(async () => {
+    desktop.say(3, 5, one, " (desktop)");
+    laptop.say(3, 6, one, " (laptop)");
+    done(await desktop.run("save"));
+  });
+
   test("--merge: one conversation with all lines, the same on every device, and no question any more", async () => {
     const { exit, stderr } = await laptop.run("resume", "--merge");
     expect({ exit, stderr }).toMatchObject({ exit: 0 });
@@ -142,14 +146,11 @@ describe("the code", () => {
   let theirs: string;
   /** Both went on from one commit of a branch: the desktop saved, the laptop has a commit of its own. */
   beforeEach(async () => {
-    done(await laptop.run("resume", "--merge"));
-    done(await laptop.run("save"));
     laptop.write("README.md", "# Laptop\n");
     laptop.write("laptop.txt", "laptop\n");
     ours = laptop.commit("laptop");
-    done(await desktop.run("resume"));
     desktop.write("desktop.txt", "desktop\n");
-    desktop.say(6, 7, one, " (both)");
+    desktop.say(3, 4);
     done(await desktop.run("save"));
     theirs = desktop.head();
   });
@@ -160,7 +161,7 @@ describe("the code", () => {
     expect(laptop.git("log", "-1", "--format=%P")).toBe(`${ours} ${theirs}`);
     expect(laptop.has("laptop.txt") && laptop.has("desktop.txt")).toBe(true);
     expect(laptop.git("status", "--porcelain")).toBe("");
-    expect(laptop.heard()).toContain("Step 6 (both)");
+    expect(laptop.heard()).toContain("Step 3: ");
   });
 
   test("--theirs keeps my commits under a branch of their own, and says its name", async () => {
@@ -173,12 +174,12 @@ describe("the code", () => {
   test("--code mine brings back the conversation alone", async () => {
     done(await laptop.run("resume", "--code", "mine"));
     expect(laptop.head()).toBe(ours);
-    expect(laptop.heard()).toContain("Step 6 (both)");
+    expect(laptop.heard()).toContain("Step 3: ");
   });
 
   test("conflicts: the merge is left to be finished, the files are named, the conversation is untouched", async () => {
     desktop.write("README.md", "# Desktop\n");
-    desktop.say(7, 8, one, " (both)");
+    desktop.say(4, 5);
     done(await desktop.run("save"));
     const before = laptop.heard();
     const { exit, stdout, stderr } = await laptop.run("resume", "--merge");
@@ -189,17 +190,14 @@ describe("the code", () => {
     laptop.write("README.md", "# Both\n");
     laptop.commit("both");
     done(await laptop.run("resume"));
-    expect(laptop.heard()).toContain("Step 7 (both)");
+    expect(laptop.heard()).toContain("Step 4: ");
   });
 });
 
 describe("uncommitted changes", () => {
   beforeEach(async () => {
-    done(await laptop.run("resume", "--merge"));
-    done(await laptop.run("save"));
-    done(await desktop.run("resume"));
     desktop.write("desktop.txt", "desktop\n");
-    desktop.say(6, 7, one, " (both)");
+    desktop.say(3, 4);
     done(await desktop.run("save"));
     laptop.write("README.md", "# Mine\n");
     laptop.write("untracked.txt", "mine\n");
@@ -255,9 +253,9 @@ describe("reading only", () => {
   test("restores nothing and moves nothing", async () => {
     const before = laptop.footprint();
     const { stdout } = done(await laptop.run("resume", "--read-only"));
-    expect(stdout).toContain("Step 4 (desktop)");
+    expect(stdout).toContain("Step 2: ");
     const { document } = await laptop.json("resume", "--read-only");
-    expect(document).toMatchObject({ session: one, readOnly: true, restored: [], messages: lines(5) });
+    expect(document).toMatchObject({ session: one, readOnly: true, restored: [], messages: lines(3) });
     expect(laptop.footprint()).toEqual(before);
   });
 });

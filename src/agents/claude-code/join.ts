@@ -48,21 +48,28 @@ function latestTime(lines: readonly Uint8Array[]): string {
 
 function lastPrompt(lines: readonly Uint8Array[]): Entry | null {
   for (let at = lines.length - 1; at >= 0; at--) {
-    const entry = entryOf(lines[at]!);
+    const line = lines[at]!;
+    // Most lines need not be parsed to know that they are none.
+    if (!Buffer.from(line.buffer, line.byteOffset, line.length).includes('"last-prompt"')) continue;
+    const entry = entryOf(line);
     if (entry?.type === "last-prompt") return entry;
   }
   return null;
 }
 
+interface Leaf {
+  readonly uuid: string;
+  readonly sessionId: string | undefined;
+}
+
 /** Where the client would go on in this log alone: what its last `last-prompt` names, else its newest record. */
-function leafOf(lines: readonly Uint8Array[]): { uuid: string; sessionId: string | undefined } | null {
-  let newest: { uuid: string; sessionId: string | undefined } | null = null;
+function leafOf(lines: readonly Uint8Array[]): Leaf | null {
+  const named = lastPrompt(lines);
+  if (named?.leafUuid !== undefined) return { uuid: named.leafUuid, sessionId: named.sessionId };
   for (let at = lines.length - 1; at >= 0; at--) {
     const entry = entryOf(lines[at]!);
-    if (entry?.type === "last-prompt" && entry.leafUuid !== undefined)
-      return { uuid: entry.leafUuid, sessionId: entry.sessionId };
     if (entry?.uuid !== undefined && !entry.isSidechain)
-      newest ??= { uuid: entry.uuid, sessionId: entry.sessionId };
+      return { uuid: entry.uuid, sessionId: entry.sessionId };
   }
-  return newest;
+  return null;
 }

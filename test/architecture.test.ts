@@ -93,8 +93,14 @@ const exceptions: Record<string, readonly string[]> = {
 const portable = ["crypto", "packing", "domains", "refs"];
 const nodeFiles = ["refs/transport.ts", "refs/git-database.ts", "refs/object-reader.ts"];
 
-/** Who may start processes: git's room, the pager, and the command that prints the user's key. */
-const starters = ["git/git.ts", "git/process-group.ts", "commands/show.ts", "sessions/key-store.ts"];
+/**
+ * Who may start processes: git's room, the pager, the command that prints the user's key, the worker's starter, the
+ * user's notice, and the system's own service manager.
+ */
+const starters = [
+  ...["git/git.ts", "git/process-group.ts", "commands/show.ts", "sessions/key-store.ts"],
+  ...["sessions/start-worker.ts", "sessions/notify.ts", "sessions/watch-service.ts"],
+];
 
 const isPortable = (file: string): boolean => portable.includes(roomOf(file)) && !nodeFiles.includes(file);
 

@@ -101,9 +101,23 @@ export interface Agent {
   live(sessionId: string, place: Workplace): Promise<LiveSession | null>;
   /** What a picker shows, from the first and the last 64 KiB of the main stream. Never throws. */
   describe(head: Uint8Array, tail: Uint8Array): Description;
+  /**
+   * Folders whose files change when a conversation of one of the work trees goes on, with the work tree where that is
+   * clear from the folder; the first one, without a work tree, is where new such folders appear. Agents that cannot
+   * say are asked for their current session now and then.
+   */
+  watched?(place: Workplace): Promise<readonly WatchedFolder[]>;
   /** The agent's own command, to be run in the session's directory. */
   resumeCommand(sessionId: string): readonly string[];
   validId(id: string): boolean;
+}
+
+/** A folder with one file per session, named by the session's id. */
+export interface WatchedFolder {
+  readonly path: string;
+  readonly workTree: string | null;
+  /** The session whose main file has this name; null for other files. */
+  sessionOf(name: string): string | null;
 }
 
 /** A session that is to be written; a FoundSession is one. */

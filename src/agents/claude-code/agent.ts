@@ -2,7 +2,7 @@ import type { Agent } from "../agent.ts";
 import { spellings } from "../spellings.ts";
 import { inventory, target } from "./layout.ts";
 import { live } from "./live.ts";
-import { current, find, validId } from "./sessions.ts";
+import { current, find, validId, watchedFolders } from "./sessions.ts";
 import { configDir, projectName } from "./store.ts";
 import { glimpse } from "./transcript.ts";
 
@@ -29,6 +29,7 @@ export const claudeCode: Agent = {
     const { title, version, directories, branch, updatedAt } = glimpse(head, tail);
     return { title, toolVersion: version, cwd: directories[0] ?? null, branch, updatedAt };
   },
+  watched: watchedFolders,
   resumeCommand: (sessionId) => ["claude", "--resume", sessionId],
   validId,
 };

@@ -105,17 +105,14 @@ const portable = ["crypto", "packing", "domains", "refs"];
 const nodeFiles = ["refs/transport.ts", "refs/git-database.ts", "refs/object-reader.ts"];
 
 /**
- * Who may start processes: git's room, the pager, the user's own commands that print a key or a summary, and the agent
- * itself, when the user asks for it.
+ * Who may start processes: git's room, the pager, the user's own commands that print a key, a summary or a notice, the
+ * worker's starter, the system's service manager, and the agent itself, when the user asks for it.
  */
 const starters = [
-  "git/git.ts",
-  "git/process-group.ts",
-  "ui/pager.ts",
-  "sessions/key-store.ts",
-  "sessions/summary-command.ts",
-  "commands/template-start.ts",
-  "commands/resume.ts",
+  ...["git/git.ts", "git/process-group.ts", "ui/pager.ts"],
+  ...["sessions/key-store.ts", "sessions/summary-command.ts", "sessions/notify.ts"],
+  ...["sessions/start-worker.ts", "sessions/watch-service.ts"],
+  ...["commands/template-start.ts", "commands/resume.ts"],
 ];
 
 const isPortable = (file: string): boolean => portable.includes(roomOf(file)) && !nodeFiles.includes(file);

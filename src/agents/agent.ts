@@ -107,6 +107,12 @@ export interface Agent {
   recognise?(head: Uint8Array): { readonly id: string } | null;
   /** Reads the main stream as a conversation, from its first line or from where another reader came to. */
   reader?(from?: ReadingPlace): ConversationReader;
+  /**
+   * Folders whose files change when a conversation of one of the work trees goes on, with the work tree where that is
+   * clear from the folder; the first one, without a work tree, is where new such folders appear. Agents that cannot
+   * say are asked for their current session now and then.
+   */
+  watched?(place: Workplace): Promise<readonly WatchedFolder[]>;
   /** The agent's own command, to be run in the session's directory. */
   resumeCommand(sessionId: string): readonly string[];
   /** The agent's own command that begins a new conversation with a prompt; absent when it has none. */
@@ -119,6 +125,14 @@ export interface Agent {
   readonly joinLogs?: (logs: readonly Uint8Array[]) => JoinedLogs;
   /** An id for a copy of a conversation. Absent where a copy cannot be made by giving its files another name. */
   readonly newId?: () => string;
+}
+
+/** A folder with one file per session, named by the session's id. */
+export interface WatchedFolder {
+  readonly path: string;
+  readonly workTree: string | null;
+  /** The session whose main file has this name; null for other files. */
+  sessionOf(name: string): string | null;
 }
 
 /** A session that is to be written; a FoundSession is one. */

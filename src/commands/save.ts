@@ -1,6 +1,7 @@
 import { ConvosyncError, Exit } from "../errors.ts";
+import { notifyOthers } from "../sessions/notify.ts";
 import { queuedError } from "../sessions/publish.ts";
-import { withRepository } from "../sessions/repository.ts";
+import { type Settings, withRepository } from "../sessions/repository.ts";
 import { type SaveEvent, save } from "../sessions/save.ts";
 import { warmUp } from "../sessions/warm-up.ts";
 import { safeText } from "../ui/safe-text.ts";
@@ -23,6 +24,7 @@ interface Options {
   rawPaths?: boolean;
   dryRun?: boolean;
   force?: boolean;
+  notify?: boolean;
 }
 
 export default async function saveCommand(
@@ -42,10 +44,12 @@ export default async function saveCommand(
   }
   terminal.note("ConvoSync: saving session…");
   if (options.retry) await sendWaiting(world, terminal);
+  let settings: Settings | null = null;
   const result = await withRepository(
     world,
-    (context) =>
-      save(
+    (context) => {
+      settings = context.settings;
+      return save(
         context,
         {
           ...(message !== undefined && { message }),
@@ -62,7 +66,8 @@ export default async function saveCommand(
           force: options.force === true,
         },
         (event) => tell(terminal, event, options.dryRun === true),
-      ),
+      );
+    },
     warmUp,
   );
   const { publish, remote, sessions } = result;
@@ -75,6 +80,13 @@ export default async function saveCommand(
       : `the conversation to ${remote?.name}`;
     terminal.step(`Pushed ${where}`);
   }
+  const notified =
+    publish.status === "pushed" && options.notify !== false && settings
+      ? await notifyOthers(settings)
+      : false;
+  // Which devices there are is known as of the last fetch.
+  const whom = result.devices > 0 ? plural(result.devices, "device") : "other devices";
+  if (notified) terminal.step(`Notified ${whom}`);
   if (publish.status === "dry-run") {
     for (const one of sessions) terminal.print(`would save ${one.session}  ${safeText(one.title, 60)}`);
   } else if (unchanged) terminal.step("Nothing new since the last save");
@@ -96,6 +108,7 @@ export default async function saveCommand(
     queued: publish.status === "queued" || publish.status === "not-pushed",
     remote: remote?.name ?? null,
     sealedBytes: first?.sealedBytes ?? 0,
+    notified,
     sessions: sessions.map(({ session, agent, snapshot, messages, newMessages, sealedBytes }) => ({
       session,
       agent,

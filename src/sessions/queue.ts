@@ -71,6 +71,14 @@ export async function updateQueue(
   });
 }
 
+/** Whether a push that failed may be tried again by now, to whatever remote; asks no git. */
+export async function isRetryDue(cloneDir: string, now: Date): Promise<boolean> {
+  const queue = await readCache(join(cloneDir, "queue.json"), queueSchema);
+  return Object.values(queue?.remotes ?? {}).some(({ background }) => {
+    return typeof background?.next === "string" && new Date(background.next) <= now;
+  });
+}
+
 /** Notes that the remote has `oid` at `ref`. */
 export function confirmRef(context: Context, remote: string, ref: string, oid: Oid): Promise<void> {
   return updateQueue(context, remote, (queue) => {

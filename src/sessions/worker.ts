@@ -1,14 +1,14 @@
 import { rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConvosyncError } from "../errors.ts";
-import { withoutRepository } from "../git/environment.ts";
 import { pushInBackground } from "./background.ts";
-import { type HookEvent, lastEvent, newEvents, pendingEvents, settleEvents, takeEvents } from "./events.ts";
+import { type HookEvent, lastEvent, newEvents, settleEvents, takeEvents } from "./events.ts";
 import { readIfPresent, withLock, writeAtomic } from "./files.ts";
 import { healScript } from "./hooks.ts";
+import { openAt, openMain } from "./open-main.ts";
 import { receive } from "./receive.ts";
-import { type Context, openRepository, type World, withCloneLock } from "./repository.ts";
+import { type World, withCloneLock } from "./repository.ts";
 import { isInBetween, snapshot } from "./snapshot.ts";
 import { openVault } from "./vault.ts";
 import { reportFailure, reportWork } from "./worker-report.ts";
@@ -133,24 +133,6 @@ async function captureAt(
 const isOver = (error: unknown): boolean =>
   error instanceof ConvosyncError && ["not-set-up", "bare-repository"].includes(error.code);
 
-/**
- * The repository as seen from a work tree of this clone. Null when that has gone, or is another clone's by now: a
- * work tree that was removed takes no conversation with it, as the next event of another one shows.
- */
-async function openAt(world: World, commonDir: string, path: string): Promise<Context | null> {
-  // A repository that only GIT_DIR and GIT_WORK_TREE tie to its files is found by them alone.
-  for (const env of [withoutRepository(world.env), world.env]) {
-    const context = await openRepository({ ...world, cwd: path, env }).catch((error) => {
-      const gone = error instanceof ConvosyncError && ["not-a-repository", "no-folder"].includes(error.code);
-      if (gone) return null;
-      throw error;
-    });
-    if (context?.repo.commonDir === commonDir) return context;
-    await context?.close();
-  }
-  return null;
-}
-
 /** Sends what waits. Returns when to try again, unless there is nothing to wait for. */
 async function send(world: World, commonDir: string, eager: boolean): Promise<Date | null> {
   const context = await openMain(world, commonDir);
@@ -168,13 +150,3 @@ async function send(world: World, commonDir: string, eager: boolean): Promise<Da
     await context.close();
   }
 }
-
-/** The clone as such, from whichever of its folders exists. */
-export async function openMain(world: World, commonDir: string): Promise<Context | null> {
-  const besides = dirname(commonDir);
-  return (await openAt(world, commonDir, besides)) ?? (await openAt(world, commonDir, commonDir));
-}
-
-/** Whether hooks have noted anything that has not been captured yet. */
-export const hasPending = async (cloneDir: string): Promise<boolean> =>
-  (await pendingEvents(cloneDir)).length > 0;

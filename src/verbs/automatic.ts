@@ -34,6 +34,24 @@ export const automatic: readonly Verb[] = [
     ],
   },
   {
+    name: "watch",
+    summary: "save conversations as agents write them, tell what other devices saved",
+    section: "Automatic",
+    load: () => import("../commands/watch.ts"),
+    define: (command) =>
+      void command
+        .option("-a, --all", "every repository that is set up on this device")
+        .option("--install", "have the system start it, now and at every login")
+        .option("--uninstall", "have it started no more")
+        .option("--status", "show what is watched, and by what")
+        .option("--once", "one round, then end"),
+    examples: [
+      ["git convosync watch", "until Ctrl-C; a message is sealed within two seconds"],
+      ["git convosync watch --all --install", "from now on, for all repositories"],
+    ],
+    exits: { 1: "another process watches this repository already" },
+  },
+  {
     name: "hook",
     summary: "what hooks start",
     hidden: true,

@@ -60,7 +60,7 @@ export const everyday: readonly Verb[] = [
         .option("-i, --interactive", "show what would be saved, and ask")
         .option("--retry", "send what waits first")
         .option("--no-push", "keep it here until the next sync")
-        .addOption(new Option("--no-notify", "tell other devices nothing").hideHelp())
+        .option("--no-notify", "tell other devices nothing")
         .option("--raw-paths", "store paths as they are")
         .option("-n, --dry-run", "show what would be done")
         .option("-f, --force", "go on where a safety check would stop"),

@@ -5,7 +5,7 @@ import { conversationReader } from "./conversation.ts";
 import { joinTranscripts } from "./join.ts";
 import { inventory, target } from "./layout.ts";
 import { live } from "./live.ts";
-import { current, find, validId } from "./sessions.ts";
+import { current, find, validId, watchedFolders } from "./sessions.ts";
 import { configDir, projectName } from "./store.ts";
 import { glimpse, sessionOf } from "./transcript.ts";
 
@@ -37,6 +37,7 @@ export const claudeCode: Agent = {
     return id !== null && validId(id) ? { id } : null;
   },
   reader: conversationReader,
+  watched: watchedFolders,
   resumeCommand: (sessionId) => ["claude", "--resume", sessionId],
   startCommand: (prompt) => ["claude", ...(prompt.startsWith("-") ? ["--"] : []), prompt],
   validId,

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { lstat, open, readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
-import type { FoundSession, HowFound, Workplace } from "../agent.ts";
+import type { FoundSession, HowFound, WatchedFolder, Workplace } from "../agent.ts";
 import { isInside } from "../spellings.ts";
 import { liveSessions } from "./live.ts";
 import { mayBelong, projectsDir } from "./store.ts";
@@ -10,6 +10,24 @@ import { type Glimpse, glimpse, windowBytes } from "./transcript.ts";
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 export const validId = (id: string): boolean => uuid.test(id);
+
+/** The folder of all projects, and those of this repository's work trees that exist. */
+export async function watchedFolders(place: Workplace): Promise<WatchedFolder[]> {
+  const projects = projectsDir(place);
+  const sessionOf = (name: string): string | null => {
+    const id = basename(name, ".jsonl");
+    return name.endsWith(".jsonl") && validId(id) ? id : null;
+  };
+  const folders: WatchedFolder[] = [{ path: projects, workTree: null, sessionOf: () => null }];
+  for (const entry of await readdir(projects, { withFileTypes: true }).catch(() => [])) {
+    if (!entry.isDirectory() || !mayBelong(entry.name, place)) continue;
+    // The innermost work tree whose folder it can be.
+    const roots = place.worktrees.filter((root) => mayBelong(entry.name, { ...place, worktrees: [root] }));
+    const workTree = roots.sort((a, b) => b.length - a.length)[0] ?? null;
+    folders.push({ path: join(projects, entry.name), workTree, sessionOf });
+  }
+  return folders;
+}
 
 interface Candidate {
   readonly id: string;

@@ -157,7 +157,7 @@ describe("the import rules", () => {
     for (const file of nodeFiles) expect(modules.has(file)).toBe(true);
   });
 
-  test("only git's room starts processes, with two exceptions", () => {
+  test("only git's room starts processes, with few exceptions", () => {
     const violations = [...modules].flatMap(([file, { imports }]) =>
       imports
         .filter(({ to, how }) => how !== "type" && ["node:child_process", "execa"].includes(to))

@@ -6,7 +6,7 @@ import { isAgentName } from "../agents/registry.ts";
 import { homeOf } from "../agents/spellings.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { readCache, readIfPresent, writeAtomic } from "./files.ts";
-import { startingScript } from "./installation.ts";
+import { shellScript, startingScript } from "./installation.ts";
 import { type Insertion, insert, insertInto, removeItems, takeBack } from "./json-edit.ts";
 
 /**
@@ -126,7 +126,7 @@ const kinds: Readonly<Record<string, Kind>> = {
     title: "opencode",
     folder: ({ env, home }) => join(env["XDG_CONFIG_HOME"] || join(home, ".config"), "opencode"),
     file: "plugins/convosync.js",
-    edit: wholeFile(() => opencodePlugin),
+    edit: wholeFile(() => shellScript("opencode.js")),
   },
   cursor: {
     title: "Cursor",
@@ -145,26 +145,6 @@ const kinds: Readonly<Record<string, Kind>> = {
 
 /** Agents whose hooks can be installed, as the command line names them. */
 export const hookedAgents = Object.keys(kinds);
-
-const opencodePlugin = `// Made by: git convosync hooks install --agent opencode (convosync/agent.sh)
-import { spawn } from "node:child_process";
-import { homedir } from "node:os";
-import { join } from "node:path";
-
-const words = { "session.created": "session-start", "session.idle": "stop", "session.compacted": "pre-compact" };
-
-export const Convosync = async ({ directory }) => ({
-  event: async ({ event }) => {
-    const id = event.properties?.sessionID ?? event.properties?.info?.id;
-    const word = words[event.type];
-    if (!id || !word) return;
-    const state = process.env.XDG_STATE_HOME || join(homedir(), ".local", "state");
-    const said = JSON.stringify({ session_id: id, cwd: directory });
-    const script = join(state, "convosync", "agent.sh");
-    spawn("sh", [script, "opencode", word, said], { stdio: "ignore", detached: true }).on("error", () => {}).unref();
-  },
-});
-`;
 
 const insertionSchema = v.object({ at: v.number(), text: v.string() });
 const recordSchema = v.object({

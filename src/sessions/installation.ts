@@ -13,7 +13,7 @@ function installation(): string {
 /** The program as hooks and services start it. */
 export const programPath = (): string => join(installation(), "dist", "cli.js");
 
-/** A shell script of ours, with `@NAME@` replaced. */
+/** A script of ours, with `@NAME@` replaced. */
 export function shellScript(name: string, values: Readonly<Record<string, string>> = {}): string {
   const text = readFileSync(join(installation(), "git-hooks", name), "utf8").replaceAll("\r\n", "\n");
   return text.replace(/@([A-Z]+)@/g, (whole, key: string) => values[key] ?? whole);

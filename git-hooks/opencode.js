@@ -1,0 +1,24 @@
+// Made by: git convosync hooks install --agent opencode (convosync/agent.sh)
+import { spawn } from "node:child_process";
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+const words = {
+  "session.created": "session-start",
+  "session.idle": "stop",
+  "session.compacted": "pre-compact",
+};
+
+export const Convosync = async ({ directory }) => ({
+  event: async ({ event }) => {
+    const id = event.properties?.sessionID ?? event.properties?.info?.id;
+    const word = words[event.type];
+    if (!id || !word) return;
+    const state = process.env.XDG_STATE_HOME || join(homedir(), ".local", "state");
+    const said = JSON.stringify({ session_id: id, cwd: directory });
+    const script = join(state, "convosync", "agent.sh");
+    spawn("sh", [script, "opencode", word, said], { stdio: "ignore", detached: true })
+      .on("error", () => {})
+      .unref();
+  },
+});

@@ -1,0 +1,328 @@
+// A day of work in minutes, with everything that may go wrong in it: commits, amends, rebases, worktrees, saves by hand
+// side by side, killed workers, a remote that comes and goes. In the end every line the agents wrote must be on the
+// remote, exactly once. Run after a build:
+//
+//   node scripts/soak.mjs [--steps <n>] [--seed <n>] [--keep]
+import { spawn, spawnSync } from "node:child_process";
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const cli = fileURLToPath(new URL("../dist/cli.js", import.meta.url));
+const { values: options } = parseArgs({
+  options: {
+    steps: { type: "string", default: "2000" },
+    seed: { type: "string", default: String(Date.now() % 100_000) },
+    keep: { type: "boolean", default: false },
+  },
+});
+const steps = Number(options.steps);
+const seed = Number(options.seed);
+const say = (text) => process.stdout.write(`${text}\n`);
+
+/** Numbers that look random and are the same for the same seed. */
+let state = seed;
+function below(n) {
+  state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+  return Math.floor((state / 2_147_483_648) * n);
+}
+
+const base = realpathSync(mkdtempSync(join(tmpdir(), "convosync-soak-")));
+const remote = join(base, "remote.git");
+const home = join(base, "home");
+const env = {
+  PATH: process.env.PATH,
+  HOME: home,
+  GIT_CONFIG_NOSYSTEM: "1",
+  LC_ALL: "C.UTF-8",
+  TMPDIR: tmpdir(),
+  GIT_EDITOR: "true",
+};
+const counts = {};
+const count = (what) => {
+  counts[what] = (counts[what] ?? 0) + 1;
+};
+
+function run(cwd, command, args, { fails = false, input } = {}) {
+  const result = spawnSync(command, args, { cwd, env, encoding: "utf8", input, maxBuffer: 1 << 28 });
+  if (result.status !== 0 && !fails)
+    throw new Error(`${command} ${args.join(" ")}: ${result.status}\n${result.stdout}${result.stderr}`);
+  return result;
+}
+const git = (cwd, ...args) => run(cwd, "git", args).stdout.trim();
+const mayFail = (cwd, ...args) => run(cwd, "git", args, { fails: true });
+const convosync = (cwd, ...args) => run(cwd, process.execPath, [cli, ...args], { fails: true });
+
+/** A work tree with agents in it, each with a conversation. */
+class Place {
+  constructor(path) {
+    this.path = path;
+    this.sessions = [];
+    this.folder = join(home, ".claude/projects", path.replace(/[^a-zA-Z0-9]/g, "-"));
+    mkdirSync(this.folder, { recursive: true });
+    this.begin();
+  }
+
+  begin() {
+    const n = all.length;
+    const id = `${String(n).padStart(8, "0")}-0000-4000-8000-${String(seed).padStart(12, "0")}`;
+    const session = { id, path: join(this.folder, `${id}.jsonl`), lines: 0 };
+    this.sessions.push(session);
+    all.push(session);
+  }
+
+  say(lines) {
+    const session = this.sessions[below(this.sessions.length)];
+    let text = "";
+    for (let i = 0; i < lines; i++) {
+      const record = {
+        type: i % 2 ? "assistant" : "user",
+        sessionId: session.id,
+        cwd: this.path,
+        timestamp: new Date().toISOString(),
+        uuid: `${session.id}-${session.lines}`,
+        message: { role: "user", content: `line ${session.lines++}: see ${this.path}/src/${below(1000)}.ts` },
+      };
+      text += `${JSON.stringify(record)}\n`;
+    }
+    appendFileSync(session.path, text, { mode: 0o600 });
+  }
+
+  change() {
+    writeFileSync(join(this.path, `f${below(20)}.txt`), `${below(1e9)}\n`);
+    git(this.path, "add", "--all");
+  }
+}
+const all = [];
+
+function begin() {
+  mkdirSync(home, { recursive: true });
+  git(base, "init", "-q", "--bare", "-b", "main", remote);
+  git(base, "config", "--global", "user.name", "Soak");
+  git(base, "config", "--global", "user.email", "soak@example.com");
+  git(base, "config", "--global", "gc.auto", "0");
+  const path = join(base, "work tree");
+  mkdirSync(path);
+  git(path, "init", "-q", "-b", "main");
+  git(path, "remote", "add", "origin", remote);
+  writeFileSync(join(path, "first.txt"), "first\n");
+  git(path, "add", ".");
+  git(path, "commit", "-q", "-m", "first");
+  git(path, "push", "-q", "-u", "origin", "main");
+  const made = convosync(
+    path,
+    "init",
+    "--yes",
+    "--recovery-file",
+    join(base, "code.txt"),
+    "--no-agent-hooks",
+  );
+  if (made.status !== 0) throw new Error(made.stderr);
+  const places = [new Place(path)];
+  for (const name of ["side", "other"]) {
+    git(path, "worktree", "add", "-q", "-b", name, join(base, name));
+    places.push(new Place(join(base, name)));
+  }
+  return places;
+}
+
+const cloneDir = () => join(base, "work tree/.git/convosync");
+
+function killWorker() {
+  const pid = Number(
+    existsSync(join(cloneDir(), "worker.pid")) && readFileSync(join(cloneDir(), "worker.pid"), "utf8"),
+  );
+  // Its number may be another program's by now.
+  const line =
+    pid > 0 && existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, "utf8") : "";
+  if (!line.includes(cli) || !line.includes(base)) return;
+  try {
+    process.kill(pid, "SIGKILL");
+    count("killed workers");
+  } catch {
+    // It had ended.
+  }
+}
+
+let away = false;
+function remoteComesAndGoes() {
+  away = !away;
+  chmodHook(away ? "#!/bin/sh\nexit 1\n" : null);
+  count(away ? "remote refuses" : "remote is back");
+}
+function chmodHook(text) {
+  const path = join(remote, "hooks/pre-receive");
+  if (text === null) rmSync(path, { force: true });
+  else {
+    mkdirSync(join(remote, "hooks"), { recursive: true });
+    writeFileSync(path, text);
+    chmodSync(path, 0o755);
+  }
+}
+
+const background = [];
+/** A save by hand that goes on while other things happen. */
+function saveBeside(place) {
+  count("saves beside");
+  background.push(
+    new Promise((done) => {
+      const child = spawn(process.execPath, [cli, "save", "--no-code"], {
+        cwd: place.path,
+        env,
+        stdio: "ignore",
+      });
+      child.on("close", done);
+      if (below(4) === 0)
+        setTimeout(() => {
+          child.kill("SIGKILL");
+          count("killed saves");
+        }, below(400));
+    }),
+  );
+}
+
+function rebase(place) {
+  const branch = git(place.path, "branch", "--show-current");
+  const depth = 2 + below(4);
+  if (mayFail(place.path, "rev-parse", "--verify", "-q", `HEAD~${depth}`).status !== 0) return;
+  git(place.path, "switch", "-q", "--detach", `HEAD~${depth}`);
+  writeFileSync(join(place.path, `base${below(1e6)}.txt`), "base\n");
+  git(place.path, "add", "--all");
+  git(place.path, "commit", "-q", "-m", "base");
+  const onto = git(place.path, "rev-parse", "HEAD");
+  git(place.path, "switch", "-q", branch);
+  if (mayFail(place.path, "rebase", "-q", onto).status !== 0) mayFail(place.path, "rebase", "--abort");
+  count("rebases");
+}
+
+async function step(places) {
+  const place = places[below(places.length)];
+  const what = below(100);
+  place.say(1 + below(6));
+  if (what < 55) {
+    place.change();
+    mayFail(place.path, "commit", "-q", "-m", `change ${below(1e6)}`);
+    count("commits");
+  } else if (what < 65) {
+    place.change();
+    mayFail(place.path, "commit", "-q", "--amend", "--no-edit");
+    count("amends");
+  } else if (what < 70) rebase(place);
+  else if (what < 74) saveBeside(place);
+  else if (what < 78) killWorker();
+  else if (what < 81) remoteComesAndGoes();
+  else if (what < 84) {
+    mayFail(place.path, "push", "-q", "--force", "origin", "HEAD");
+    count("pushes");
+  } else if (what < 85 && all.length < 12) place.begin();
+  else if (what < 86) {
+    git(place.path, "merge", "-q", "--no-edit", "-s", "ours", "main");
+    count("merges");
+  } else await sleep(below(60));
+}
+
+async function end(places) {
+  if (away) remoteComesAndGoes();
+  await Promise.all(background);
+  // Whatever the hooks noted is dealt with; then the last words are saved by hand, which must find nothing amiss.
+  for (let tries = 0; tries < 600; tries++) {
+    const busy = ["events", "events.moving", "events.taken", "worker.pid"].some((name) =>
+      existsSync(join(cloneDir(), name)),
+    );
+    if (!busy) break;
+    if (tries % 100 === 99) convosync(places[0].path, "hook", "worker", join(cloneDir(), ".."));
+    await sleep(200);
+  }
+  for (const place of places) {
+    const saved = convosync(place.path, "save", "--all-sessions", "--no-code");
+    if (saved.status !== 0) throw new Error(`the last save: ${saved.status}\n${saved.stderr}`);
+  }
+  const synced = convosync(places[0].path, "sync");
+  if (synced.status !== 0) throw new Error(`the last sync: ${synced.status}\n${synced.stderr}`);
+}
+
+/** What another machine gets to see. */
+function judge() {
+  const there = join(base, "there");
+  git(base, "clone", "-q", remote, there);
+  const other = { ...env, HOME: join(base, "other-home") };
+  mkdirSync(other.HOME);
+  const convo = (...args) =>
+    spawnSync(process.execPath, [cli, ...args], {
+      cwd: there,
+      env: other,
+      encoding: "utf8",
+      maxBuffer: 1 << 28,
+    });
+  const joined = convo(
+    "init",
+    "--yes",
+    "--join",
+    "--recovery-file",
+    join(base, "code.txt"),
+    "--no-hooks",
+    "--no-agent-hooks",
+  );
+  if (joined.status !== 0) throw new Error(joined.stderr);
+  convo("sync");
+  const problems = [];
+  const verified = convo("verify");
+  if (verified.status !== 0) problems.push(`verify: ${verified.stdout}${verified.stderr}`);
+  let lines = 0;
+  for (const { id, path } of all) {
+    if (!existsSync(path)) continue;
+    const written = readFileSync(path, "utf8");
+    const stored = convo("show", id, "--raw").stdout;
+    // Paths are this machine's there: what counts is each line's own id, in order.
+    const ids = (text) => [...text.matchAll(/"uuid":"([^"]+)"/g)].map((one) => one[1]);
+    const [wanted, found] = [ids(written), ids(stored)];
+    lines += wanted.length;
+    if (wanted.join() !== found.join())
+      problems.push(
+        `${id}: ${wanted.length} lines were written, ${found.length} are there (${new Set(found).size} different)`,
+      );
+  }
+  return { lines, problems };
+}
+
+const begun = Date.now();
+try {
+  const places = begin();
+  for (let n = 1; n <= steps; n++) {
+    await step(places);
+    if (n % 250 === 0) say(`${n} steps, ${((Date.now() - begun) / 1000).toFixed(0)} s`);
+  }
+  await end(places);
+  const { lines, problems } = judge();
+  say(
+    Object.entries(counts)
+      .map(([what, n]) => `${n} ${what}`)
+      .join(", "),
+  );
+  for (const one of problems) say(`✗ ${one}`);
+  if (problems.length === 0)
+    say(`✓ all ${lines} lines of ${all.length} conversations are on the remote, each once`);
+  say(
+    `seed ${seed}, ${steps} steps, ${((Date.now() - begun) / 1000).toFixed(0)} s${options.keep ? `, kept in ${base}` : ""}`,
+  );
+  process.exitCode = problems.length === 0 ? 0 : 1;
+} catch (error) {
+  say(`soak: ${error instanceof Error ? error.stack : error} (seed ${seed})`);
+  process.exitCode = 1;
+} finally {
+  killWorker();
+  if (!options.keep) rmSync(base, { recursive: true, force: true, maxRetries: 5 });
+}

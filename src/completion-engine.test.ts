@@ -50,7 +50,7 @@ describe("placeOf", () => {
     expect(offered("save", "--")).toEqual(
       expect.arrayContaining(["--no-code", "--message", "--json", "--help"]),
     );
-    expect(offered("save", "--")).not.toContain("--no-notify");
+    expect(offered("save", "--")).not.toContain("--debug");
     expect(offered("save", "--dry-run", "--")).not.toContain("--dry-run");
     expect(offered("show", "--", "--")).toEqual([":sessions"]);
     expect(at("list", "--branch=fea")).toMatchObject({ before: "--branch=", typed: "fea" });

@@ -146,6 +146,7 @@ describe("the environment of a git child", () => {
       CONVOSYNC_REMOTE: "origin",
       LC_CTYPE: "de_DE.UTF-8",
       LC_MESSAGES: "C",
+      CONVOSYNC_INSIDE: "1",
       GIT_OPTIONAL_LOCKS: "0",
     };
     expect(childEnvironment(env, true)).toEqual({ ...child, GIT_TERMINAL_PROMPT: "1" });

@@ -25,11 +25,13 @@ export const automatic: readonly Verb[] = [
         load: () => import("../commands/hooks-uninstall.ts"),
         define: (command) =>
           void command.option("--agent <name...>", "take it out of these agents' hooks instead"),
+        examples: [["git convosync hooks uninstall", "git's hooks are byte for byte what they were"]],
       },
       {
         name: "status",
         summary: "show what git really runs for each hook",
         load: () => import("../commands/hooks-status.ts"),
+        examples: [["git convosync hooks status", "which file runs, and whether convosync is in it"]],
       },
     ],
   },

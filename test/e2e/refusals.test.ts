@@ -58,7 +58,7 @@ test("resume in another repository: neither remote nor first commit is the same"
   const before = laptop.footprint();
   const { exit, stdout, stderr } = await laptop.run("resume");
   expect({ exit, stdout }).toEqual({ exit: 4, stdout: "" });
-  expect(stderr).toMatch(/error: these conversations belong to another repository \(.*remote\.git\)/);
+  expect(stderr).toMatch(/error: these conversations belong to another repository \(.*remote\)/);
   expect(stderr).toMatch(/hint: resume them in a clone of that one/);
   expect(laptop.footprint()).toEqual(before);
 });

@@ -46,6 +46,11 @@ describe("the bundle", () => {
     ["src/commands/show.ts", full, 220_000],
     ["src/commands/log.ts", full, 220_000],
     ["src/commands/search.ts", light, 95_000],
+    ["src/commands/hook.ts", full, 250_000],
+    // It stays for days: what it does not need at once is not in its memory.
+    ["src/commands/watch.ts", light, 100_000],
+    ["src/commands/hooks-install.ts", light, 80_000],
+    ["src/commands/hooks-status.ts", light, 80_000],
   ])("%s loads %j, at most %d bytes", (entry, packages, most) => {
     const loaded = loadedWith(entry);
     expect(loaded.packages).toEqual(packages);

@@ -114,8 +114,8 @@ async function offerHooks(
   const { installHooks } = await import("../sessions/hooks.ts");
   const { agentHooks, hookedAgents, installAgentHooks } = await import("../sessions/agent-hooks.ts");
   const wanted = await withRepository(world, async ({ settings }) => ({
-    git: options.hooks !== false && settings.get("hooks") !== "false",
-    agents: options.agentHooks !== false && settings.get("agentHooks") !== "false",
+    git: options.hooks !== false && settings.flag("hooks", true),
+    agents: options.agentHooks !== false && settings.flag("agentHooks", true),
   }));
   const ask = async (message: string, flag: string): Promise<boolean> =>
     options.yes || (terminal.interactive && confirm(terminal, { message, flag: `--yes or ${flag}` }, true));

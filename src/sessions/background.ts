@@ -48,7 +48,7 @@ export async function pushInBackground(
   context: Context,
   { eager = false, random = Math.random }: { eager?: boolean; random?: () => number } = {},
 ): Promise<BackgroundPush> {
-  if (context.settings.get("autoPush") === "false") return { status: "nothing" };
+  if (!context.settings.flag("autoPush", true)) return { status: "nothing" };
   const remote = await findRemote(context, await currentBranch(context));
   if (!remote) return { status: "nothing" };
   context.db.forgetRefs();

@@ -51,9 +51,10 @@ export class Settings {
     return this.#env[variableOf(name)] || this.#values.get(`convosync.${name.toLowerCase()}`)?.at(-1);
   }
 
-  /** Whether a flag is on, in any of git's words for it. */
-  flag(name: string): boolean {
-    return isOn(this.get(name) ?? "");
+  /** Whether a flag is on, in any of git's words for it; `otherwise` where it is not set. */
+  flag(name: string, otherwise = false): boolean {
+    const value = this.get(name);
+    return value === undefined ? otherwise : isOn(value);
   }
 
   all(name: string): readonly string[] {

@@ -6,6 +6,7 @@ import { pushInBackground } from "./background.ts";
 import { type HookEvent, lastEvent, newEvents, settleEvents, takeEvents } from "./events.ts";
 import { readIfPresent, withLock, writeAtomic } from "./files.ts";
 import { healScript } from "./hooks.ts";
+import { notifyOthers } from "./notify.ts";
 import { openAt, openMain } from "./open-main.ts";
 import { receive } from "./receive.ts";
 import { type World, withCloneLock } from "./repository.ts";
@@ -139,6 +140,7 @@ async function send(world: World, commonDir: string, eager: boolean): Promise<Da
   if (!context) return null;
   try {
     const pushed = await pushInBackground(context, { eager });
+    if (pushed.status === "pushed") await notifyOthers(context.settings);
     // A pause between pushes is waited out; after a failure the next event, save or sync tries again.
     const soon = pushed.status === "later" && pushed.at.getTime() - Date.now() <= longestQuietMs;
     return soon ? pushed.at : null;

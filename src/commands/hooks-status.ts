@@ -58,7 +58,9 @@ const handHints = (status: HooksStatus): string[] =>
 
 export function tellInstalled(terminal: Terminal, status: HooksStatus): void {
   const ours = status.hooks.filter((one) => one.ours === "current");
-  if (ours.length > 0) terminal.step(`Git runs convosync in ${ours.map((one) => one.event).join(", ")}`);
+  if (ours.length === status.hooks.length)
+    terminal.step("From now on every commit saves the conversation too");
+  else if (ours.length > 0) terminal.step(`Git runs convosync in ${ours.map((one) => one.event).join(", ")}`);
   if (status.hooks.some((one) => one.did === "wrapped"))
     terminal.detail("hooks that are no shell scripts are kept beside ours, and run after it");
   if (status.shared) terminal.detail(`other repositories use ${status.folder} too; there it does nothing`);

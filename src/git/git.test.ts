@@ -151,8 +151,15 @@ describe("the environment of a git child", () => {
     };
     expect(childEnvironment(env, true)).toEqual({ ...child, GIT_TERMINAL_PROMPT: "1" });
     expect(childEnvironment(env, false)).toMatchObject({ ...child, GIT_TERMINAL_PROMPT: "0" });
-    const background = childEnvironment({ ...env, CONVOSYNC_BACKGROUND: "1", GIT_ASKPASS: "/usr/bin/ask" }, true);
-    expect(background).toMatchObject({ GIT_TERMINAL_PROMPT: "0", GIT_ASKPASS: "", SSH_ASKPASS_REQUIRE: "never" });
+    const background = childEnvironment(
+      { ...env, CONVOSYNC_BACKGROUND: "1", GIT_ASKPASS: "/usr/bin/ask" },
+      true,
+    );
+    expect(background).toMatchObject({
+      GIT_TERMINAL_PROMPT: "0",
+      GIT_ASKPASS: "",
+      SSH_ASKPASS_REQUIRE: "never",
+    });
   });
 
   test("lets a hook of the user's commit make a repository elsewhere", async () => {

@@ -9,10 +9,12 @@ import { readSettings } from "./config.ts";
 import { findDamage, type Repair, repairDamage } from "./damage.ts";
 import { abandoned } from "./files.ts";
 import { loadHeads } from "./heads.ts";
+import { hooksStatus } from "./hooks.ts";
 import { describePending, remoteQueue } from "./queue.ts";
 import { type Context, openRepository, type World } from "./repository.ts";
 import { inspectSetup, type SetupFile } from "./setup.ts";
 import { type OpenVault, openVault } from "./vault.ts";
+import { workerReport } from "./worker-report.ts";
 import { openWorkplace } from "./workplace.ts";
 
 export interface Check {
@@ -77,6 +79,7 @@ const repositoryChecks: readonly Look[] = [
   vaultAndIndex,
   remote,
   agentFolders,
+  gitHooks,
   configuration,
 ];
 
@@ -137,6 +140,24 @@ async function damage(context: Context): Promise<Check[]> {
     hint: "mend it: git convosync doctor --fix",
     repair,
   }));
+}
+
+/** What git runs by itself, and how that went the last time: it had nobody to tell. */
+async function gitHooks(context: Context): Promise<Check[]> {
+  const { hooks, script } = await hooksStatus(context);
+  const present = hooks.filter((one) => one.ours !== "absent" && one.ours !== "by-hand");
+  const checks: Check[] = [];
+  if (present.length === 0) checks.push(info("hooks", "none: conversations are saved when you say so"));
+  else if (script === "current" && present.every((one) => one.ours === "current"))
+    checks.push(ok("hooks", `git runs convosync in ${present.map((one) => one.event).join(", ")}`));
+  else {
+    const idle = present.filter((one) => one.ours !== "current").map((one) => `${one.event} (${one.ours})`);
+    const what = idle.length > 0 ? idle.join(", ") : `what they run (${script})`;
+    checks.push(warning("hooks", `not in order: ${what}`, "git convosync hooks install"));
+  }
+  const report = await workerReport(context.cloneDir);
+  if (report?.error) checks.push(warning("hooks", `the last capture failed: ${report.error.message}`));
+  return checks;
 }
 
 async function locks(context: Context): Promise<Check[]> {

@@ -1,12 +1,12 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { frozenBy, type Manifest, splitManifest, stillFrozen } from "../packing/manifest.ts";
-import { extendLinks, type Link, type LinkedCommit, rewriteLinks } from "./links.ts";
+import { frozenBy, type Link, type Manifest, splitManifest, stillFrozen } from "../packing/manifest.ts";
+import { extendLinks, type LinkedCommit, rewriteLinks } from "./links.ts";
 
 const name = (n: number): string => n.toString(16).padStart(40, "0");
 const commit = (n: number, branch = "main"): LinkedCommit => ({
   ...{ commit: name(n), branch, tree: name(n), parent: null, authorDate: "", authorEmail: "" },
-  ...{ patchId: null, modified: [], rewritten: [] },
+  ...{ patchId: null, base: null, cumulativePatchId: null, modified: [], rewritten: [] },
 });
 const link = (n: number, upto = n): Link => ({ upto, ...commit(n) });
 

@@ -104,6 +104,25 @@ describe("doctor", () => {
     expect(wrong(fresh.all)).toEqual(["warning vault"]);
   });
 
+  test("hooks that git passes over, and a worker that nobody heard of", async () => {
+    const { desktop } = await saved();
+    done(await desktop.run("hooks", "install"));
+    const sound = (await checks(desktop)).all.find((row) => row["name"] === "hooks")!;
+    expect(sound).toMatchObject({ status: "ok", message: expect.stringContaining("post-commit") });
+    chmodSync(join(desktop.path, ".git/hooks/post-commit"), 0o644);
+    const error = { code: "vault", message: "the key is away" };
+    const report = JSON.stringify({ v: 1, at: "2026-10-01T10:00:00.000Z", failures: 2, error });
+    writeFileSync(join(desktop.path, ".git/convosync/worker.json"), report);
+    const { exit, all } = await checks(desktop);
+    expect(exit).toBe(0);
+    expect(wrong(all)).toEqual(["warning hooks", "warning hooks"]);
+    const said = all.filter((row) => row["name"] === "hooks").map((row) => row["message"]);
+    expect(said).toEqual([
+      expect.stringContaining("post-commit (ignored)"),
+      expect.stringContaining("the key is away"),
+    ]);
+  });
+
   test("a remote that takes no refs of ours is told by the probe", async () => {
     const { desktop, remote } = await saved();
     const hook = join(remote, "hooks", "update");

@@ -2,6 +2,8 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
+    // The tests mostly wait for programs they have started: one file per core keeps a small machine busy.
+    maxWorkers: "100%",
     projects: [
       {
         test: {

@@ -10,6 +10,7 @@ import { arch, cpus, platform, release, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import automatic from "./bench/automatic.mjs";
 import big from "./bench/big.mjs";
 import bytes from "./bench/bytes.mjs";
 import { reference } from "./bench/fixtures.mjs";
@@ -29,6 +30,7 @@ const groups = {
   many: { measure: many, when: "always" },
   memory: { measure: memory, when: "always" },
   growth: { measure: growth, when: "always" },
+  automatic: { measure: automatic, when: "full" },
   big: { measure: big, when: "full" },
   scale: { measure: scale, when: "named" },
   "growth-1000": { measure: growth1000, when: "named" },

@@ -42,6 +42,7 @@ export class Lab {
     if (!existsSync(join(dist, "cli.js")))
       throw new Error("there is no dist/cli.js: run 'npm run build' first");
     cpSync(dist, join(this.dir, "program", "dist"), { recursive: true });
+    cpSync(join(project, "git-hooks"), join(this.dir, "program", "git-hooks"), { recursive: true });
     cpSync(join(project, "package.json"), join(this.dir, "program", "package.json"));
     this.cli = join(this.dir, "program", "dist", "cli.js");
     this.once = once();

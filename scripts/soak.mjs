@@ -194,12 +194,13 @@ function saveBeside(place) {
   );
 }
 
+let bases = 0;
 function rebase(place) {
   const branch = git(place.path, "branch", "--show-current");
   const depth = 2 + below(4);
   if (mayFail(place.path, "rev-parse", "--verify", "-q", `HEAD~${depth}`).status !== 0) return;
   git(place.path, "switch", "-q", "--detach", `HEAD~${depth}`);
-  writeFileSync(join(place.path, `base${below(1e6)}.txt`), "base\n");
+  writeFileSync(join(place.path, `base${++bases}.txt`), "base\n");
   git(place.path, "add", "--all");
   git(place.path, "commit", "-q", "-m", "base");
   const onto = git(place.path, "rev-parse", "HEAD");
@@ -323,6 +324,9 @@ try {
   say(`soak: ${error instanceof Error ? error.stack : error} (seed ${seed})`);
   process.exitCode = 1;
 } finally {
+  await Promise.all(background);
   killWorker();
+  // What the worker's git was writing when it was killed.
+  await sleep(500);
   if (!options.keep) rmSync(base, { recursive: true, force: true, maxRetries: 5 });
 }

@@ -37,12 +37,13 @@ function manifestOf(logs: Logs, device: string): Manifest {
 const version = (replica: string, manifest: Manifest): Version => ({ replica, manifest });
 
 function joined(manifests: readonly Manifest[]): Manifest {
-  const { streams, files, snapshots, joined: records } = joinVersions(manifests);
+  const { streams, files, snapshots, joined: records, dropped } = joinVersions(manifests);
   return {
     streams: streams.map(({ record }) => record),
     files: files.map(({ record }) => record),
     snapshots,
     joined: records,
+    dropped,
   } as unknown as Manifest;
 }
 
@@ -73,6 +74,37 @@ describe("bringing versions together", () => {
           expect(["ahead", "equal"]).toContain(relateVersions(result, version(`${at}`, one)));
       }),
     );
+  });
+
+  test("what retention dropped of any of them, the result may lack: whoever still has it is not ahead", () => {
+    const old = ["m", "old"];
+    const [had, has] = [
+      manifestOf({ main: [old, ["m", "new"]] }, "a"),
+      manifestOf({ main: [old, ["m", "new"]] }, "b"),
+    ];
+    const streams = had.streams.filter(({ gen }) => gen > 0);
+    const known = had.streams
+      .filter(({ gen }) => gen === 0)
+      .map((one): [number, string] => [one.bytes, one.sha]);
+    const without = { ...had, streams, dropped: [{ name: "main", gen: 0, known }] };
+    const grown = manifestOf(
+      {
+        main: [
+          ["m", "x"],
+          ["m", "new", "more"],
+        ],
+      },
+      "c",
+    );
+    const other = { ...grown, streams: grown.streams.filter(({ gen }) => gen > 0) };
+    for (const both of [
+      [without, other],
+      [other, without],
+    ]) {
+      const result = joined(both);
+      expect(result.dropped).toEqual(without.dropped);
+      expect(relateVersions(version("z", result), version("b", has))).toBe("ahead");
+    }
   });
 
   test("every line of every version is in it, in a stream of the same name; what goes on is the first one's", () => {

@@ -1,5 +1,6 @@
 import {
   currentStreams,
+  type DroppedStream,
   type FileRecord,
   type Joined,
   limits,
@@ -22,6 +23,8 @@ export interface JoinedVersions {
   readonly files: readonly { readonly record: FileRecord; readonly version: number }[];
   readonly snapshots: readonly Snapshot[];
   readonly joined: readonly Joined[];
+  /** What retention dropped of any of them: a device that still has it is ahead of none. */
+  readonly dropped: readonly DroppedStream[];
 }
 
 export interface Source {
@@ -52,6 +55,7 @@ export function joinVersions(versions: readonly Manifest[]): JoinedVersions {
     files: joinFiles(versions),
     snapshots: joinSnapshots(versions, records),
     joined: joinRecords(versions, records),
+    dropped: joinDropped(versions),
   };
 }
 
@@ -128,6 +132,17 @@ function joinRecords(versions: readonly Manifest[], records: readonly StreamReco
     if (!kept.some((other) => same(other) && holds(joinedLog(other), joinedLog(one)))) kept.push(one);
   }
   return kept.slice(0, limits.joined);
+}
+
+function joinDropped(versions: readonly Manifest[]): DroppedStream[] {
+  const found = new Map<string, DroppedStream>();
+  for (const one of versions.flatMap(({ dropped = [] }) => dropped)) {
+    const key = `${one.gen} ${one.name}`;
+    const before = found.get(key)?.known ?? [];
+    const news = one.known.filter(([bytes, sha]) => !before.some(([b, s]) => b === bytes && s === sha));
+    found.set(key, { ...one, known: [...before, ...news] });
+  }
+  return [...found.values()].slice(0, limits.dropped);
 }
 
 function recordOf({ name, gen, bytes, sha, segments }: StreamRecord): Joined {

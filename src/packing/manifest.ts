@@ -18,6 +18,7 @@ export const limits = {
   snapshots: 100_000,
   pages: 10_000,
   joined: 1_000,
+  dropped: 1_000,
   workBytes: 256 << 20,
   manifestBytes: 4 << 20,
   headBytes: 1 << 20,
@@ -144,7 +145,7 @@ export const manifestSchema = v.looseObject({
     origin: v.nullable(text),
     roots: v.array(commitName),
   }),
-  dropped: v.optional(v.pipe(v.array(dropped), v.maxLength(1_000))),
+  dropped: v.optional(v.pipe(v.array(dropped), v.maxLength(limits.dropped))),
   /** Where the older segments, snapshots and links stand. */
   pages: v.pipe(v.array(pageRef), v.maxLength(limits.pages)),
   /** Environment variables that were asked for by name: their values are sealed in a file of their own. */

@@ -84,6 +84,7 @@ export async function writeJoined(
     links: merged ? mergeLinks(versions, merged) : first.links,
     pages: [],
     joined: [...joined.joined],
+    ...(joined.dropped.length > 0 && { dropped: [...joined.dropped] }),
   };
   const sealed = await sealManifest(vault, manifest, null);
   const dir = session.newest.entry.d;
@@ -238,5 +239,6 @@ function entryFor(session: CatalogEntry, manifest: Manifest, m: string): Entry {
     c: last.commit,
     k: last.n,
     msg: last.message.slice(0, 80),
+    at: last.ts,
   };
 }

@@ -251,6 +251,7 @@ describe("several repositories and people", () => {
         pushed: [],
         fetched: [],
         queued: [],
+        due: 0,
       });
     }
   });

@@ -78,5 +78,31 @@ describe.skipIf(!installed)(
       expect(back).not.toContain(laptop.path);
       expect(back).not.toContain(laptop.home);
     });
+
+    test("goes on with a conversation that was merged, and with a fork of one of its snapshots", async () => {
+      const { desktop, laptop } = await pair();
+      await ask(desktop, "Where do we begin?", [{ text: "At the door." }]);
+      done(await desktop.run("save"));
+      const id = (await laptop.json("resume")).document["session"] as string;
+      await ask(desktop, "What is on the desktop?", [{ text: "A lamp." }], "--resume", id);
+      done(await desktop.run("save"));
+      await ask(laptop, "What is on the laptop?", [{ text: "A sticker." }], "--resume", id);
+
+      done(await laptop.run("resume", "--merge"));
+      for (const said of ["A lamp.", "A sticker."]) expect(laptop.heard(id)).toContain(said);
+      const merged = largest(await ask(laptop, "And now?", [], "--resume", id));
+      expect(merged).toContain("At the door.");
+      expect(merged).toContain("A sticker.");
+      done(await laptop.run("save"));
+      done(await desktop.run("resume"));
+      expect(largest(await ask(desktop, "Still there?", [], "--resume", id))).toContain("And now?");
+
+      const { document } = await desktop.json("fork", `${id}@1`);
+      const fork = document["session"] as string;
+      expect(fork).not.toBe(id);
+      const forked = largest(await ask(desktop, "Another way?", [], "--resume", fork));
+      expect(forked).toContain("At the door.");
+      expect(forked).not.toContain("A lamp.");
+    });
   },
 );

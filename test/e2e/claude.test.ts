@@ -1,9 +1,11 @@
 // The promise itself: what Claude Code wrote on one machine, Claude Code continues on the other.
 
 import { execFile, spawnSync } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { ModelServer, type Turn } from "../fixtures/model-server.ts";
+import { untilIdle } from "./automatic.ts";
 import { done, type Machine, pair } from "./harness.ts";
 
 const claude = process.env["CONVOSYNC_CLAUDE"] ?? "claude";
@@ -103,6 +105,24 @@ describe.skipIf(!installed)(
       const forked = largest(await ask(desktop, "Another way?", [], "--resume", fork));
       expect(forked).toContain("At the door.");
       expect(forked).not.toContain("A lamp.");
+    });
+
+    test("has every turn saved and pushed by its own hooks; the other device has it", async () => {
+      const { desktop, laptop } = await pair();
+      done(await desktop.run("hooks", "install", "--agent", "claude"));
+      await ask(desktop, "Who saves this?", [{ text: "Nobody thinks of it." }]);
+      // The worker sends what it has saved before it ends.
+      for (
+        let waits = 0;
+        waits < 300 && desktop.git("ls-remote", "origin").split("/session/").length < 2;
+        waits++
+      )
+        await sleep(200);
+      await untilIdle(desktop);
+      const { document } = await laptop.json("resume");
+      const id = document["session"] as string;
+      expect(laptop.heard(id)).toContain("Nobody thinks of it.");
+      expect(desktop.git("status", "--porcelain")).toBe("");
     });
   },
 );

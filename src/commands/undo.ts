@@ -44,6 +44,10 @@ export default async function undoCommand(
 function tell(terminal: Terminal, event: UndoEvent): void {
   if (event.step === "not-session") terminal.warn(`${event.id} was left: ${event.why}`);
   else terminal.step(said(event));
+  if (event.step === "session" && event.left > 0)
+    terminal.warn(
+      `${plural(event.left, "other version")} of it, with lines this one lacks, did not come back`,
+    );
   if (event.step === "uncommitted")
     terminal.detail("what it held is staged; the conversation that was saved with it stays saved");
 }

@@ -1,7 +1,6 @@
 import type { Agent, Workplace } from "../agents/agent.ts";
-import { merge } from "../domains/domain.ts";
 import type { StoredSession } from "../domains/reader.ts";
-import { commonBytes, sessions as sessionsDomain, type Version } from "../domains/sessions.ts";
+import { commonBytes } from "../domains/sessions.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { type Manifest, mainStream } from "../packing/manifest.ts";
 import { type CatalogEntry, catalog, type Heads } from "./catalog.ts";
@@ -13,7 +12,7 @@ import type { Context } from "./repository.ts";
 import { captureLocal } from "./save.ts";
 import { fetchSession } from "./session-fetch.ts";
 import type { OpenVault } from "./vault.ts";
-import { comparable } from "./versions.ts";
+import { tipsOf } from "./versions.ts";
 
 export type DivergenceEvent =
   | { readonly step: "joined"; readonly how: Resolution; readonly messages: number }
@@ -52,13 +51,6 @@ interface Situation {
   /** The directory the conversation runs in here. */
   readonly cwd: string;
   readonly local: LocalBranch | null;
-}
-
-/** The versions that no other one holds. */
-export async function tipsOf(vault: OpenVault, stored: readonly StoredSession[]): Promise<StoredSession[]> {
-  const versions = await comparable(vault, stored);
-  const { tips } = merge(sessionsDomain.policy, versions, (one: Version) => one.replica);
-  return tips.map((tip) => stored.find((one) => one.replica === tip.replica)!);
 }
 
 /**

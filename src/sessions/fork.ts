@@ -5,7 +5,6 @@ import { mainStream, type Snapshot } from "../packing/manifest.ts";
 import { catalog, findSession } from "./catalog.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
 import { writeCopy } from "./copy.ts";
-import { tipsOf } from "./divergence.ts";
 import { loadHeads } from "./heads.ts";
 import { localDirectory } from "./local-directory.ts";
 import { findSnapshot } from "./reading.ts";
@@ -13,6 +12,7 @@ import { type Context, withCloneLock } from "./repository.ts";
 import { agentOf } from "./resume.ts";
 import { fetchSession } from "./session-fetch.ts";
 import { openVault } from "./vault.ts";
+import { tipsOf } from "./versions.ts";
 import { openWorkplace } from "./workplace.ts";
 
 export interface Forked {

@@ -3,7 +3,6 @@ import { ConvosyncError, Exit } from "../errors.ts";
 import { mainStream } from "../packing/manifest.ts";
 import { type CatalogEntry, catalog, findSession, type Heads } from "./catalog.ts";
 import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
-import { tipsOf } from "./divergence.ts";
 import { loadHeads } from "./heads.ts";
 import { writeJoined } from "./join.ts";
 import { type PublishResult, publish } from "./publish.ts";
@@ -12,6 +11,7 @@ import { agentOf, refuseLive, restoreSession } from "./resume.ts";
 import { captureLocal } from "./save.ts";
 import { fetchSession } from "./session-fetch.ts";
 import { type OpenVault, openVault, ownReplica } from "./vault.ts";
+import { tipsOf } from "./versions.ts";
 import { openWorkplace } from "./workplace.ts";
 
 export interface MergedSessions {

@@ -1,11 +1,11 @@
 import { mainStream, type Snapshot } from "../packing/manifest.ts";
 import { catalog } from "./catalog.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
-import { tipsOf } from "./divergence.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { fetchOrStay, pick, type ResumeEvent, type ResumeOptions } from "./resume.ts";
 import { fetchSession } from "./session-fetch.ts";
 import { openVault } from "./vault.ts";
+import { tipsOf } from "./versions.ts";
 
 export interface Peeked {
   readonly session: string;

@@ -5,7 +5,6 @@ import { isAgentName, loadAgent } from "../agents/registry.ts";
 import { sessionDir } from "../crypto/names.ts";
 import { type Entry, lastUse, type Tombstone } from "../domains/head.ts";
 import { proveSession, readHead, readSession, type StoredSession } from "../domains/reader.ts";
-import { relateVersions } from "../domains/sessions.ts";
 import { sealManifest } from "../domains/writer.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { formatRef, parseRef, vaultPrefix } from "../refs/names.ts";
@@ -34,12 +33,13 @@ import { fetchHeads } from "./remote.ts";
 import { settleReplica } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { type OpenVault, openVault, ownReplica } from "./vault.ts";
-import { comparable } from "./versions.ts";
+import { tipsOf } from "./versions.ts";
 import { openWorkplace } from "./workplace.ts";
 
 /** What an undo did, one thing after the other. */
 export type UndoEvent =
-  | { readonly step: "session"; readonly id: string }
+  /** `left`: versions that hold more than what came back, or something else, and did not. */
+  | { readonly step: "session"; readonly id: string; readonly left: number }
   /** Its objects are gone, or it is there already. */
   | { readonly step: "not-session"; readonly id: string; readonly why: string }
   | { readonly step: "pin"; readonly id: string; readonly pinned: boolean }
@@ -266,7 +266,7 @@ async function bringBack(context: Context, one: DeletionOperation): Promise<Undo
         did.push({ step: "not-session", id, why: "git has pruned its objects" });
         continue;
       }
-      const { entry, stored } = found;
+      const { entry, stored, left } = found;
       const manifest = { ...stored.manifest, replica, seq: stored.manifest.seq + 1 };
       const sealed = await sealManifest(vault, manifest, stored);
       const anew = new Set(sealed.files.map(({ path }) => path));
@@ -286,7 +286,7 @@ async function bringBack(context: Context, one: DeletionOperation): Promise<Undo
         when,
       });
       refs.push({ ref, from: local.get(ref) ?? null });
-      did.push({ step: "session", id });
+      did.push({ step: "session", id, left });
     }
     if (put.length === 0) {
       const reasons = did.flatMap((event) =>
@@ -345,33 +345,42 @@ async function oldEntries(vault: OpenVault, one: DeletionOperation): Promise<Old
   return found;
 }
 
-/** Of the copies whose objects are all there the one that no other goes beyond. */
+/**
+ * Of the copies whose objects are all there the longest that no other goes beyond, and how many others hold what it
+ * does not: those that went on separately, and longer ones that never came here.
+ */
 async function newestCopy(
   vault: OpenVault,
   one: DeletionOperation,
   old: readonly OldEntry[],
   key: string,
-): Promise<{ entry: Entry; stored: StoredSession } | null> {
+): Promise<{ entry: Entry; stored: StoredSession; left: number } | null> {
   const refs = new Map(one.refs);
   const copies: { entry: Entry; stored: StoredSession }[] = [];
+  const missing: Entry[] = [];
   for (const { replica, entry } of old.filter((it) => it.entry.s === key)) {
     try {
       const commit = entry.a ? null : refs.get(refOf(vault.ref, replica, entry));
-      if (commit === undefined) continue;
+      if (commit === undefined) {
+        missing.push(entry);
+        continue;
+      }
       const files = entry.a ? await vault.db.filesOfTree(entry.a.t) : await vault.db.files(commit!);
       const stored = await readSession(vault, replica, entry, { commit, files });
       await proveSession(vault, stored, new Set());
       copies.push({ entry, stored });
     } catch (error) {
       if (!(error instanceof ConvosyncError)) throw error;
+      missing.push(entry);
     }
   }
-  const versions = await comparable(
+  const tips = await tipsOf(
     vault,
     copies.map(({ stored }) => stored),
   );
-  const best = copies.filter((_, at) =>
-    versions.every((other) => relateVersions(versions[at]!, other) !== "behind"),
-  );
-  return best.sort((a, b) => b.entry.b - a.entry.b)[0] ?? null;
+  const best = copies.filter((copy) => tips.includes(copy.stored)).sort((a, b) => b.entry.b - a.entry.b);
+  const [newest] = best;
+  if (!newest) return null;
+  const longer = missing.filter(({ b }) => b > newest.entry.b);
+  return { ...newest, left: best.length - 1 + longer.length };
 }

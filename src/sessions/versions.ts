@@ -1,6 +1,7 @@
 import { toBase64url } from "../crypto/encoding.ts";
+import { merge } from "../domains/domain.ts";
 import { readStream, type StoredSession, type Vault } from "../domains/reader.ts";
-import { undetermined, type Version } from "../domains/sessions.ts";
+import { sessions as sessionsDomain, undetermined, type Version } from "../domains/sessions.ts";
 import { currentStreams } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
 
@@ -26,6 +27,13 @@ export async function comparable(vault: Vault, stored: readonly StoredSession[])
     }
   }
   return versions;
+}
+
+/** The versions that no other one holds. */
+export async function tipsOf(vault: Vault, stored: readonly StoredSession[]): Promise<StoredSession[]> {
+  const versions = await comparable(vault, stored);
+  const { tips } = merge(sessionsDomain.policy, versions, (one: Version) => one.replica);
+  return tips.map((tip) => stored.find((one) => one.replica === tip.replica)!);
 }
 
 async function prefixHash(vault: Vault, session: StoredSession, name: string, upTo: number): Promise<string> {

@@ -68,6 +68,25 @@ describe("undo of a deletion", () => {
     for (const machine of [desktop, laptop]) done(await machine.run("verify"));
   });
 
+  test("of a session that had gone on elsewhere one version comes back, and it says that another did not", async () => {
+    const { desktop, laptop } = await shared();
+    desktop.say(2, 5, one, " (desktop)");
+    done(await desktop.run("save", "--session", one));
+    done(await laptop.run("sync"));
+    const left = /1 other version of it, with lines this one lacks, did not come back/;
+    // The desktop's has never come to the laptop.
+    done(await laptop.run("delete", one, "--yes"));
+    expect(done(await laptop.run("undo")).stderr).toMatch(left);
+    expect(await listed(laptop)).toContain(one);
+    // The laptop's comes to the desktop, which then has both.
+    done(await desktop.run("sync"));
+    expect((await desktop.run("resume", one)).exit).toBe(5);
+    done(await desktop.run("delete", one, "--yes"));
+    expect(done(await desktop.run("undo")).stderr).toMatch(left);
+    const { document } = await desktop.json("list");
+    expect(document["sessions"]).toContainEqual(expect.objectContaining({ id: one, messages: lines(5) }));
+  });
+
   test("once git has pruned the objects they are gone, and it says so", async () => {
     const { desktop } = await shared();
     done(await desktop.run("delete", two, "--yes"));

@@ -196,8 +196,7 @@ async function resumeLocked(
     const branch = plan.kind === "branch" ? await branchBefore(context, plan.branch) : null;
     await bringCode(context, plan, options, tell);
     const files = await restore.commit(join(context.stateDir, "backup", session.id));
-    for (const { path, backup } of files)
-      if (backup && !restore.held.has(path)) tell({ step: "kept-backup", path: backup });
+    for (const { backup } of files) if (backup) tell({ step: "kept-backup", path: backup });
     await writeCursor(context, session.key, restore.cursor);
     const after = moves ? await whereabouts(context) : nowhere;
     if (files.length > 0 || after.commit !== before.commit || after.branch !== before.branch)
@@ -468,8 +467,6 @@ class Restore {
   branching: LocalBranch | null = null;
   #prepared: Prepared[] = [];
   #paths: readonly string[] = [];
-  /** Local files that an earlier generation holds: their backups are nothing anybody needs to know of. */
-  readonly held = new Set<string>();
   /** Lines the local transcript shares with the saved one, where they part. */
   #common = 0;
 
@@ -521,7 +518,6 @@ class Restore {
         await this.#restoreStream(record, anew, false);
         const { lines } = await this.#branch(target.path);
         if (record.name === "main") this.fresh = Math.max(0, record.lines - lines);
-        this.held.add(target.path);
       } else if (relation !== "behind") {
         await file.abort();
         this.#prepared = this.#prepared.filter((other) => other !== one);

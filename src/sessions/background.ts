@@ -1,8 +1,8 @@
 import { currentBranch, findRemote } from "./chosen-remote.ts";
 import { loadHeads } from "./heads.ts";
-import { type PublishResult, publish, type QueueReason } from "./publish.ts";
+import { publish, type QueueReason } from "./publish.ts";
 import { pendingUpdates, type RemoteQueue, remoteQueue, updateQueue } from "./queue.ts";
-import { settleReplica } from "./replica.ts";
+import { isMendable, settleReplica } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { type OpenVault, openVault } from "./vault.ts";
 
@@ -79,6 +79,3 @@ export async function pushInBackground(
   });
   return outcome.status === "queued" ? { status: "failed", text: outcome.text } : { status: "pushed" };
 }
-
-const isMendable = (outcome: PublishResult): boolean =>
-  outcome.status === "queued" && (outcome.reason === "replica-taken" || outcome.reason === "keyring-moved");

@@ -1,14 +1,13 @@
 import { type CatalogEntry, catalog, findSession } from "./catalog.ts";
-import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
+import type { ChosenRemote } from "./chosen-remote.ts";
 import { forgetCursor } from "./cursor.ts";
-import { loadHeads } from "./heads.ts";
+import { withFreshHeads } from "./fresh-heads.ts";
 import { noteDeletion } from "./operations.ts";
-import { type PublishResult, publish } from "./publish.ts";
-import { fetchHeads } from "./remote.ts";
-import { settleReplica } from "./replica.ts";
-import { type Context, withCloneLock } from "./repository.ts";
+import type { PublishResult } from "./publish.ts";
+import { publishSettled } from "./replica.ts";
+import type { Context } from "./repository.ts";
 import { bury } from "./tombstones.ts";
-import { openVault, ownReplica } from "./vault.ts";
+import { ownReplica } from "./vault.ts";
 
 export interface DeleteResult {
   readonly deleted: readonly string[];
@@ -25,12 +24,7 @@ export async function deleteSessions(
   names: readonly string[],
   sure: (sessions: readonly CatalogEntry[]) => Promise<boolean>,
 ): Promise<DeleteResult> {
-  const remote = await findRemote(context, await currentBranch(context));
-  return withCloneLock(context, async () => {
-    const opened = await openVault(context);
-    const fetched = remote ? await fetchHeads(context, opened, remote) : null;
-    const vault = fetched?.vault ?? opened;
-    const heads = fetched?.heads ?? (await loadHeads(context, vault));
+  return withFreshHeads(context, async ({ vault, heads, remote }) => {
     const known = catalog(heads, vault);
     const sessions = [...new Set(names.map((name) => findSession(known, name).session))];
     if (!(await sure(sessions))) return { deleted: [], remote, publish: null };
@@ -38,11 +32,7 @@ export async function deleteSessions(
     await noteDeletion(context, vault, heads, sessions, "delete");
     await bury(context, vault, heads, replica, sessions, remote?.key ?? null);
     for (const { key } of sessions) await forgetCursor(context, key);
-    let result = remote ? await publish(context, vault, replica, remote, null) : null;
-    if (remote && result?.status === "queued" && result.reason === "replica-taken") {
-      const settled = await settleReplica(context, vault, replica, remote);
-      result = await publish(context, settled.vault, settled.replica, remote, null);
-    }
-    return { deleted: sessions.map((one) => one.id), remote, publish: result };
+    const sent = remote && (await publishSettled(context, vault, replica, remote));
+    return { deleted: sessions.map((one) => one.id), remote, publish: sent };
   });
 }

@@ -1,21 +1,22 @@
 import { join } from "node:path";
 import * as v from "valibot";
 import { catalog } from "./catalog.ts";
-import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
+import type { ChosenRemote } from "./chosen-remote.ts";
 import { compact } from "./compact.ts";
 import { readCache, writeAtomic } from "./files.ts";
 import { fold } from "./fold.ts";
+import { withFreshHeads } from "./fresh-heads.ts";
 import { dropGenerations } from "./generations.ts";
 import { loadHeads } from "./heads.ts";
 import { noteDeletion } from "./operations.ts";
-import { type PublishResult, publish } from "./publish.ts";
-import { dropIncoming, fetchHeads } from "./remote.ts";
-import { settleReplica } from "./replica.ts";
-import { type Context, withCloneLock } from "./repository.ts";
+import type { PublishResult } from "./publish.ts";
+import { dropIncoming } from "./remote.ts";
+import { publishSettled } from "./replica.ts";
+import type { Context } from "./repository.ts";
 import { type DueSession, dueSessions, type RetentionRule, retentionRule } from "./retention.ts";
 import { type KeptSession, retire, sparedHere } from "./retire.ts";
 import { buryDeleted } from "./tombstones.ts";
-import { openVault, ownReplica } from "./vault.ts";
+import { ownReplica } from "./vault.ts";
 
 export interface GcOptions {
   /** Leave out retention. */
@@ -50,15 +51,11 @@ export async function gc(
   options: GcOptions,
   sure: (due: readonly DueSession[], rule: RetentionRule) => Promise<void>,
 ): Promise<GcResult> {
-  const remote = await findRemote(context, await currentBranch(context));
-  return withCloneLock(context, async () => {
-    const opened = await openVault(context);
+  return withFreshHeads(context, async ({ vault, heads: before, remote, offline }) => {
+    let heads = before;
+    const postponed = offline !== null;
     await dropIncoming(context, "refs/convosync-incoming/");
-    const fetched = remote ? await fetchHeads(context, opened, remote) : null;
-    let vault = fetched?.vault ?? opened;
-    let heads = fetched?.heads ?? (await loadHeads(context, vault));
     const rule = retentionRule(context.settings);
-    const postponed = fetched !== null && fetched.status !== "ok";
     const ruled =
       options.noRetention || postponed ? [] : dueSessions(catalog(heads, vault), rule, context.world.now());
     const { due, kept } = await sparedHere(context, vault, heads, ruled, rule, remote);
@@ -83,12 +80,8 @@ export async function gc(
         : await dropGenerations(context, vault, await loadHeads(context, vault), rule.days, remote);
     const compacted = await compact(context, vault, await loadHeads(context, vault));
     const folded = await fold(context, vault, await loadHeads(context, vault), remote?.key ?? null);
-    let result = remote ? await publish(context, vault, replica, remote, null) : null;
-    if (remote && replica && result?.status === "queued" && result.reason === "replica-taken") {
-      ({ vault, heads, replica } = await settleReplica(context, vault, replica, remote));
-      result = await publish(context, vault, replica, remote, null);
-    }
-    return { folded, compacted, generations, ...found, publish: result };
+    const sent = remote && (await publishSettled(context, vault, replica, remote));
+    return { folded, compacted, generations, ...found, publish: sent };
   });
 }
 

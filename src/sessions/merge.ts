@@ -1,14 +1,16 @@
 import { readStream, type StoredSession } from "../domains/reader.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { mainStream } from "../packing/manifest.ts";
+import { captureLocal } from "./capture-local.ts";
 import { type CatalogEntry, catalog, findSession, type Heads } from "./catalog.ts";
+import { agentOf, refuseLive } from "./choose-session.ts";
 import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
 import { loadHeads } from "./heads.ts";
 import { writeJoined } from "./join.ts";
-import { type PublishResult, publish } from "./publish.ts";
+import type { PublishResult } from "./publish.ts";
+import { publishSettled } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
-import { agentOf, refuseLive, restoreSession } from "./resume.ts";
-import { captureLocal } from "./save.ts";
+import { restoreSession } from "./restore.ts";
 import { fetchSession } from "./session-fetch.ts";
 import { type OpenVault, openVault, ownReplica } from "./vault.ts";
 import { tipsOf } from "./versions.ts";
@@ -77,7 +79,7 @@ export async function mergeSessions(
       publish:
         options.noPush || !remote
           ? { status: "not-pushed" }
-          : await publish(context, vault, replica, remote, null),
+          : await publishSettled(context, vault, replica, remote),
       remote,
     };
   });

@@ -1,8 +1,10 @@
 import { mainStream, type Snapshot } from "../packing/manifest.ts";
 import { catalog } from "./catalog.ts";
+import { pick } from "./choose-session.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
+import { freshHeads } from "./fresh-heads.ts";
 import { type Context, withCloneLock } from "./repository.ts";
-import { fetchOrStay, pick, type ResumeEvent, type ResumeOptions } from "./resume.ts";
+import type { ResumeEvent, ResumeOptions } from "./resume.ts";
 import { fetchSession } from "./session-fetch.ts";
 import { openVault } from "./vault.ts";
 import { tipsOf } from "./versions.ts";
@@ -22,16 +24,10 @@ export async function peek(
 ): Promise<Peeked> {
   return withCloneLock(context, async () => {
     const remote = await findRemote(context, await currentBranch(context));
-    const fetched = await fetchOrStay(context, await openVault(context), remote, tell);
-    const { vault, heads } = fetched;
+    const { vault, heads, offline } = await freshHeads(context, await openVault(context), remote);
+    if (remote && offline) tell({ step: "offline", remote: remote.name, text: offline });
     const session = await pick(vault, catalog(heads, vault), options);
-    const copies = await fetchSession(
-      context,
-      vault,
-      heads,
-      session,
-      fetched.status === "ok" ? remote : null,
-    );
+    const copies = await fetchSession(context, vault, heads, session, offline ? null : remote);
     const lengths = (await tipsOf(vault, copies)).map((one) => ({
       one,
       lines: mainStream(one.manifest)?.lines ?? 0,

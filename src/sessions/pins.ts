@@ -1,14 +1,13 @@
 import { type Pin, pinsIn } from "../domains/head.ts";
 import { type CatalogEntry, catalog, findSession, type Heads, tombstonesOf } from "./catalog.ts";
-import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
-import { loadHeads } from "./heads.ts";
+import type { ChosenRemote } from "./chosen-remote.ts";
+import { withFreshHeads } from "./fresh-heads.ts";
 import { writeIndex } from "./index-writer.ts";
 import { note } from "./operations.ts";
-import { type PublishResult, publish } from "./publish.ts";
-import { fetchHeads } from "./remote.ts";
-import { settleReplica } from "./replica.ts";
-import { type Context, withCloneLock } from "./repository.ts";
-import { openVault, ownReplica } from "./vault.ts";
+import type { PublishResult } from "./publish.ts";
+import { publishSettled } from "./replica.ts";
+import type { Context } from "./repository.ts";
+import { ownReplica } from "./vault.ts";
 
 export interface PinResult {
   /** All that were named. */
@@ -29,12 +28,7 @@ export async function pinSessions(
   pinned: boolean,
   options: { note?: boolean } = {},
 ): Promise<PinResult> {
-  const remote = await findRemote(context, await currentBranch(context));
-  return withCloneLock(context, async () => {
-    const opened = await openVault(context);
-    const fetched = remote ? await fetchHeads(context, opened, remote) : null;
-    const vault = fetched?.vault ?? opened;
-    const heads = fetched?.heads ?? (await loadHeads(context, vault));
+  return withFreshHeads(context, async ({ vault, heads, remote }) => {
     const known = catalog(heads, vault);
     const sessions = [...new Set(names.map((name) => findSession(known, name).session))];
     const changed = sessions.filter((one) => one.pinned !== pinned);
@@ -45,12 +39,8 @@ export async function pinSessions(
     await writeIndex(context, vault, { heads, replica, when, change: () => ({ pins }) });
     if (options.note !== false)
       await note(context, { kind: "pin", sessions: changed.map((one) => one.key), pinned });
-    let result = remote ? await publish(context, vault, replica, remote, null) : null;
-    if (remote && result?.status === "queued" && result.reason === "replica-taken") {
-      const settled = await settleReplica(context, vault, replica, remote);
-      result = await publish(context, settled.vault, settled.replica, remote, null);
-    }
-    return { sessions, changed, remote, publish: result };
+    const sent = remote && (await publishSettled(context, vault, replica, remote));
+    return { sessions, changed, remote, publish: sent };
   });
 }
 

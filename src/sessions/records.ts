@@ -11,15 +11,14 @@ import {
   sealRecords,
 } from "../domains/records.ts";
 import type { Heads } from "./catalog.ts";
-import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
+import type { ChosenRemote } from "./chosen-remote.ts";
 import { readCache, withLock, writeAtomic } from "./files.ts";
-import { loadHeads } from "./heads.ts";
+import { withFreshHeads } from "./fresh-heads.ts";
 import { writeIndex } from "./index-writer.ts";
-import { type PublishResult, publish } from "./publish.ts";
-import { fetchHeads } from "./remote.ts";
-import { settleReplica } from "./replica.ts";
-import { type Context, withCloneLock } from "./repository.ts";
-import { type OpenVault, openVault, ownReplica } from "./vault.ts";
+import type { PublishResult } from "./publish.ts";
+import { publishSettled } from "./replica.ts";
+import type { Context } from "./repository.ts";
+import { type OpenVault, ownReplica } from "./vault.ts";
 
 /**
  * Domains of small records in this repository. One of scope `user` is in every repository of the vault: what this
@@ -52,12 +51,7 @@ export async function writeRecords<Body>(
   domain: RecordDomain<Body>,
   change: (known: ReadonlyMap<string, SmallRecord<Body>>) => RecordChanges<Body>,
 ): Promise<WrittenRecords> {
-  const remote = await findRemote(context, await currentBranch(context));
-  return withCloneLock(context, async () => {
-    const opened = await openVault(context);
-    const fetched = remote ? await fetchHeads(context, opened, remote) : null;
-    const vault = fetched?.vault ?? opened;
-    const heads = fetched?.heads ?? (await loadHeads(context, vault));
+  return withFreshHeads(context, async ({ vault, heads, remote }) => {
     const known = await knownRecords(context, vault, heads, domain);
     const replica = await ownReplica(context, vault);
     const when = context.world.now();
@@ -80,12 +74,7 @@ export async function writeRecords<Body>(
     });
     if (domain.scope === "user")
       await rememberUserRecords(context, vault, domain, [...known.values(), ...put]);
-    let result = remote ? await publish(context, vault, replica, remote, null) : null;
-    if (remote && result?.status === "queued" && result.reason === "replica-taken") {
-      const settled = await settleReplica(context, vault, replica, remote);
-      result = await publish(context, settled.vault, settled.replica, remote, null);
-    }
-    return { remote, publish: result };
+    return { remote, publish: remote && (await publishSettled(context, vault, replica, remote)) };
   });
 }
 

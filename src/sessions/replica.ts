@@ -6,12 +6,38 @@ import { type Heads, refOf } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
 import { loadHeads } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
+import { type PublishResult, publish } from "./publish.ts";
 import { forgetReplica, isOf, remoteQueue, updateQueue } from "./queue.ts";
 import { dropIncoming, fetchHeads, isAncestor, receive } from "./remote.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
 import { buryDeleted } from "./tombstones.ts";
 import { type OpenVault, openVault, ownReplica } from "./vault.ts";
+
+/** Refusals of a push that {@link settleReplica} may find the reason of. */
+export const isMendable = (outcome: PublishResult): boolean =>
+  outcome.status === "queued" && (outcome.reason === "replica-taken" || outcome.reason === "keyring-moved");
+
+type Send = (vault: OpenVault, replica: string | null) => Promise<PublishResult>;
+
+/**
+ * Publishes, and once more when the remote turned out to hold something else under our name than we had thought.
+ * `settled` is told what is known by then, and may throw to leave it at that.
+ */
+export async function publishSettled(
+  context: Context,
+  vault: OpenVault,
+  replica: string | null,
+  remote: ChosenRemote,
+  send: Send = (now, as) => publish(context, now, as, remote, null),
+  settled?: (heads: Heads) => void,
+): Promise<PublishResult> {
+  const outcome = await send(vault, replica);
+  if (!isMendable(outcome) || !replica) return outcome;
+  const now = await settleReplica(context, vault, replica, remote);
+  settled?.(now.heads);
+  return send(now.vault, now.replica);
+}
 
 /**
  * After the remote refused our lease: finds out why, and mends it. Either the queue had forgotten what the

@@ -17,8 +17,9 @@ import { loadHeads } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
 import { describeCommit, type Rewrites, rewriteLinks, type TimedLink } from "./links.ts";
 import type { Context } from "./repository.ts";
-import { type Automatic, buriedAmong, type SavedSession, store } from "./save.ts";
 import { localCopy } from "./session-fetch.ts";
+import { type Automatic, type SavedSession, store } from "./session-writer.ts";
+import { buriedAmong } from "./tombstones.ts";
 import { type OpenVault, ownReplica } from "./vault.ts";
 import { type ChosenSession, currentSession, openWorkplace } from "./workplace.ts";
 
@@ -52,7 +53,7 @@ export async function snapshot(
     const plan = await planCapture(context, vault, agent, found, place, {
       session: known.find((one) => one.key === key) ?? null,
       replica,
-      rawPaths: context.settings.get("rawPaths") === "true",
+      rawPaths: context.settings.flag("rawPaths"),
     });
     const open = hasEnded(events, key) ? null : await agent.live(found.id, place);
     live.set(key, open ? (open.since ?? context.world.now()).toISOString() : null);
@@ -61,8 +62,7 @@ export async function snapshot(
     timeline.set(key, await timeLinks(plan, commits));
   }
   const automatic: Automatic = { via: viaOf(events), timeline, rewrites, live };
-  const message = commits.findLast(({ link }) => link.commit === state.head)?.subject;
-  const options = message === undefined ? {} : { message };
+  const message = commits.findLast(({ link }) => link.commit === state.head)?.subject.trim() ?? "";
   const remote = await findRemote(context, state.branch);
   const saved = await store(
     context,
@@ -70,7 +70,7 @@ export async function snapshot(
     heads,
     replica,
     plans,
-    { state, options, remote, wip: null, environment: null, automatic },
+    { state, message, remote, wip: null, environment: null, automatic },
     () => {},
   );
   const written = new Set(saved.filter((one) => one.changed).map((one) => `${one.agent}:${one.session}`));

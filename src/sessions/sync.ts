@@ -5,7 +5,7 @@ import { loadHeads } from "./heads.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { describePending, remoteQueue, updateQueue } from "./queue.ts";
 import { fetchHeads } from "./remote.ts";
-import { settleReplica } from "./replica.ts";
+import { publishSettled } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { dueSessions, retentionRule } from "./retention.ts";
 import { buryDeleted } from "./tombstones.ts";
@@ -35,20 +35,13 @@ export async function sync(
     if (!remote) throw noRemote();
     const fetched = await fetchHeads(context, opened, remote, { restore: options.restore === true });
     if (fetched.status !== "ok") throw unreachable(remote, fetched.text);
-    let { vault } = fetched;
+    const { vault } = fetched;
     await buryDeleted(context, vault, fetched.heads, remote.key);
     await fold(context, vault, await loadHeads(context, vault), remote.key);
     const waiting = await describePending(context, vault, await loadHeads(context, vault), remote);
-    let replica = fetched.heads.replica;
-    let outcome = await publishBranches(context, vault, replica, remote, options);
-    if (
-      outcome.status === "queued" &&
-      replica &&
-      (outcome.reason === "replica-taken" || outcome.reason === "keyring-moved")
-    ) {
-      ({ vault, replica } = await settleReplica(context, vault, replica, remote));
-      outcome = await publishBranches(context, vault, replica, remote, options);
-    }
+    const outcome = await publishSettled(context, vault, fetched.heads.replica, remote, (now, as) =>
+      publishBranches(context, now, as, remote, options),
+    );
     const moved = new Set(fetched.changed);
     const sessions = catalog(fetched.heads, vault).filter((one) =>
       one.copies.some((copy) => moved.has(copy.replica)),

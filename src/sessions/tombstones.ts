@@ -127,3 +127,17 @@ async function dropFromArchives(
   }
   return updates;
 }
+
+/** The sessions that were deleted on purpose. What retention dropped is saved again, when work on it has gone on. */
+export function buriedAmong<
+  Chosen extends { readonly key: string; readonly found: { readonly updatedAt: Date } },
+>(heads: Heads, chosen: readonly Chosen[]): Chosen[] {
+  const tombstones = tombstonesOf(heads.all);
+  const own = new Map(heads.own?.entries.map((one) => [one.s, one]));
+  return chosen.filter(({ key, found }) => {
+    const tombstone = tombstones.get(key);
+    const entry = own.get(key);
+    if (!tombstone || (entry && !buried(entry, tombstone))) return false;
+    return tombstone.upto === undefined || found.updatedAt.toISOString() <= tombstone.upto;
+  });
+}

@@ -13,9 +13,9 @@ import { checkoutDetached, switchTo } from "../worktree/branches.ts";
 import { inspectCode } from "../worktree/code-state.ts";
 import { checkResume } from "../worktree/safety.ts";
 import { catalog, refOf, tombstonesOf } from "./catalog.ts";
-import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
+import { type ChosenRemote, findRemote } from "./chosen-remote.ts";
 import { forgetCursor } from "./cursor.ts";
-import { loadHeads } from "./heads.ts";
+import { withFreshHeads } from "./fresh-heads.ts";
 import { writeIndex } from "./index-writer.ts";
 import {
   type DeletionOperation,
@@ -27,12 +27,11 @@ import {
   whereabouts,
 } from "./operations.ts";
 import { pinSessions } from "./pins.ts";
-import { type PublishResult, publish } from "./publish.ts";
+import type { PublishResult } from "./publish.ts";
 import { remoteQueue, updateQueue } from "./queue.ts";
-import { fetchHeads } from "./remote.ts";
-import { settleReplica } from "./replica.ts";
+import { publishSettled } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
-import { type OpenVault, openVault, ownReplica } from "./vault.ts";
+import { type OpenVault, ownReplica } from "./vault.ts";
 import { tipsOf } from "./versions.ts";
 import { openWorkplace } from "./workplace.ts";
 
@@ -238,12 +237,7 @@ async function codeBack(context: Context, one: ResumeOperation): Promise<UndoEve
 
 /** Brings deleted sessions back from their objects, where git still has them. */
 async function bringBack(context: Context, one: DeletionOperation): Promise<UndoResult> {
-  const remote = await findRemote(context, await currentBranch(context));
-  return withCloneLock(context, async () => {
-    const opened = await openVault(context);
-    const fetched = remote ? await fetchHeads(context, opened, remote) : null;
-    const vault = fetched?.vault ?? opened;
-    const heads = fetched?.heads ?? (await loadHeads(context, vault));
+  return withFreshHeads(context, async ({ vault, heads, remote }) => {
     const replica = await ownReplica(context, vault);
     const alive = new Set(catalog(heads, vault).map((session) => session.key));
     const tombstones = tombstonesOf(heads.all);
@@ -303,11 +297,7 @@ async function bringBack(context: Context, one: DeletionOperation): Promise<Undo
       refs,
     });
     if (remote) await keepFromDeletion(context, remote, new Set(put.map((entry) => entry.d)));
-    let sent = remote ? await publish(context, vault, replica, remote, null) : null;
-    if (remote && sent?.status === "queued" && sent.reason === "replica-taken") {
-      const settled = await settleReplica(context, vault, replica, remote);
-      sent = await publish(context, settled.vault, settled.replica, remote, null);
-    }
+    const sent = remote && (await publishSettled(context, vault, replica, remote));
     return { operation: one, did, remote, publish: sent };
   });
 }

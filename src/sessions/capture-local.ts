@@ -1,0 +1,38 @@
+import type { Workplace } from "../agents/agent.ts";
+import { type AgentName, loadAgent } from "../agents/registry.ts";
+import { inspectCode } from "../worktree/code-state.ts";
+import { planCapture } from "./capture.ts";
+import { catalog, type Heads } from "./catalog.ts";
+import { findRemote } from "./chosen-remote.ts";
+import type { Context } from "./repository.ts";
+import { store } from "./session-writer.ts";
+import { type OpenVault, ownReplica } from "./vault.ts";
+
+/**
+ * Captures a conversation as it stands in the agent's file into this replica's own version, where that has anything
+ * new; pushes nothing and leaves the code alone.
+ */
+export async function captureLocal(
+  context: Context,
+  vault: OpenVault,
+  heads: Heads,
+  place: Workplace,
+  key: string,
+): Promise<void> {
+  const colon = key.indexOf(":");
+  const session = key.slice(colon + 1);
+  const agent = await loadAgent(key.slice(0, colon) as AgentName);
+  const found = (await agent.find(place, session)).find((one) => one.id === session);
+  if (!found) return;
+  const state = await inspectCode(context.git, context.repo);
+  const remote = await findRemote(context, state.branch);
+  const replica = await ownReplica(context, vault);
+  const plan = await planCapture(context, vault, agent, found, place, {
+    session: catalog(heads, vault).find((one) => one.key === key) ?? null,
+    replica,
+    rawPaths: context.settings.flag("rawPaths"),
+  });
+  if (!plan.news) return;
+  const now = { state, message: "", remote, wip: null, environment: null };
+  await store(context, vault, heads, replica, [plan], now, () => undefined);
+}

@@ -1,0 +1,37 @@
+import type { Heads } from "./catalog.ts";
+import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
+import { loadHeads } from "./heads.ts";
+import { fetchHeads } from "./remote.ts";
+import { type Context, withCloneLock } from "./repository.ts";
+import { type OpenVault, openVault } from "./vault.ts";
+
+/** The vault and everybody's heads, as new as they are to be had. */
+export interface FreshHeads {
+  readonly vault: OpenVault;
+  readonly heads: Heads;
+  readonly remote: ChosenRemote | null;
+  /** Why the remote, if there is one, could not be asked: others may have written what is not known here. */
+  readonly offline: string | null;
+}
+
+/** What the remote shows; without one, or where it cannot be reached, what is known here. The clone must be locked. */
+export async function freshHeads(
+  context: Context,
+  opened: OpenVault,
+  remote: ChosenRemote | null,
+): Promise<FreshHeads> {
+  if (!remote) return { vault: opened, heads: await loadHeads(context, opened), remote, offline: null };
+  const { status, text, vault, heads } = await fetchHeads(context, opened, remote);
+  return { vault, heads, remote, offline: status === "ok" ? null : text };
+}
+
+/** Runs `work` with the clone locked, on the newest heads: for a change of the index, which can wait in the queue. */
+export async function withFreshHeads<Result>(
+  context: Context,
+  work: (fresh: FreshHeads) => Promise<Result>,
+): Promise<Result> {
+  const remote = await findRemote(context, await currentBranch(context));
+  return withCloneLock(context, async () =>
+    work(await freshHeads(context, await openVault(context), remote)),
+  );
+}

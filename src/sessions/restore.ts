@@ -1,0 +1,298 @@
+import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Agent, Target, Workplace } from "../agents/agent.ts";
+import { type FileIdentity, identify, RestoreFile, readWholeLines } from "../agents/local-files.ts";
+import { type Places, toLocal } from "../agents/portable-paths.ts";
+import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
+import { countLines } from "../packing/lines.ts";
+import { currentStreams, type StreamRecord } from "../packing/manifest.ts";
+import { StreamHash } from "../packing/stream-hash.ts";
+import { type Cursor, examineTail, writeCursor } from "./cursor.ts";
+import type { LocalBranch } from "./divergence.ts";
+import { localDirectory } from "./local-directory.ts";
+import type { ResumeOperation } from "./operations.ts";
+import type { Context } from "./repository.ts";
+import type { OpenVault } from "./vault.ts";
+
+/** Puts a version into the agent's store, where the local file has nothing that it lacks. Returns the files written. */
+export async function restoreSession(
+  context: Context,
+  vault: OpenVault,
+  stored: StoredSession,
+  agent: Agent,
+  place: Workplace,
+): Promise<{ restored: readonly string[]; workingDirectory: string }> {
+  const { session, meta } = stored.manifest;
+  const cwd = localDirectory(agent, place, meta.cwd);
+  const places = agent.places({ cwd, workTree: place.root }, place);
+  const restore = new Restore(vault, stored, agent, place, places, cwd);
+  try {
+    await restore.prepare();
+    if (restore.branching) throw new Error("the conversation here is not part of the version to be restored");
+    await restore.commit(join(context.stateDir, "backup", session));
+    await writeCursor(context, `${agent.name}:${session}`, restore.cursor);
+    return { restored: restore.paths, workingDirectory: cwd };
+  } finally {
+    await restore.abort();
+  }
+}
+
+interface Prepared {
+  readonly name: string;
+  readonly target: Target;
+  readonly file: RestoreFile;
+  readonly expect: FileIdentity | null;
+}
+
+/** The files of a session on their way into the agent's store. */
+export class Restore {
+  readonly cursor: Cursor = { v: 1, streams: {}, files: {} };
+  localAhead = false;
+  /** Lines the local transcript did not have. */
+  fresh = 0;
+  /** The conversation last ran with permission questions switched off. */
+  bypass = false;
+  readonly #vault: OpenVault;
+  readonly #session: StoredSession;
+  readonly #agent: Agent;
+  readonly #place: Workplace;
+  readonly #places: Places;
+  readonly cwd: string;
+  /** Set when the local transcript went on apart from all that is saved: then nothing may be put in its place. */
+  branching: LocalBranch | null = null;
+  #prepared: Prepared[] = [];
+  #paths: readonly string[] = [];
+  /** Lines the local transcript shares with the saved one, where they part. */
+  #common = 0;
+
+  constructor(
+    vault: OpenVault,
+    session: StoredSession,
+    agent: Agent,
+    place: Workplace,
+    places: Places,
+    cwd: string,
+  ) {
+    this.#vault = vault;
+    this.#session = session;
+    this.#agent = agent;
+    this.#place = place;
+    this.#places = places;
+    this.cwd = cwd;
+  }
+
+  /** Files that are, or were, to be written. */
+  get paths(): readonly string[] {
+    return this.#paths;
+  }
+
+  /** Decrypts and proves everything, writes it beside its place, and compares it with what is there. */
+  async prepare(): Promise<void> {
+    const { manifest } = this.#session;
+    const here = (await this.#agent.find(this.#place, manifest.session)).find(
+      (one) => one.id === manifest.session,
+    );
+    const destination = { id: manifest.session, cwd: this.cwd, ...(here && { path: here.path }) };
+    for (const record of currentStreams(manifest)) {
+      const target = this.#agent.target(record.name, "stream", destination, this.#place);
+      const expect = await identify(target.path);
+      const file = await RestoreFile.create(target.path, this.#agent.store(this.#place));
+      const one = { name: record.name, target, file, expect };
+      this.#prepared.push(one);
+      const relation = await this.#restoreStream(record, one, true);
+      if (relation === "diverged") {
+        if (!(await this.#isHeld(record, one))) {
+          this.branching ??= await this.#branch(target.path);
+          return;
+        }
+        // All of it is kept as an earlier generation, so the stream as it stands takes its place.
+        await file.abort();
+        this.#prepared.pop();
+        const anew = { ...one, file: await RestoreFile.create(target.path, this.#agent.store(this.#place)) };
+        this.#prepared.push(anew);
+        await this.#restoreStream(record, anew, false);
+        const { lines } = await this.#branch(target.path);
+        if (record.name === "main") this.fresh = Math.max(0, record.lines - lines);
+      } else if (relation !== "behind") {
+        await file.abort();
+        this.#prepared = this.#prepared.filter((other) => other !== one);
+        if (relation === "ahead") this.localAhead = true;
+      }
+    }
+    for (const record of this.localAhead ? [] : manifest.files) {
+      const target = this.#agent.target(record.name, "file", destination, this.#place);
+      const bytes = await readSidecar(this.#vault, this.#session, record);
+      const content = record.form ? toLocal(bytes, this.#places, record.form) : bytes;
+      const expect = await identify(target.path);
+      if (expect && (await sameContent(target.path, content))) continue;
+      const file = await RestoreFile.create(target.path, this.#agent.store(this.#place));
+      this.#prepared.push({ name: record.name, target, file, expect });
+      await file.write(content);
+    }
+    this.#paths = this.#prepared.map((one) => one.target.path);
+  }
+
+  /** Whether an earlier generation of a stream holds all that the local file has. */
+  async #isHeld(record: StreamRecord, { target, expect }: Prepared): Promise<boolean> {
+    const older = this.#session.manifest.streams.filter(
+      (one) => one.name === record.name && one.gen !== record.gen,
+    );
+    for (const stream of older) {
+      const local = await open(target.path, "r");
+      try {
+        let offset = 0;
+        let same = true;
+        for await (const part of readStream(this.#vault, this.#session, stream)) {
+          if (!same || offset >= expect!.size) continue;
+          const bytes = Buffer.from(toLocal(part, this.#places, "jsonl"));
+          const length = Math.min(bytes.length, expect!.size - offset);
+          const { buffer, bytesRead } = await local.read(Buffer.alloc(length), 0, length, offset);
+          same = bytes.subarray(0, bytesRead).equals(buffer.subarray(0, bytesRead));
+          offset += bytes.length;
+        }
+        if (same && (offset >= expect!.size || !(await hasLineFeed(local, offset, expect!.size))))
+          return true;
+      } finally {
+        await local.close();
+      }
+    }
+    return false;
+  }
+
+  async #branch(path: string): Promise<LocalBranch> {
+    let lines = 0;
+    for await (const chunk of readWholeLines(path)) lines += countLines(chunk);
+    return { path, lines, common: this.#common, at: (await stat(path)).mtime };
+  }
+
+  /** Whether the local file is behind (or missing), equal, ahead of, or apart from what is stored. */
+  async #restoreStream(
+    record: StreamRecord,
+    { target, file, expect }: Prepared,
+    compare: boolean,
+  ): Promise<"behind" | "equal" | "ahead" | "diverged"> {
+    const local = expect && compare ? await open(target.path, "r") : null;
+    try {
+      const hash = StreamHash.start();
+      const starts: number[] = [];
+      let offset = 0;
+      let localLines = 0;
+      let tail = Buffer.alloc(0);
+      const size = local ? expect!.size : 0;
+      for await (const part of readStream(this.#vault, this.#session, record)) {
+        const bytes = Buffer.from(toLocal(part, this.#places, "jsonl"));
+        if (local && offset < size) {
+          const length = Math.min(bytes.length, size - offset);
+          const { buffer, bytesRead } = await local.read(Buffer.alloc(length), 0, length, offset);
+          const theirs = buffer.subarray(0, bytesRead);
+          // A torn last line is no line yet: only whole lines can make a divergence.
+          const whole = offset + bytesRead < size ? theirs : theirs.subarray(0, theirs.lastIndexOf(0x0a) + 1);
+          if (!bytes.subarray(0, whole.length).equals(whole)) {
+            this.#common = localLines + commonLines(bytes, whole);
+            return "diverged";
+          }
+          localLines += countLines(whole);
+        }
+        await file.write(bytes);
+        await hash.update(part);
+        starts.push(offset);
+        offset += bytes.length;
+        tail = bytes.subarray(-(256 << 10));
+      }
+      const ahead = size > offset && (await hasLineFeed(local!, offset, size));
+      this.cursor.streams[record.name] = {
+        ino: 0,
+        offset,
+        tail: "",
+        gen: record.gen,
+        bytes: record.bytes,
+        lines: record.lines,
+        sha: record.sha,
+        state: hash.save(),
+        starts,
+      };
+      if (record.name === "main") {
+        this.fresh = Math.max(0, record.lines - localLines);
+        const modes = [...tail.toString("latin1").matchAll(/"permissionMode":"([A-Za-z]+)"/g)];
+        this.bypass = modes.at(-1)?.[1] === "bypassPermissions";
+      }
+      if (ahead) return "ahead";
+      return size === offset && local ? "equal" : "behind";
+    } finally {
+      await local?.close();
+    }
+  }
+
+  /** Puts everything in place, sidecars first, the main transcript last. Returns what it replaced, and by what. */
+  async commit(backupDir: string): Promise<ResumeOperation["files"]> {
+    const written: ResumeOperation["files"] = [];
+    const ordered = [...this.#prepared].sort((a, b) => Number(a.name === "main") - Number(b.name === "main"));
+    for (const { file, expect } of ordered) {
+      const backup = await file.commit({ backupDir, expect });
+      const { size, mtimeMs } = await stat(file.path);
+      written.push({ path: file.path, before: expect?.size ?? null, backup, size, mtimeMs });
+    }
+    for (const [name, at] of Object.entries(this.cursor.streams)) {
+      const target = this.#agent.target(
+        name,
+        "stream",
+        { id: this.#session.manifest.session, cwd: this.cwd },
+        this.#place,
+      );
+      const now = await examineTail(target.path, at.offset);
+      if (now) Object.assign(at, { ino: now.ino, tail: now.tail });
+      else delete this.cursor.streams[name];
+    }
+    this.#prepared = [];
+    await thinBackups(backupDir);
+    return written;
+  }
+
+  async abort(): Promise<void> {
+    // The last one first: the folders that one file made are empty only when the later ones are gone.
+    for (const { file } of [...this.#prepared].reverse()) await file.abort().catch(() => undefined);
+  }
+}
+
+function commonLines(a: Buffer, b: Buffer): number {
+  let at = 0;
+  while (at < a.length && at < b.length && a[at] === b[at]) at++;
+  return countLines(a.subarray(0, at));
+}
+
+async function hasLineFeed(
+  file: Awaited<ReturnType<typeof open>>,
+  from: number,
+  to: number,
+): Promise<boolean> {
+  for (let at = from; at < to; at += 1 << 20) {
+    const length = Math.min(1 << 20, to - at);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, at);
+    if (buffer.subarray(0, bytesRead).includes(0x0a)) return true;
+    if (bytesRead === 0) return false;
+  }
+  return false;
+}
+
+async function sameContent(path: string, content: Uint8Array): Promise<boolean> {
+  const handle = await open(path, "r");
+  try {
+    if ((await handle.stat()).size !== content.length) return false;
+    return (await handle.readFile()).equals(content);
+  } finally {
+    await handle.close();
+  }
+}
+
+const keptBackups = 20;
+
+/** Backups of a session that were made longest ago give way to new ones. */
+async function thinBackups(dir: string): Promise<void> {
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const names = await readdir(dir);
+  const dated = await Promise.all(
+    names.map(async (name) => ({ name, at: (await stat(join(dir, name))).ctimeMs })),
+  );
+  for (const { name } of dated.sort((a, b) => b.at - a.at).slice(keptBackups))
+    await rm(join(dir, name), { force: true });
+}

@@ -1,0 +1,102 @@
+import { ConvosyncError, Exit } from "../errors.ts";
+import type { Oid } from "../refs/object-database.ts";
+import { type CodeState, inspectCode } from "../worktree/code-state.ts";
+import {
+  type CommitPlan,
+  commitAll,
+  defaultMaxUntrackedBytes,
+  isEmptyPlan,
+  planCommit,
+  untrackedSizes,
+} from "../worktree/commit.ts";
+import { defaultExcludes } from "../worktree/exclude.ts";
+import { note } from "./operations.ts";
+import type { Context } from "./repository.ts";
+
+export interface SaveCodeOptions {
+  readonly message?: string;
+  readonly dryRun?: boolean;
+  readonly force?: boolean;
+}
+
+/** What is told of the code while it is saved. */
+export type SaveCodeEvent =
+  | { readonly step: "changes"; readonly modified: number; readonly created: number }
+  | { readonly step: "excluded"; readonly paths: readonly string[] }
+  | { readonly step: "branch"; readonly branch: string; readonly created: boolean }
+  | { readonly step: "large-files"; readonly files: string }
+  | { readonly step: "committed"; readonly commit: Oid; readonly message: string };
+
+/** What of the code is to be saved; what is left out is said. */
+export async function planCode(
+  context: Context,
+  before: CodeState,
+  options: SaveCodeOptions,
+  tell: (event: SaveCodeEvent) => void,
+): Promise<CommitPlan> {
+  const excludes = [...defaultExcludes, ...context.settings.all("exclude")];
+  const sizes = await untrackedSizes(context.repo.root!, before);
+  const plan = planCommit(before, {
+    exclude: excludes,
+    maxUntrackedBytes: defaultMaxUntrackedBytes,
+    sizes,
+    force: options.force === true,
+  });
+  if (plan.excluded.length > 0) tell({ step: "excluded", paths: plan.excluded });
+  if (plan.tooLarge.length > 0) {
+    throw new ConvosyncError(
+      "large-files",
+      Exit.stopped,
+      `${plan.tooLarge.length} untracked ${plan.tooLarge.length === 1 ? "file is" : "files are"} larger than 10 MB: ${named(plan.tooLarge, sizes)}`,
+      ["leave them out: add them to .gitignore", "or commit them all the same: git convosync save --force"],
+    );
+  }
+  const large = plan.add.filter((path) => (sizes.get(path) ?? 0) > defaultMaxUntrackedBytes);
+  if (large.length > 0) tell({ step: "large-files", files: named(large, sizes) });
+  return plan;
+}
+
+/** The first few of some files, with their sizes. */
+function named(paths: readonly string[], sizes: ReadonlyMap<string, number>): string {
+  const shown = paths.slice(0, 3).map((path) => `${path} (${((sizes.get(path) ?? 0) / 1e6).toFixed(1)} MB)`);
+  return [...shown, ...(paths.length > 3 ? [`and ${paths.length - 3} more`] : [])].join(", ");
+}
+
+/** Switches to the branch to save onto. Local changes are carried along, or git refuses and nothing has happened. */
+export async function changeBranch(
+  context: Context,
+  { head }: CodeState,
+  branch: string,
+  tell: (event: SaveCodeEvent) => void,
+): Promise<CodeState> {
+  const { branchExists, startUnborn, switchTo } = await import("../worktree/branches.ts");
+  const created = !(await branchExists(context.git, branch));
+  if (head === null) await startUnborn(context.git, branch);
+  else await switchTo(context.git, branch, created ? { createFrom: head } : {});
+  tell({ step: "branch", branch, created });
+  return inspectCode(context.git, context.repo);
+}
+
+/** Commits what has changed, where anything has. */
+export async function commitCode(
+  context: Context,
+  before: CodeState,
+  options: SaveCodeOptions,
+  tell: (event: SaveCodeEvent) => void,
+): Promise<{ state: CodeState; committed: boolean }> {
+  const plan = await planCode(context, before, options, tell);
+  if (isEmptyPlan(plan)) return { state: before, committed: false };
+  const modified = before.changes.filter((one) => one.tracked).length;
+  tell({ step: "changes", modified, created: plan.add.length });
+  if (options.dryRun) return { state: before, committed: false };
+  const message = `${options.message?.trim() || defaultMessage(context)} [ConvoSync]`;
+  const made = await commitAll(context.git, context.repo, plan, message);
+  if (!made) return { state: before, committed: false };
+  const { commit } = made;
+  await note(context, { kind: "save", branch: before.branch, commit, parent: before.head });
+  tell({ step: "committed", commit, message });
+  return { state: { ...before, head: commit, unborn: false, changes: [] }, committed: true };
+}
+
+const defaultMessage = (context: Context): string =>
+  `Save of ${context.world.now().toISOString().slice(0, 16).replace("T", " ")}`;

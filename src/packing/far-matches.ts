@@ -30,8 +30,9 @@ export function farMatches(
   let hash = blockHash(target, 0);
   for (let at = 0; ; ) {
     let best: FarMatch | undefined;
-    for (const offset of blocks.like(hash)) {
-      const match = extend(target, at, source, offset, free);
+    let tried = 0;
+    for (let i = blocks.first(hash); i >= 0 && tried < mostCandidates; i = blocks.next(i, hash), tried++) {
+      const match = extend(target, at, source, blocks.offset(i), free);
       if (match !== undefined && (best === undefined || match.end > best.end)) best = match;
     }
     if (best !== undefined) {
@@ -102,13 +103,23 @@ class Blocks {
     return this.#hashes.length;
   }
 
-  /** Offsets of blocks with this hash. */
-  like(hash: number): number[] {
-    const found: number[] = [];
-    let i = this.#newest[this.#slot(hash)]!;
-    for (; i >= 0 && found.length < mostCandidates; i = this.#before[i]!) {
-      if (this.#hashes[i] === hash) found.push(i * this.#stride);
-    }
+  /** The newest block with this hash; -1 for none. */
+  first(hash: number): number {
+    return this.#alike(this.#newest[this.#slot(hash)]!, hash);
+  }
+
+  /** The next older one after block `i`. */
+  next(i: number, hash: number): number {
+    return this.#alike(this.#before[i]!, hash);
+  }
+
+  offset(i: number): number {
+    return i * this.#stride;
+  }
+
+  #alike(i: number, hash: number): number {
+    let found = i;
+    while (found >= 0 && this.#hashes[found] !== hash) found = this.#before[found]!;
     return found;
   }
 

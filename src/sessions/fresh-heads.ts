@@ -1,7 +1,7 @@
 import type { Heads } from "./catalog.ts";
 import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
 import { loadHeads } from "./heads.ts";
-import { fetchHeads } from "./remote.ts";
+import { openWithHeads } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { type OpenVault, openVault } from "./vault.ts";
 
@@ -15,13 +15,12 @@ export interface FreshHeads {
 }
 
 /** What the remote shows; without one, or where it cannot be reached, what is known here. The clone must be locked. */
-export async function freshHeads(
-  context: Context,
-  opened: OpenVault,
-  remote: ChosenRemote | null,
-): Promise<FreshHeads> {
-  if (!remote) return { vault: opened, heads: await loadHeads(context, opened), remote, offline: null };
-  const { status, text, vault, heads } = await fetchHeads(context, opened, remote);
+export async function freshHeads(context: Context, remote: ChosenRemote | null): Promise<FreshHeads> {
+  if (!remote) {
+    const vault = await openVault(context);
+    return { vault, heads: await loadHeads(context, vault), remote, offline: null };
+  }
+  const { status, text, vault, heads } = await openWithHeads(context, remote);
   return { vault, heads, remote, offline: status === "ok" ? null : text };
 }
 
@@ -31,7 +30,5 @@ export async function withFreshHeads<Result>(
   work: (fresh: FreshHeads) => Promise<Result>,
 ): Promise<Result> {
   const remote = await findRemote(context, await currentBranch(context));
-  return withCloneLock(context, async () =>
-    work(await freshHeads(context, await openVault(context), remote)),
-  );
+  return withCloneLock(context, async () => work(await freshHeads(context, remote)));
 }

@@ -78,10 +78,8 @@ async function look(
 ): Promise<{ overview: Overview; offline: string | null }> {
   const remote = fresh ? await findRemote(context, await currentBranch(context)) : null;
   if (!remote) return { overview: await openOverview(context), offline: null };
-  const [{ fetchHeads }, { openVault }] = await Promise.all([import("./remote.ts"), import("./vault.ts")]);
-  const fetched = await withCloneLock(context, async () =>
-    fetchHeads(context, await openVault(context), remote),
-  );
+  const { openWithHeads } = await import("./remote.ts");
+  const fetched = await withCloneLock(context, () => openWithHeads(context, remote));
   const overview = await overviewOf(context, fetched.vault, fetched.heads);
   return { overview, offline: fetched.status === "ok" ? null : fetched.text };
 }

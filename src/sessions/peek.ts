@@ -6,7 +6,6 @@ import { freshHeads } from "./fresh-heads.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import type { ResumeEvent, ResumeOptions } from "./resume.ts";
 import { fetchSession } from "./session-fetch.ts";
-import { openVault } from "./vault.ts";
 import { tipsOf } from "./versions.ts";
 
 export interface Peeked {
@@ -24,7 +23,7 @@ export async function peek(
 ): Promise<Peeked> {
   return withCloneLock(context, async () => {
     const remote = await findRemote(context, await currentBranch(context));
-    const { vault, heads, offline } = await freshHeads(context, await openVault(context), remote);
+    const { vault, heads, offline } = await freshHeads(context, remote);
     if (remote && offline) tell({ step: "offline", remote: remote.name, text: offline });
     const session = await pick(vault, catalog(heads, vault), options);
     const copies = await fetchSession(context, vault, heads, session, offline ? null : remote);

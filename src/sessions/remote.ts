@@ -9,7 +9,7 @@ import type { ChosenRemote } from "./chosen-remote.ts";
 import { deviceName, loadHeads, marksOf } from "./heads.ts";
 import { forgetReplica, keyringRef, type RemoteQueue, remoteQueue, updateQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
-import { type OpenVault, openVaultAt, readKeyringTree } from "./vault.ts";
+import { findVault, type OpenVault, openVault, openVaultAt, readKeyringTree } from "./vault.ts";
 import { noteWaiting } from "./waiting.ts";
 
 export interface Fetched {
@@ -39,22 +39,46 @@ export async function fetchHeads(
   remote: ChosenRemote,
   options: FetchOptions = {},
 ): Promise<Fetched> {
-  const prefix = vaultPrefix(opened.ref);
+  return fetchWhile(context, opened.ref, async () => opened, remote, options);
+}
+
+/** The same of a vault that is still to be opened: this device does that while the remote answers. */
+export async function openWithHeads(
+  context: Context,
+  remote: ChosenRemote,
+  options: FetchOptions = {},
+): Promise<Fetched> {
+  const found = await findVault(context);
+  return fetchWhile(context, found.ref, () => openVault(context, found), remote, options);
+}
+
+async function fetchWhile(
+  context: Context,
+  vaultRef: string,
+  open: () => Promise<OpenVault>,
+  remote: ChosenRemote,
+  options: FetchOptions,
+): Promise<Fetched> {
+  const prefix = vaultPrefix(vaultRef);
   const incoming = incomingRef(prefix);
   await dropIncoming(context, incoming);
   const refspecs = [`+${prefix}head/*:${incoming}head/*`, `+${prefix}key*:${incoming}key*`];
-  const result = await receive(context, remote, refspecs, fetchTimeoutMs);
-  const before = await loadHeads(context, opened);
-  if (result.status !== "ok") {
-    return {
-      status: "unreachable",
-      text: result.status === "unreachable" ? result.text : "no such ref",
-      vault: opened,
-      heads: before,
-      changed: [],
-    };
-  }
+  const opening = open().then(async (opened) => ({ opened, before: await loadHeads(context, opened) }));
+  // Nothing is thrown while git still writes refs.
+  const [received, known] = await Promise.allSettled([
+    receive(context, remote, refspecs, fetchTimeoutMs),
+    opening,
+  ]);
+  context.db.forgetRefs();
   try {
+    if (known.status === "rejected") throw known.reason;
+    if (received.status === "rejected") throw received.reason;
+    const { opened, before } = known.value;
+    const result = received.value;
+    if (result.status !== "ok") {
+      const text = result.status === "unreachable" ? result.text : "no such ref";
+      return { status: "unreachable", text, vault: opened, heads: before, changed: [] };
+    }
     return await acceptIncoming(context, opened, before, remote, options);
   } finally {
     await dropIncoming(context, incoming);

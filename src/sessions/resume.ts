@@ -22,7 +22,7 @@ import type { Copied } from "./copy.ts";
 import { writeCursor } from "./cursor.ts";
 import { cancelled, undecided } from "./decide.ts";
 import type { DivergenceEvent } from "./divergence.ts";
-import { freshHeads } from "./fresh-heads.ts";
+import { type FreshHeads, freshHeads } from "./fresh-heads.ts";
 import { deviceName } from "./heads.ts";
 import { type Lease, liveElsewhere, openElsewhere } from "./leases.ts";
 import { localDirectory } from "./local-directory.ts";
@@ -31,7 +31,7 @@ import { type Context, withCloneLock } from "./repository.ts";
 import { Restore } from "./restore.ts";
 import { fetchSession } from "./session-fetch.ts";
 import { type Stretch, stretchesOf } from "./stretches.ts";
-import { type OpenVault, openVault } from "./vault.ts";
+import type { OpenVault } from "./vault.ts";
 import { comparable } from "./versions.ts";
 import { noteWaiting } from "./waiting.ts";
 import { openWorkplace } from "./workplace.ts";
@@ -87,23 +87,18 @@ export async function resume(
 ): Promise<ResumeResult> {
   const place = await openWorkplace(context);
   return withCloneLock(context, async () => {
-    const [opened, remote] = await Promise.all([
-      openVault(context),
-      currentBranch(context).then((branch) => findRemote(context, branch)),
-    ]);
-    return resumeLocked(context, opened, remote, place, options, tell);
+    const remote = await findRemote(context, await currentBranch(context));
+    return resumeLocked(context, await freshHeads(context, remote), place, options, tell);
   });
 }
 
 async function resumeLocked(
   context: Context,
-  opened: OpenVault,
-  remote: ChosenRemote | null,
+  { vault, heads, remote, offline }: FreshHeads,
   place: Workplace,
   options: ResumeOptions,
   tell: (event: ResumeEvent) => void,
 ): Promise<ResumeResult> {
-  const { vault, heads, offline } = await freshHeads(context, opened, remote);
   if (remote && offline) tell({ step: "offline", remote: remote.name, text: offline });
   const session = await pick(vault, catalog(heads, vault), options);
   const online = offline ? null : remote;

@@ -134,13 +134,12 @@ async function fetched(
 ): Promise<{ overview: Overview; offline: string | null }> {
   const remote = await findRemote(context, await currentBranch(context));
   if (!remote) throw noRemote();
-  const [{ fetchHeads }, { openVault }, { fetchSession }] = await Promise.all([
+  const [{ openWithHeads }, { fetchSession }] = await Promise.all([
     import("./remote.ts"),
-    import("./vault.ts"),
     import("./session-fetch.ts"),
   ]);
   return withCloneLock(context, async () => {
-    const { vault, heads, ...answer } = await fetchHeads(context, await openVault(context), remote);
+    const { vault, heads, ...answer } = await openWithHeads(context, remote);
     const overview = await overviewOf(context, vault, heads);
     if (answer.status !== "ok") return { overview, offline: answer.text };
     const all = catalog(heads, vault);

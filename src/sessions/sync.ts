@@ -4,12 +4,12 @@ import { fold } from "./fold.ts";
 import { loadHeads } from "./heads.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { describePending, remoteQueue, updateQueue } from "./queue.ts";
-import { fetchHeads } from "./remote.ts";
+import { openWithHeads } from "./remote.ts";
 import { publishSettled } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { dueSessions, retentionRule } from "./retention.ts";
 import { buryDeleted } from "./tombstones.ts";
-import { type OpenVault, openVault } from "./vault.ts";
+import { findVault, type OpenVault } from "./vault.ts";
 
 export interface SyncResult {
   readonly remote: ChosenRemote;
@@ -31,9 +31,11 @@ export async function sync(
 ): Promise<SyncResult> {
   const remote = await findRemote(context, await currentBranch(context));
   return withCloneLock(context, async () => {
-    const opened = await openVault(context);
-    if (!remote) throw noRemote();
-    const fetched = await fetchHeads(context, opened, remote, { restore: options.restore === true });
+    if (!remote) {
+      await findVault(context);
+      throw noRemote();
+    }
+    const fetched = await openWithHeads(context, remote, { restore: options.restore === true });
     if (fetched.status !== "ok") throw unreachable(remote, fetched.text);
     const { vault } = fetched;
     await buryDeleted(context, vault, fetched.heads, remote.key);

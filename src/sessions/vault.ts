@@ -52,20 +52,37 @@ const notSetUp = (): ConvosyncError =>
     "on every other one: git convosync init --join",
   ]);
 
-/** Opens the vault of this repository with this device's keys. Exit 7 when it cannot, 6 when something is forged. */
-export async function openVault(context: Context): Promise<OpenVault> {
+/** A vault that this device should be able to open, and its keyring in this repository. */
+interface FoundVault {
+  readonly device: Device;
+  readonly vault: string;
+  /** `<vault>` of the ref names. */
+  readonly ref: string;
+  readonly commit: Oid;
+}
+
+/** Finds the vault of this repository; opens nothing. Exit 7 when there is none for this device. */
+export async function findVault(context: Context): Promise<FoundVault> {
   const device = await context.keys.device();
   if (!device) throw notSetUp();
   for (const { vault } of device.vaults) {
-    const ref = formatRef({ kind: "keyring", vault: await vaultRef(vault) });
+    const name = await vaultRef(vault);
+    const ref = formatRef({ kind: "keyring", vault: name });
     const commit = (await context.db.refs(ref)).get(ref);
-    if (!commit) continue;
-    const opened = await openOrRenew(context, device, vault, commit);
-    if (opened.keyringCommit !== commit)
-      await context.db.update([{ ref, from: commit, to: opened.keyringCommit }]);
-    return opened;
+    if (commit) return { device, vault, ref: name, commit };
   }
   throw notSetUp();
+}
+
+/** Opens the vault of this repository with this device's keys. Exit 7 when it cannot, 6 when something is forged. */
+export async function openVault(context: Context, known?: FoundVault): Promise<OpenVault> {
+  const { device, vault, ref, commit } = known ?? (await findVault(context));
+  const opened = await openOrRenew(context, device, vault, commit);
+  if (opened.keyringCommit !== commit) {
+    const keyring = formatRef({ kind: "keyring", vault: ref });
+    await context.db.update([{ ref: keyring, from: commit, to: opened.keyringCommit }]);
+  }
+  return opened;
 }
 
 /**

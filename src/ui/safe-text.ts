@@ -7,15 +7,16 @@ const invisible =
   // biome-ignore lint/suspicious/noMisleadingCharacterClass: the combining characters are meant one by one.
   /[\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc]|[\u{e0000}-\u{e0fff}]|\p{Surrogate}/gu;
 
+/** Nothing to be wary of. Asked first: to load the tables for everything else takes longer than to print a list. */
+const harmless = /^[ -~]*$/;
+
 /**
  * Makes text from a conversation, another device or the remote fit to print on one line, cut to `width`
  * graphemes of at most 8 code points each. What could steer a terminal or hide itself becomes `·`.
  */
 export function safeText(raw: string, width = 200): SafeText {
-  const plain = stripVTControlCharacters(raw.slice(0, 4096))
-    .normalize("NFC")
-    .replace(/[\t\r\n]+/g, " ");
-  const shown = plain.replace(invisible, "·").replace(/\s+/g, " ").trim();
+  const head = raw.slice(0, 4096);
+  const shown = (harmless.test(head) ? head : onOneLine(head)).replace(/\s+/g, " ").trim();
   if (shown.length <= width) return shown as SafeText;
   let cut = "";
   let count = 0;
@@ -25,6 +26,13 @@ export function safeText(raw: string, width = 200): SafeText {
     count++;
   }
   return cut as SafeText;
+}
+
+function onOneLine(raw: string): string {
+  return stripVTControlCharacters(raw)
+    .normalize("NFC")
+    .replace(/[\t\r\n]+/g, " ")
+    .replace(invisible, "·");
 }
 
 /** The same for text of several lines, which keep their breaks and their indentation. */

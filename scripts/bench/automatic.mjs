@@ -1,7 +1,7 @@
 // What happens by itself must not be felt: commits and rebases with the hooks against the same without any, and a
 // `watch` that has nothing to do.
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Project, reference } from "./fixtures.mjs";
 import { interleave, rowsOf } from "./rows.mjs";
@@ -19,18 +19,23 @@ const commitsPerRun = 8;
 export default function automatic(lab) {
   const plain = new Project(lab, "plain").init();
   const hooked = new Project(lab, "hooked").init();
+  // What no hook can beat: that git starts a shell for it, once for each commit, in a rebase too.
+  const idle = new Project(lab, "idle").init();
+  const projects = [plain, idle, hooked];
   const session = reference();
-  for (const project of [plain, hooked]) {
+  for (const project of projects) {
     project.append(session.id, session.on(project).slice(0, 200));
     project.convosync("save", "First");
   }
   hooked.convosync("hooks", "install");
+  doNothing(hooked, idle);
   const commit = (project) => () => {
     return project.machine.run(project.work, "git", ["commit", "-q", "--allow-empty", "-m", "Step"]).ms;
   };
-  for (const project of [plain, hooked]) commit(project)();
+  for (const project of projects) commit(project)();
   const commits = interleave(lab.options.runs * commitsPerRun, {
     plain: commit(plain),
+    idle: commit(idle),
     hooked: commit(hooked),
   });
   settle(hooked);
@@ -40,26 +45,35 @@ export default function automatic(lab) {
     settle(project);
     return ms;
   };
-  for (const project of [plain, hooked]) {
+  for (const project of projects) {
     const missing = rebased + 1 - Number(project.git("rev-list", "--count", "HEAD"));
     for (let n = 0; n < missing; n++) commit(project)();
     settle(project);
   }
-  const rebases = interleave(lab.options.runs, { plain: rebase(plain), hooked: rebase(hooked) });
+  const rebases = interleave(lab.options.runs, {
+    plain: rebase(plain),
+    idle: rebase(idle),
+    hooked: rebase(hooked),
+  });
+  const without = (samples) => ({ name: "without", samples });
+  const empty = (samples) => ({ name: "hooks that do nothing", samples });
+  const rebasing = `git rebase of ${rebased} commits with the hooks`;
   return [
-    times("git commit with the hooks", { name: "without", samples: commits.plain }, commits.hooked, {
-      plus: 5,
-    }),
-    times(
-      `git rebase of ${rebased} commits with the hooks`,
-      { name: "without", samples: rebases.plain },
-      rebases.hooked,
-      {
-        times: 1.5,
-      },
-    ),
+    times("git commit with the hooks", without(commits.plain), commits.hooked, { plus: 5 }),
+    times("git commit with the hooks", empty(commits.idle), commits.hooked, { plus: 5 }),
+    times(rebasing, without(rebases.plain), rebases.hooked, { times: 1.5 }),
+    times(rebasing, empty(rebases.idle), rebases.hooked, { times: 1.5 }),
     ...idleWatch(lab, hooked),
   ];
+}
+
+/** Gives `to` the hooks that `from` has, with nothing in them. */
+function doNothing(from, to) {
+  const hooks = (project) => join(project.work, ".git", "hooks");
+  mkdirSync(hooks(to), { recursive: true });
+  for (const name of readdirSync(hooks(from))) {
+    if (!name.endsWith(".sample")) writeFileSync(join(hooks(to), name), "#!/bin/sh\n", { mode: 0o755 });
+  }
 }
 
 /** Waits until the worker that the hooks have started is done. */

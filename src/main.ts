@@ -21,10 +21,18 @@ export async function main(argv: readonly string[], world: CommandWorld): Promis
   }
 }
 
+/** `--color` as it stands on the command line, which may be the very thing that could not be read. */
+function colorGiven(argv: readonly string[]): "always" | "auto" | "never" {
+  const at = argv.findLastIndex((word) => /^--color(=|$)/.test(word));
+  const value = at < 0 ? "auto" : (argv[at]!.split("=")[1] ?? argv[at + 1]);
+  return value === "always" || value === "never" ? value : "auto";
+}
+
 function report(error: unknown, argv: readonly string[], world: CommandWorld): number {
   const terminal = new Terminal(world.streams, world.env, {
     json: argv.includes("--json"),
     debug: argv.includes("--debug"),
+    color: colorGiven(argv),
   });
   if (error instanceof ConvosyncError) {
     terminal.fail(error);

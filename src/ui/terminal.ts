@@ -4,7 +4,7 @@ import { safeText } from "./safe-text.ts";
 /**
  * The only door to the terminal. Data goes to stdout; progress, notes, questions and errors go to stderr.
  * With `--json` stdout carries exactly one JSON document. Colours follow, in this order: `--color`,
- * FORCE_COLOR, NO_COLOR, TERM=dumb, whether stderr (or git's pager) is a terminal.
+ * FORCE_COLOR, NO_COLOR, TERM=dumb, whether the stream itself is a terminal (or stdout git's pager).
  */
 export interface Streams {
   readonly stdin: NodeJS.ReadableStream & { isTTY?: boolean };
@@ -37,7 +37,7 @@ export class Terminal {
   readonly interactive: boolean;
   readonly streams: Streams;
   readonly #quiet: boolean;
-  readonly #colour: boolean;
+  readonly #colours: { readonly stdout: boolean; readonly stderr: boolean };
   /** The terminal can show more than ASCII. */
   readonly unicode: boolean;
   readonly #debug: boolean;
@@ -47,12 +47,13 @@ export class Terminal {
     this.json = options.json === true;
     this.#quiet = options.quiet === true;
     this.#debug = options.debug === true || isSet(env["CONVOSYNC_DEBUG"]);
-    this.#colour =
-      options.color === undefined || options.color === "auto"
-        ? wantsColour(streams, env)
-        : options.color === "always";
-    this.unicode =
-      env["TERM"] !== "linux" && !/^(C|POSIX)$/.test(env["LC_ALL"] ?? env["LC_CTYPE"] ?? env["LANG"] ?? "");
+    const { color = "auto" } = options;
+    const told = color === "auto" ? toldOfColour(env) : color === "always";
+    this.#colours = {
+      stdout: told ?? (streams.stdout.isTTY === true || isSet(env["GIT_PAGER_IN_USE"])),
+      stderr: told ?? streams.stderr.isTTY === true,
+    };
+    this.unicode = env["TERM"] !== "linux" && speaksUnicode(env);
     this.interactive =
       streams.stdin.isTTY === true &&
       streams.stderr.isTTY === true &&
@@ -70,14 +71,17 @@ export class Terminal {
     return isTTY ? (columns ?? 80) : Number.POSITIVE_INFINITY;
   }
 
+  /** Text for stdout in a style, where stdout has any; what of it is said on stderr loses it there where need be. */
   style(style: Style, text: string): string {
-    const [on, off] = codes[style];
-    return this.#colour ? `\u001b[${on}m${text}\u001b[${off}m` : text;
+    return this.#colours.stdout ? styled(style, text) : text;
   }
 
   /** Writes data for people to stdout. */
   print(text = ""): void {
-    if (!this.json) this.streams.stdout.write(`${text}\n`);
+    if (this.json) return;
+    const { stdout } = this.streams;
+    // A program that reads it gets every character as it is.
+    stdout.write(`${this.unicode || !stdout.isTTY ? text : inAscii(text)}\n`);
   }
 
   /** Writes bytes as they are to stdout. */
@@ -92,11 +96,11 @@ export class Terminal {
 
   /** A finished step. */
   step(text: string): void {
-    this.#note(`${this.style("green", this.unicode ? "✓" : "*")} ${text}`);
+    this.#note(`${styled("green", "✓")} ${text}`);
   }
 
   detail(text: string): void {
-    this.#note(`  ${this.style("dim", `${this.unicode ? "→" : "-"} ${text}`)}`);
+    this.#note(`  ${styled("dim", `→ ${text}`)}`);
   }
 
   note(text: string): void {
@@ -104,11 +108,11 @@ export class Terminal {
   }
 
   warn(text: string): void {
-    this.streams.stderr.write(`${this.style("yellow", "warning:")} ${text}\n`);
+    this.#say(`${styled("yellow", "warning:")} ${text}`);
   }
 
   hint(text: string): void {
-    this.streams.stderr.write(`${this.style("cyan", "hint:")} ${text}\n`);
+    this.#say(`${styled("cyan", "hint:")} ${text}`);
   }
 
   /** Reports an expected failure; under `--json` as the one document. */
@@ -119,7 +123,7 @@ export class Terminal {
         `${JSON.stringify({ convosync: 1, error: { code, message, hints, exit } })}\n`,
       );
     } else {
-      this.streams.stderr.write(`${this.style("red", "error:")} ${safeText(error.message, 1000)}\n`);
+      this.#say(`${styled("red", "error:")} ${safeText(error.message, 1000)}`);
       for (const hint of error.hints) this.hint(safeText(hint, 1000));
     }
     if (this.#debug)
@@ -129,7 +133,12 @@ export class Terminal {
   }
 
   #note(text: string): void {
-    if (!this.#quiet && !this.json) this.streams.stderr.write(`${text}\n`);
+    if (!this.#quiet && !this.json) this.#say(text);
+  }
+
+  #say(text: string): void {
+    const shown = this.#colours.stderr ? text : withoutStyle(text);
+    this.streams.stderr.write(`${this.unicode ? shown : inAscii(shown)}\n`);
   }
 }
 
@@ -138,9 +147,28 @@ export function isSet(value: string | undefined): boolean {
   return value !== undefined && value !== "" && value !== "0" && value.toLowerCase() !== "false";
 }
 
-function wantsColour(streams: Streams, env: NodeJS.ProcessEnv): boolean {
+/** What the environment says of colours; null when it leaves that to the stream. */
+function toldOfColour(env: NodeJS.ProcessEnv): boolean | null {
   if (isSet(env["FORCE_COLOR"]) || isSet(env["CLICOLOR_FORCE"])) return true;
   if (env["NO_COLOR"] !== undefined && env["NO_COLOR"] !== "") return false;
-  if (env["TERM"] === "dumb") return false;
-  return streams.stdout.isTTY === true || isSet(env["GIT_PAGER_IN_USE"]);
+  return env["TERM"] === "dumb" ? false : null;
 }
+
+/** By the first locale variable that is set, as setlocale(3) takes them; with none it is a system that has no locales. */
+function speaksUnicode(env: NodeJS.ProcessEnv): boolean {
+  const locale = env["LC_ALL"] || env["LC_CTYPE"] || env["LANG"] || "";
+  const charset = /\.([^@]*)/.exec(locale)?.[1];
+  return charset === undefined ? !/^(C|POSIX)$/.test(locale) : /^utf-?8$/i.test(charset);
+}
+
+function styled(style: Style, text: string): string {
+  const [on, off] = codes[style];
+  return `\u001b[${on}m${text}\u001b[${off}m`;
+}
+
+/** What {@link styled} has put in; text from elsewhere has no escape left. */
+const withoutStyle = (text: string): string => text.replace(/\u001b\[\d+m/g, "");
+
+/** Our own marks, for terminals that have none of them. */
+const marks: Readonly<Record<string, string>> = { "✓": "*", "→": "-", "·": "-", "…": "...", "–": "-" };
+const inAscii = (text: string): string => text.replace(/[✓→·…–]/g, (mark) => marks[mark]!);

@@ -1,7 +1,14 @@
 // How wide text stands on a terminal, and where it may be broken.
 
 const ascii = /^[\u0020-\u007e]*$/;
-const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
+let segmenter: Intl.Segmenter | null = null;
+/** Made when it is first needed: its tables take longer to load than most lists to print. */
+const graphemes = {
+  segment: (text: string): Iterable<Intl.SegmentData> => {
+    segmenter ??= new Intl.Segmenter("en", { granularity: "grapheme" });
+    return segmenter.segment(text);
+  },
+};
 const combining = /^\p{M}$/u;
 /** Shown as a picture two columns wide, by itself or because a variation selector asks for it. */
 const picture = /^\p{Emoji_Presentation}/u;

@@ -214,7 +214,10 @@ describe("run", () => {
     for (const start of [git.run, git.runLong]) {
       await expect(start(wait, { timeoutMs: 50 })).rejects.toMatchObject({ code: "git-timeout" });
       await expect(start(wait, { signal: AbortSignal.timeout(50) })).rejects.toMatchObject({ exit: 130 });
-      await expect(start(wait, { signal: AbortSignal.abort() })).rejects.toMatchObject({ exit: 130 });
+      await expect(start(wait, { signal: AbortSignal.abort() })).rejects.toMatchObject({
+        code: "cancelled",
+        exit: 130,
+      });
     }
   });
 
@@ -225,6 +228,11 @@ describe("run", () => {
       hints: [expect.any(String)],
     });
     await expect(none.runLong(["version"])).rejects.toMatchObject({ code: "git-missing" });
+  });
+
+  test("says when the folder it is to run in is gone", async () => {
+    const gone = openGit(join(folder, "gone"), process.env);
+    await expect(gone.run(["version"])).rejects.toMatchObject({ code: "no-folder", exit: 1 });
   });
 
   test("traces commands and times, without what goes in or secrets", async () => {

@@ -282,6 +282,7 @@ async function planFile(
       "file-too-large",
       Exit.failed,
       `'${source.name}' of the conversation is larger than 32 MiB`,
+      [`move it elsewhere to save the rest: ${source.path}`],
     );
   }
   const at = cursor.files[source.name];

@@ -10,7 +10,7 @@ import {
 } from "../crypto/keyring.ts";
 import { newId, vaultRef } from "../crypto/names.ts";
 import { newRecoveryCode } from "../crypto/recovery-code.ts";
-import { ConvosyncError, Exit } from "../errors.ts";
+import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { formatRef, outgoingRef, parseRef } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { push } from "../refs/transport.ts";
@@ -358,11 +358,7 @@ async function tryCode(context: Context, keyrings: ReadonlyMap<string, FoundKeyr
       const { files } = await readKeyringTree(context, commit);
       const opened = await openRecovery(files, code, nativeCodec);
       if (opened.keyring.vaultRef !== ref)
-        throw new ConvosyncError(
-          "wrong-vault",
-          Exit.integrity,
-          "a keyring stands under another vault's name",
-        );
+        throw integrityError("wrong-vault", "a keyring stands under another vault's name");
       return { ref, opened };
     } catch (error) {
       failure = error;

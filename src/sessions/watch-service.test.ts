@@ -34,5 +34,7 @@ test("Termux: a job that runs once and ends; nothing for a system that is not kn
   expect(kind).toBe("termux");
   expect(content).toMatch(/^#!\/data\/.*\/sh\ncd '\/sdcard\/it'\\''s' && exec '.*' '.*' 'watch' '--once'\n$/);
   expect(start[0]!.argv.slice(0, 2)).toEqual(["termux-job-scheduler", "--script"]);
-  expect(() => describeService({ env, platform: "win32", root })).toThrow(/knows no way/);
+  expect(() => describeService({ env, platform: "win32", root })).toThrowError(
+    expect.objectContaining({ code: "no-service", exit: 1, message: expect.stringMatching(/knows no way/) }),
+  );
 });

@@ -101,6 +101,7 @@ describe("repositories", () => {
     expect(exit).toBe(4);
     expect(stderr).toMatch(/error: this clone is shallow: /);
     expect(stderr).toMatch(/hint: .*git fetch --unshallow/);
+    expect((await laptop.json("resume")).document["error"]).toMatchObject({ code: "shallow-clone", exit: 4 });
     expect(laptop.footprint()).toEqual(before);
     laptop.git("fetch", "-q", "--unshallow");
     done(await laptop.run("resume"));

@@ -172,6 +172,8 @@ describe("joining", () => {
     const { exit, stderr } = await laptop.run("init", "--yes", "--join", "--recovery-file", code);
     expect(exit).toBe(1);
     expect(stderr).toMatch(/'origin' has no vault to join/);
+    const { document } = await laptop.json("init", "--yes", "--join", "--recovery-file", code);
+    expect(document["error"]).toMatchObject({ code: "no-vault", exit: 1 });
   });
 
   test("a key file that others can read is refused with the command that mends it", async () => {

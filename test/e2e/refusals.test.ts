@@ -60,6 +60,8 @@ test("resume in another repository: neither remote nor first commit is the same"
   expect({ exit, stdout }).toEqual({ exit: 4, stdout: "" });
   expect(stderr).toMatch(/error: these conversations belong to another repository \(.*remote\)/);
   expect(stderr).toMatch(/hint: resume them in a clone of that one/);
+  const { document } = await laptop.json("resume");
+  expect(document["error"]).toMatchObject({ code: "other-repository", exit: 4 });
   expect(laptop.footprint()).toEqual(before);
 });
 

@@ -9,7 +9,7 @@ import { done, expectTranscript, git, lines, type Machine, one, pair, type Sandb
 async function refused(
   machine: Machine,
   argv: readonly string[],
-  { exit, error, hint }: { exit: number; error: RegExp; hint: RegExp },
+  { code, exit, error, hint }: { code: string; exit: number; error: RegExp; hint: RegExp },
 ): Promise<void> {
   const before = machine.footprint();
   const outcome = await machine.run(...argv);
@@ -18,6 +18,8 @@ async function refused(
   expect(outcome.stderr).toMatch(hint);
   const [said] = /^error: .*$/m.exec(outcome.stderr) ?? [""];
   expect(said).not.toMatch(/\.$/);
+  const { document } = await machine.json(...argv);
+  expect(document["error"]).toMatchObject({ code, exit, message: said.slice("error: ".length) });
   expect(machine.footprint()).toEqual(before);
 }
 
@@ -39,11 +41,13 @@ describe("save", () => {
   });
 
   const unfinished = (operation: string, mend: string) => ({
+    code: "operation-in-progress",
     exit: 4,
     error: new RegExp(`error: git ${operation} is in progress`),
     hint: new RegExp(`hint: ${mend}`),
   });
   const conflicts = {
+    code: "merge-conflicts",
     exit: 4,
     error: /error: merge conflicts in 1 file; the conversation is untouched/,
     hint: /hint: code\.txt/,
@@ -95,6 +99,7 @@ describe("save", () => {
     rmSync(desktop.transcript());
     desktop.write("new.txt", "new\n");
     await refused(desktop, ["save"], {
+      code: "no-conversation",
       exit: 1,
       error: /error: no conversation of Claude Code belongs to this work tree/,
       hint: /hint: start one here first/,
@@ -129,6 +134,7 @@ describe("resume", () => {
     laptop.write("README.md", "changed here\n");
     laptop.write("untracked.txt", "mine\n");
     await refused(laptop, ["resume"], {
+      code: "uncommitted-changes",
       exit: 4,
       error: /error: uncommitted changes in 1 file, and the conversation belongs to other code/,
       hint: /hint: put them aside: git stash --include-untracked/,
@@ -142,6 +148,7 @@ describe("resume", () => {
   test("an untracked file that the session's code would overwrite stays", async () => {
     laptop.write("code.txt", "untracked and precious\n");
     await refused(laptop, ["resume"], {
+      code: "local-changes",
       exit: 4,
       error: /error: local changes stand in the way, in 1 file/,
       hint: /hint: code\.txt/,
@@ -164,12 +171,14 @@ describe("resume", () => {
     laptop.commit("main");
     expect(laptop.gitFails("merge", "-q", "side")).toBe(true);
     await refused(laptop, ["resume"], {
+      code: "merge-conflicts",
       exit: 4,
       error: /error: merge conflicts in 1 file; the conversation is untouched/,
       hint: /hint: README\.md/,
     });
     laptop.git("add", "README.md");
     await refused(laptop, ["resume"], {
+      code: "operation-in-progress",
       exit: 4,
       error: /error: git merge is in progress/,
       hint: /hint: git merge --continue/,
@@ -179,6 +188,7 @@ describe("resume", () => {
   test("a bisect in progress", async () => {
     laptop.git("bisect", "start");
     await refused(laptop, ["resume"], {
+      code: "operation-in-progress",
       exit: 4,
       error: /git bisect is in progress/,
       hint: /git bisect reset/,
@@ -190,6 +200,7 @@ describe("resume", () => {
     laptop.write("loose.txt", "loose\n");
     laptop.commit("loose");
     await refused(laptop, ["resume"], {
+      code: "detached-head",
       exit: 4,
       error: /error: HEAD is detached: leaving it could lose commits that are on no branch/,
       hint: /hint: git switch --create <branch>/,
@@ -204,6 +215,7 @@ describe("resume", () => {
     desktop.say(3, 4);
     done(await desktop.run("save", "Two"));
     await refused(laptop, ["resume"], {
+      code: "code-diverged",
       exit: 5,
       error: /error: your branch 'feature' and the conversation's commit [0-9a-f]{10} went on separately/,
       hint: /hint: bring them together: git merge [0-9a-f]{10}/,
@@ -243,6 +255,7 @@ describe("resume", () => {
     desktop.say(3, 4);
     done(await desktop.run("save", "--no-code"));
     await refused(laptop, ["resume"], {
+      code: "commit-missing",
       exit: 4,
       error:
         /error: the conversation belongs to commit [0-9a-f]{10} of branch 'feature', which is neither here nor on the remote/,
@@ -277,6 +290,7 @@ describe("resume", () => {
     };
     live(Date.now());
     await refused(laptop, ["resume"], {
+      code: "session-live",
       exit: 4,
       error: new RegExp(`error: Claude Code has this conversation open \\(process ${process.pid}, in `),
       hint: /hint: leave it there first, then resume/,
@@ -303,6 +317,7 @@ describe("resume", () => {
     desktop.say(3, 5, one, " (desktop)");
     done(await desktop.run("save"));
     await refused(laptop, ["resume"], {
+      code: "conversation-diverged",
       exit: 5,
       error:
         /error: the conversation here and the saved one went on separately; the one here was left as it is/,
@@ -310,6 +325,7 @@ describe("resume", () => {
     });
     expect((await laptop.json("save")).document).toMatchObject({ messages: lines(4), pushed: true });
     await refused(laptop, ["resume"], {
+      code: "conversation-diverged",
       exit: 5,
       error: /error: the conversation 11111111 went on separately on (Desktop|Laptop) \(\d+ messages\) and /,
       hint: /hint: read them: git convosync show/,
@@ -336,6 +352,7 @@ describe("resume", () => {
 
   test("an unknown or ambiguous session", async () => {
     await refused(laptop, ["resume", "ffff"], {
+      code: "session-not-found",
       exit: 1,
       error: /error: no session matches 'ffff'/,
       hint: /hint: see what is saved: git convosync list/,
@@ -343,6 +360,7 @@ describe("resume", () => {
     desktop.say(0, 1, "1111aaaa-1111-4111-8111-111111111111");
     done(await desktop.run("save", "--all-sessions"));
     await refused(laptop, ["resume", "1111"], {
+      code: "ambiguous-session",
       exit: 2,
       error: /error: '1111' could be 2 sessions/,
       hint: /hint: 1111aaaa-/,
@@ -356,6 +374,7 @@ describe("resume", () => {
     git(base, laptop.env, "clone", "-q", bare, empty.path);
     await empty.init();
     await refused(empty, ["resume"], {
+      code: "nothing-saved",
       exit: 1,
       error: /error: no session has been saved in this repository yet/,
       hint: /hint: save one where the conversation is: git convosync save/,

@@ -1,6 +1,8 @@
 // Questions as a person meets them, on a real pseudo-terminal.
 
 import { execFileSync, spawn } from "node:child_process";
+import { mkdirSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { cli, done, expectTranscript, lines, type Machine, one, pair, two } from "./harness.ts";
 
@@ -140,6 +142,23 @@ describe.skipIf(!hasScript())("on a terminal (skipped without util-linux's scrip
       id: one,
       messages: lines(2),
     });
+  });
+
+  test("an agent that is not installed: everything else is done, and the command said", async () => {
+    done(await laptop.run("template", "save", "begin", "Begin."));
+    const program = join(laptop.home, "programs");
+    mkdirSync(program);
+    for (const name of ["git", "sh", "script", "stty"])
+      symlinkSync(execFileSync("which", [name], { encoding: "utf8" }).trim(), join(program, name));
+    const bare = laptop.with({ env: { PATH: program } });
+    const resumed = await onTerminal(bare, ["resume", one, "--launch"], []);
+    expect(resumed.exit).toBe(1);
+    expect(resumed.screen).toContain("'claude' could not be started; everything is in place");
+    expect(resumed.screen).toContain(`claude --resume ${one}`);
+    const started = await onTerminal(bare, ["template", "start", "begin", "--launch"], []);
+    expect(started.exit).toBe(1);
+    expect(started.screen).toContain("'claude' cannot be started");
+    expect(started.screen).toContain("is it installed, and on your PATH?");
   });
 
   test("without a terminal there is no form", async () => {

@@ -241,6 +241,8 @@ describe("a conversation that is open elsewhere", () => {
     expect(refused.stderr).toMatch(
       /error: this conversation is open on Desktop since .* UTC, and goes on there/,
     );
+    const { document } = await laptop.json("resume");
+    expect(document["error"]).toMatchObject({ code: "session-open-elsewhere", exit: 4 });
     for (const flag of ["--fork", "--read-only", "--force"])
       expect(refused.stderr).toContain(`git convosync resume 11111111 ${flag}`);
     expect((await laptop.json("status")).document["open"]).toMatchObject([

@@ -30,9 +30,33 @@ async function ask<T>(
 ): Promise<T> {
   if (!terminal.interactive) throw needAnswer(question);
   const clack = await import("@clack/prompts");
-  const answer = await show(clack, terminal.streams.stderr as NodeJS.WriteStream);
+  const output = terminal.streams.stderr as NodeJS.WriteStream;
+  const answer = await show(clack, terminal.unicode ? output : inAscii(output));
   if (clack.isCancel(answer)) throw cancelled();
   return answer as T;
+}
+
+/**
+ * What frames, marks and key names are drawn with, each beside what stands for it in ASCII: one column for one, as
+ * clack counts them to know what to draw again. It looks for Unicode in `TERM` alone.
+ */
+const drawing = new Map(
+  "│|┌+┐+└+┘+├+┤+╭+╮+╰+╯+─-◆?◇*●>○ ■x▲!◼x◻ ▪*✓*↑^↓v→>•-·-…~–-—-"
+    .match(/../gu)!
+    .map((two): [string, string] => [[...two][0]!, [...two][1]!]),
+);
+
+/** The same terminal, in which whatever is written for people is drawn in ASCII. */
+function inAscii(output: NodeJS.WriteStream): NodeJS.WriteStream {
+  const draw = (text: string): string => text.replace(/[^\0-\x7f]/gu, (mark) => drawing.get(mark) ?? mark);
+  return new Proxy(output, {
+    get(stream, name) {
+      const value: unknown = Reflect.get(stream, name, stream);
+      if (name !== "write") return typeof value === "function" ? value.bind(stream) : value;
+      return (chunk: unknown, ...rest: never[]) =>
+        stream.write(typeof chunk === "string" ? draw(chunk) : (chunk as Uint8Array), ...rest);
+    },
+  });
 }
 
 export function confirm(terminal: Terminal, question: Question, initialValue = false): Promise<boolean> {

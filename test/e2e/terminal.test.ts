@@ -84,6 +84,23 @@ describe.skipIf(!hasScript())("on a terminal (skipped without util-linux's scrip
     expect(laptop.branch()).toBe("main");
   });
 
+  test("in a locale without UTF-8 everything is drawn in ASCII; with NO_COLOR nothing in colour", async () => {
+    const plain = laptop.with({ env: { LC_ALL: "C", NO_COLOR: "1" } });
+    const { exit, screen } = await onTerminal(plain, ["resume"], [["Which session?", esc]]);
+    expect(exit).toBe(130);
+    expect(screen).toContain("Implemented OAuth login");
+    expect(screen.match(/[^\0-\x7f]/gu) ?? []).toEqual([]);
+    expect(screen.match(/\u001b\[[0-9;]*m/g)?.filter((code) => !/\[0?m|\[7m|\[27m/.test(code)) ?? []).toEqual(
+      [],
+    );
+    // The cursor is back.
+    expect(screen.lastIndexOf("\u001b[?25h")).toBeGreaterThan(screen.lastIndexOf("\u001b[?25l"));
+    for (const verb of ["list", "status", "log 1111", "show 1111", "doctor"]) {
+      const shown = await onTerminal(plain, verb.split(" "), []);
+      expect({ verb, other: shown.screen.match(/[^\0-\x7f]/gu) ?? [] }).toEqual({ verb, other: [] });
+    }
+  });
+
   test("uncommitted changes: the answer on the terminal is the flag's", async () => {
     laptop.write("README.md", "changed\n");
     const { exit, screen } = await onTerminal(

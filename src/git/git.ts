@@ -309,7 +309,7 @@ function notStarted(cwd: string, cause: unknown): ConvosyncError {
   // Node reports a missing working folder as if the program were missing.
   if (!existsSync(cwd))
     return new ConvosyncError("no-folder", Exit.failed, `no such folder: ${cwd}`, [], cause);
-  const hints = ["install git 2.29 or newer: https://git-scm.com/downloads"];
+  const hints = ["install git 2.39 or newer: https://git-scm.com/downloads"];
   return new ConvosyncError("git-missing", Exit.failed, "git could not be started", hints, cause);
 }
 

@@ -167,7 +167,7 @@ const dropped = (snapshot: Snapshot): ConvosyncError =>
  * The snapshot a person means by a number or by a commit, at least four digits of it: the first one at that commit,
  * which is the conversation as it stood when the commit was made.
  */
-export function findSnapshot({ snapshots }: Manifest, at: string): Snapshot {
+export function findSnapshot({ session, snapshots }: Manifest, at: string): Snapshot {
   const byNumber = /^[0-9]{1,6}$/.test(at) ? snapshots.find((one) => one.n === Number(at)) : undefined;
   const byCommit = /^[0-9a-f]{4,64}$/.test(at) ? snapshots.filter((one) => one.commit?.startsWith(at)) : [];
   const commits = new Set(byCommit.map((one) => one.commit));
@@ -179,6 +179,6 @@ export function findSnapshot({ snapshots }: Manifest, at: string): Snapshot {
     ]);
   }
   throw new ConvosyncError("snapshot-not-found", Exit.failed, `no snapshot of this session is at '${at}'`, [
-    "see its snapshots: git convosync log <session>",
+    `see its snapshots: git convosync log ${session.slice(0, 8)}`,
   ]);
 }

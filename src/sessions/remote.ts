@@ -143,14 +143,13 @@ async function acceptIncoming(
   );
   const seen = marksOf(before.others.filter((one) => siblings.has(one.replica)));
   const marks = acceptHeads(vault.keyring, all, { ...others, ...seen, ...ownMark(before) }, known);
-  if (updates.length > 0) await context.db.update([...updates, ...dropping(refs)]);
   if (vault !== opened) {
-    // Before it is remembered: the copy must never be older than what is.
-    await context.keys.saveKeyringCopy(
-      vault.ref,
-      (await readKeyringTree(context, vault.keyringCommit)).files,
-    );
+    // Before it is remembered, as the copy must never be older than what is; and before the refs move, as whoever
+    // finds them moved after a kill takes the copy for made.
+    const { files } = await readKeyringTree(context, vault.keyringCommit);
+    await context.keys.saveKeyringCopy(vault.ref, files);
   }
+  if (updates.length > 0) await context.db.update([...updates, ...dropping(refs)]);
   await context.keys.rememberKeyring(vault.keyring.vault, vault.keyring.genesis, [
     vault.keyring.seq,
     vault.keyring.hash,

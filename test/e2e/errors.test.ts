@@ -318,7 +318,7 @@ describe("with sessions", () => {
     await refuses(desktop, ["show", `${one}@abcdef1`], {
       code: "snapshot-not-found",
       exit: 1,
-      says: ["no snapshot of this session is at 'abcdef1'", "see its snapshots: git convosync log <session>"],
+      says: ["no snapshot of this session is at 'abcdef1'", "see its snapshots: git convosync log 11111111"],
     });
   });
 

@@ -1,6 +1,6 @@
 import type { Action, Block, Message, ToolCall } from "../agents/conversation.ts";
 import { safeBlock, safeText } from "../ui/safe-text.ts";
-import { cutTo, wrapRuns } from "../ui/width.ts";
+import { cutTo, textWidth, wrapRuns } from "../ui/width.ts";
 import { type DiffLine, diffLines, withContext } from "./diff-lines.ts";
 import { type Look, markdownLines } from "./markdown-terminal.ts";
 
@@ -122,8 +122,8 @@ function toolLines(call: ToolCall, detail: Detail): string[] {
   const arrow = unicode ? "→" : "->";
   const tail = outcome === "" ? "" : ` ${arrow} ${outcome}`;
   const room = Number.isFinite(detail.width) ? detail.width : 160;
-  const head = cutTo(`${name} ${subject}`.trim(), Math.max(24, room - 4 - Math.min(tail.length, 48)));
-  const rest = cutTo(tail, Math.max(12, room - 4 - head.length));
+  const head = cutTo(`${name} ${subject}`.trim(), Math.max(24, room - 4 - Math.min(textWidth(tail), 48)));
+  const rest = cutTo(tail, Math.max(12, room - 4 - textWidth(head)));
   const mark = unicode ? "▸" : ">";
   const lines = [
     `  ${style("dim", mark)} ${style("cyan", head.slice(0, name.length))}${head.slice(name.length)}${style(failed ? "red" : "dim", rest)}`,

@@ -24,9 +24,9 @@ export async function peek(
   return withCloneLock(context, async () => {
     const remote = await findRemote(context, await currentBranch(context));
     const { vault, heads, offline } = await freshHeads(context, remote);
-    if (remote && offline) tell({ step: "offline", remote: remote.name, text: offline });
+    if (remote && offline !== null) tell({ step: "offline", remote: remote.name, text: offline });
     const session = await pick(vault, catalog(heads, vault), options);
-    const copies = await fetchSession(context, vault, heads, session, offline ? null : remote);
+    const copies = await fetchSession(context, vault, heads, session, offline === null ? remote : null);
     const lengths = (await tipsOf(vault, copies)).map((one) => ({
       one,
       lines: mainStream(one.manifest)?.lines ?? 0,

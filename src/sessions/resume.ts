@@ -99,9 +99,9 @@ async function resumeLocked(
   options: ResumeOptions,
   tell: (event: ResumeEvent) => void,
 ): Promise<ResumeResult> {
-  if (remote && offline) tell({ step: "offline", remote: remote.name, text: offline });
+  if (remote && offline !== null) tell({ step: "offline", remote: remote.name, text: offline });
   const session = await pick(vault, catalog(heads, vault), options);
-  const online = offline ? null : remote;
+  const online = offline === null ? remote : null;
   if (!options.force) await checkSameRepository(context, vault.record, remote);
   // Both at once, as each is mostly waiting; but not in a shallow clone, where git lets only one in.
   const early = online && !options.stayOnBranch && !context.repo.shallow ? session.newest.entry.br : null;

@@ -161,15 +161,25 @@ export function tracesOfUser(machine: Machine): unknown {
   return { ...rest, refs: String(refs).replace(/^.*\trefs\/convosync\/.*\n?/gm, "") };
 }
 
+export interface Refusal {
+  /** The exit statuses it may end with; 6 alone when absent. */
+  readonly codes?: readonly number[];
+  /** What must be as before. */
+  readonly look?: (machine: Machine) => unknown;
+  /** The error's code, where it is looked for: then the command is asked for JSON. */
+  readonly code?: string;
+}
+
 /** The command ends with one of the statuses, says why, and has changed nothing. */
 export function refused(
   machine: Machine,
   args: readonly string[],
   why: RegExp,
-  { codes = [6], look = traces }: { codes?: readonly number[]; look?: (machine: Machine) => unknown } = {},
+  { codes = [6], look = traces, code }: Refusal = {},
 ): void {
   const before = look(machine);
-  const { stdout, stderr } = machine.convosync(args, codes);
+  const { stdout, stderr } = machine.convosync(code ? [...args, "--json"] : args, codes);
+  if (code) expect(JSON.parse(stdout)).toMatchObject({ convosync: 1, error: { code, exit: codes[0] } });
   expect(stdout + stderr).toMatch(why);
   expect(stdout + stderr).not.toMatch(/unexpected|bug in convosync/);
   expect(look(machine)).toEqual(before);

@@ -42,7 +42,7 @@ describe("a member's head", () => {
   test("that names another device as its writer", async () => {
     const device = await asMember(desktop, async ({ vault }) => vault.device.id);
     await forgeHead(laptop, (own) => ({ ...own, device }));
-    refused(tablet, ["sync"], /another device than it names/);
+    refused(tablet, ["sync"], /another device than it names/, { code: "wrong-signer" });
   });
 
   test("with the number of one that is known, and other contents", async () => {
@@ -55,6 +55,14 @@ describe("a member's head", () => {
     refused(tablet, ["sync"], /vanished/);
   });
 
+  test("with a session under another one's directory", async () => {
+    await forgeHead(laptop, (own) => ({
+      ...own,
+      sessions: own.sessions.map((one) => ({ ...one, d: "a".repeat(16) })),
+    }));
+    refused(tablet, ["sync"], /stands under another one's directory/, { code: "wrong-directory" });
+  });
+
   test("that claims to have seen what the remote does not show", async () => {
     const replica = head.replace(/^.*\//, "");
     await forgeHead(laptop, (own) => ({ ...own, seen: { [replica]: [999, own.prev ?? ""] } }));
@@ -63,10 +71,10 @@ describe("a member's head", () => {
 
   test("of another repository, or vault", async () => {
     await forgeHead(laptop, (own) => ({ ...own, repo: "A".repeat(22) }));
-    refused(tablet, ["sync"], /another repository/);
+    refused(tablet, ["sync"], /another repository/, { code: "wrong-repository" });
     sandbox.rewind(cast.known);
     await forgeHead(laptop, (own) => ({ ...own, vault: "A".repeat(22) }));
-    refused(tablet, ["sync"], /another vault/);
+    refused(tablet, ["sync"], /another vault/, { code: "wrong-vault" });
   });
 
   test("that would change the prototype of what it is parsed into: those keys are as if they were not there", async () => {
@@ -87,7 +95,10 @@ describe("a member's head", () => {
   ])("with %s", async (what, change) => {
     await forgeHead(laptop, (own) => ({ ...own, ...change }) as typeof own);
     const newer = what === "a later version";
-    refused(tablet, ["sync"], newer ? /newer version/ : /malformed/, { codes: [newer ? 1 : 6] });
+    refused(tablet, ["sync"], newer ? /newer version/ : /malformed/, {
+      codes: [newer ? 1 : 6],
+      code: newer ? "newer-version" : "damaged-head",
+    });
   });
 });
 
@@ -217,29 +228,69 @@ describe("a device that was removed", () => {
 describe("manifests", () => {
   const main = { name: "main", gen: 0 };
 
-  test.each<[string, RegExp, (manifest: Manifest) => unknown]>([
-    ["a path upwards", /names a file Claude Code does not have/, named("../../evil")],
-    ["an absolute path", /names a file Claude Code does not have/, named("/tmp/evil")],
-    ["a path upwards below a folder of ours", /names a file/, named("tool-results/../../../../evil")],
-    ["a device", /names a file/, named("tool-results/CON")],
-    ["a hidden file", /names a file/, named("tool-results/.bashrc")],
-    ["a stream that is a file", /names a (?:file|stream)/, named("subagents/agent-x.jsonl")],
-    ["a negative length", /malformed/, first({ bytes: -1 })],
-    ["a length beyond all lengths", /malformed|larger/, first({ bytes: 2 ** 52 })],
-    ["a stream that is not the sum of its segments", /sum of its segments/, first({ lines: 1 })],
-    ["10,001 streams", /malformed|larger|many|sum|limit/, streams(10_001)],
-    ["another session's id", /manifest of another/, whole({ session: "x" })],
-    ["a session id with slashes", /malformed/, whole({ session: "../../x" })],
-    ["another replica", /manifest of another/, whole({ replica: "aaaaaaaaaaaaa" })],
-    ["a snapshot on a branch that git takes for an option", /not a branch name/, snapshot({ branch: "-f" })],
-    ["a snapshot on a branch that git would expand", /not a branch name/, snapshot({ branch: "@{-1}" })],
-    ["a snapshot on a refspec", /not a branch name/, snapshot({ branch: "main:refs/heads/main" })],
-    ["a snapshot on a pattern", /not a branch name/, snapshot({ branch: "*" })],
-    ["a snapshot on an option for its commit", /malformed/, snapshot({ commit: "--upload-pack=evil" })],
-    ["a prototype", /./, whole(JSON.parse('{"__proto__":{"v":1},"meta":{"__proto__":{}}}') as object)],
-  ])("with %s", async (_, why, change) => {
+  test.each<[string, string, RegExp, (manifest: Manifest) => unknown]>([
+    ["a path upwards", "unsafe-name", /names a file Claude Code does not have/, named("../../evil")],
+    ["an absolute path", "unsafe-name", /names a file Claude Code does not have/, named("/tmp/evil")],
+    [
+      "a path upwards below a folder of ours",
+      "unsafe-name",
+      /names a file/,
+      named("tool-results/../../../../evil"),
+    ],
+    ["a device", "unsafe-name", /names a file/, named("tool-results/CON")],
+    ["a hidden file", "unsafe-name", /names a file/, named("tool-results/.bashrc")],
+    ["a stream that is a file", "unsafe-name", /names a (?:file|stream)/, named("subagents/agent-x.jsonl")],
+    ["a negative length", "damaged-manifest", /malformed/, first({ bytes: -1 })],
+    ["a length beyond all lengths", "damaged-manifest", /malformed|larger/, first({ bytes: 2 ** 52 })],
+    [
+      "a stream that is not the sum of its segments",
+      "damaged-manifest",
+      /sum of its segments/,
+      first({ lines: 1 }),
+    ],
+    [
+      "10,001 streams that are not what it says",
+      "wrong-stream",
+      /does not hold what its manifest says/,
+      streams(10_001),
+    ],
+    ["another session's id", "wrong-manifest", /manifest of another/, whole({ session: "x" })],
+    ["a session id with slashes", "damaged-manifest", /malformed/, whole({ session: "../../x" })],
+    ["another replica", "wrong-manifest", /manifest of another/, whole({ replica: "aaaaaaaaaaaaa" })],
+    [
+      "a snapshot on a branch that git takes for an option",
+      "bad-branch-name",
+      /not a branch name/,
+      snapshot({ branch: "-f" }),
+    ],
+    [
+      "a snapshot on a branch that git would expand",
+      "bad-branch-name",
+      /not a branch name/,
+      snapshot({ branch: "@{-1}" }),
+    ],
+    [
+      "a snapshot on a refspec",
+      "bad-branch-name",
+      /not a branch name/,
+      snapshot({ branch: "main:refs/heads/main" }),
+    ],
+    ["a snapshot on a pattern", "bad-branch-name", /not a branch name/, snapshot({ branch: "*" })],
+    [
+      "a snapshot on an option for its commit",
+      "damaged-manifest",
+      /malformed/,
+      snapshot({ commit: "--upload-pack=evil" }),
+    ],
+    [
+      "a prototype",
+      "damaged-manifest",
+      /./,
+      whole(JSON.parse('{"__proto__":{"v":1},"meta":{"__proto__":{}}}') as object),
+    ],
+  ])("with %s", async (_, code, why, change) => {
     await forgeSession(laptop, { manifest: change });
-    refused(tablet, resume, why, { look: tracesOfUser });
+    refused(tablet, resume, why, { look: tracesOfUser, code });
   });
 
   function whole(change: object) {

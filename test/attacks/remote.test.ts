@@ -35,8 +35,8 @@ const honest = { first: sandbox.git("rev-parse", first), second: sandbox.git("re
 const resume = ["resume", sessionId];
 
 /** What the index names is not served as saved: refused, and as soon as it is, all is well. */
-function keptOut(why: RegExp): void {
-  refused(tablet, resume, why, { look: tracesBelowHeads });
+function keptOut(why: RegExp, code: string): void {
+  refused(tablet, resume, why, { look: tracesBelowHeads, code });
   sandbox.git("update-ref", first, honest.first);
   sandbox.git("update-ref", second, honest.second);
   tablet.convosync(resume);
@@ -59,12 +59,12 @@ describe("what the desktop has just saved", () => {
   });
 
   test.each([
-    ["the manifest", "manifest.age", /not the one its index names/],
-    ["a segment", "segment/", /not the one its manifest names/],
-    ["a sidecar", "file/", /not the one its manifest names/],
-  ])("a bit flipped in %s", async (_, path, why) => {
+    ["the manifest", "manifest.age", "manifest-mismatch", /not the one its index names/],
+    ["a segment", "segment/", "wrong-segment", /not the one its manifest names/],
+    ["a sidecar", "file/", "wrong-file", /not the one its manifest names/],
+  ])("a bit flipped in %s", async (_, path, code, why) => {
     await tamper(sandbox, first, (tree) => flip(tree, files(tree, path).at(-1)!));
-    keptOut(why);
+    keptOut(why, code);
   });
 
   test("a bit flipped in the head", async () => {
@@ -84,7 +84,7 @@ describe("what the desktop has just saved", () => {
     const recipient = await asMember(laptop, async ({ vault }) => vault.keyring.epochs.get(1)!.recipient);
     const forged = await seal(nativeCodec.pack(utf8('{"type":"user"}\n')), [recipient]);
     await tamper(sandbox, first, (tree) => tree.set(files(tree, "segment/").at(-1)!, forged));
-    keptOut(/not the one its manifest names/);
+    keptOut(/not the one its manifest names/, "wrong-segment");
   });
 
   test("a head by a stranger who knows the epoch's recipient", async () => {
@@ -108,7 +108,7 @@ describe("what the desktop has just saved", () => {
     await tamper(sandbox, first, (tree) =>
       tree.set(files(tree, "segment/")[0]!, other.get(files(other, "segment/")[0]!)!),
     );
-    keptOut(/not the one its manifest names/);
+    keptOut(/not the one its manifest names/, "wrong-segment");
   });
 
   test("segments in another order", async () => {
@@ -117,29 +117,29 @@ describe("what the desktop has just saved", () => {
       const [a, b] = [tree.get(one)!, tree.get(two)!];
       tree.set(one, b).set(two, a);
     });
-    keptOut(/not the one its manifest names/);
+    keptOut(/not the one its manifest names/, "wrong-segment");
   });
 
   test("sessions under each other's name", () => {
     const [one, two] = [sandbox.git("rev-parse", first), sandbox.git("rev-parse", second)];
     put(first, two);
     put(second, one);
-    keptOut(/not the one its index names/);
+    keptOut(/not the one its index names/, "manifest-mismatch");
   });
 
   test("an old manifest under a new head", () => {
     put(first, `${first}~1`);
-    keptOut(/not the one its index names/);
+    keptOut(/not the one its index names/, "manifest-mismatch");
   });
 
   test("the tail dropped", async () => {
     await tamper(sandbox, first, (tree) => void tree.delete(files(tree, "segment/").at(-1)!));
-    keptOut(/missing/);
+    keptOut(/missing/, "object-missing");
   });
 
   test("the session dropped", () => {
     sandbox.git("update-ref", "-d", first);
-    keptOut(/does not have/);
+    keptOut(/does not have/, "session-missing");
   });
 
   test("an oversized head", async () => {
@@ -336,6 +336,6 @@ describe("the keyring", () => {
       codec: nativeCodec,
     });
     await replaceKeyring({ recovery: made.files.recovery });
-    refused(tablet, ["sync"], /recovery/);
+    refused(tablet, ["sync"], /recovery/, { code: "substituted-recovery" });
   });
 });

@@ -80,10 +80,12 @@ test("an error of the system is told as what it is, not as a bug", async () => {
     ["EIO", /i\/o error/],
   ] as const) {
     sandbox.rewind(start);
-    const { code, stderr } = await desktop.faulty(["save", "three"], { at: full.at, how });
+    const { code, stdout } = await desktop.faulty(["save", "three", "--json"], { at: full.at, how });
     expect(code).toBe(1);
-    expect(stderr).toMatch(why);
-    expect(stderr).not.toMatch(/unexpected|bug in convosync/);
+    expect(JSON.parse(stdout)).toEqual({
+      convosync: 1,
+      error: { code: "system", exit: 1, message: expect.stringMatching(why), hints: [expect.any(String)] },
+    });
   }
 });
 

@@ -58,6 +58,12 @@ function commit(message: string, files: Record<string, string>, date?: number): 
   return head();
 }
 
+/** Runs a git command that makes commits anew, a minute after the commits. */
+function later(...args: string[]): void {
+  clock += 60;
+  run(...args);
+}
+
 const head = (name = "HEAD"): string => run("rev-parse", name);
 
 async function link(name: string, upto = 0): Promise<Link> {
@@ -81,7 +87,7 @@ describe("a commit is found again", () => {
   test("after its message was amended", async () => {
     commit("one", { a: "1" });
     const before = await link("HEAD");
-    run("commit", "-q", "--amend", "-m", "better");
+    later("commit", "-q", "--amend", "-m", "better");
     expect(head()).not.toBe(before.commit);
     expect(await resolveCommit(git, before)).toEqual({ commit: head(), how: "author" });
   });
@@ -90,7 +96,7 @@ describe("a commit is found again", () => {
     commit("one", { a: "1" });
     const before = await link("HEAD");
     put({ a: "2" });
-    run("commit", "-q", "--amend", "--no-edit");
+    later("commit", "-q", "--amend", "--no-edit");
     forget();
     expect(await resolveCommit(git, before)).toEqual({ commit: head(), how: "author" });
   });
@@ -108,7 +114,7 @@ describe("a commit is found again", () => {
     const before = [await link("HEAD~1"), await link("HEAD")];
     run("switch", "-q", "main");
     commit("other", { c: "1" });
-    run("rebase", "-q", "main", "work");
+    later("rebase", "-q", "main", "work");
     forget();
     const finder = await openCommitFinder(git, before);
     expect(await finder.resolve(before[0]!)).toEqual({ commit: head("work~1"), how: "author" });
@@ -122,7 +128,7 @@ describe("a commit is found again", () => {
     const before = [await link("HEAD~1"), await link("HEAD")];
     run("switch", "-q", "main");
     commit("other", { c: "1" });
-    run("rebase", "-q", "main", "work");
+    later("rebase", "-q", "main", "work");
     forget();
     expect(await resolveCommit(git, before[0]!, before)).toEqual({ commit: head("work~1"), how: "patch" });
     expect(await resolveCommit(git, before[1]!, before)).toEqual({ commit: head("work"), how: "patch" });
@@ -135,7 +141,7 @@ describe("a commit is found again", () => {
     commit("other", { base: "theirs" });
     expect(() => run("rebase", "-q", "main", "work")).toThrow();
     put({ base: "both" });
-    run("rebase", "--continue");
+    later("rebase", "--continue");
     forget();
     expect(await resolveCommit(git, before)).toEqual({ commit: head("work"), how: "author" });
   });
@@ -145,7 +151,7 @@ describe("a commit is found again", () => {
     commit("two", { b: "1" });
     const before = [await link("HEAD~1"), await link("HEAD")];
     run("reset", "-q", "--hard", "main");
-    run("cherry-pick", before[1]!.commit, before[0]!.commit);
+    later("cherry-pick", before[1]!.commit, before[0]!.commit);
     expect(await resolveCommit(git, before[0]!)).toEqual({ commit: head(), how: "author" });
     expect(await resolveCommit(git, before[1]!)).toEqual({ commit: head("HEAD~1"), how: "author" });
   });
@@ -217,6 +223,33 @@ describe("a commit is found again", () => {
     run("branch", "-q", "-D", "work");
     forget();
     expect(await resolveCommit(git, before)).toEqual({ commit: head(), how: "patch" });
+  });
+
+  test("not in another commit of the same second, before it, after it or on another branch", async () => {
+    const now = clock + 600;
+    commit("one", { a: "1" }, now);
+    clock = now - 60;
+    commit("two", { b: "1" }, now);
+    const before = await link("HEAD");
+    run("reset", "-q", "--hard", "HEAD~1");
+    forget();
+    expect(await resolveCommit(git, before)).toEqual({ commit: head(), how: "ancestor" });
+    run("switch", "-q", "main");
+    clock = now - 60;
+    commit("three", { c: "1" }, now);
+    run("branch", "-q", "-D", "work");
+    expect(await resolveCommit(git, before)).toBeNull();
+  });
+
+  test("not in a commit before it that has the same content, or was rewritten itself", async () => {
+    const now = clock + 60;
+    commit("one", { a: "1" }, now);
+    later("commit", "-q", "--amend", "-m", "better");
+    commit("empty", {}, now);
+    const before = await link("HEAD");
+    run("reset", "-q", "--hard", "HEAD~1");
+    forget();
+    expect(await resolveCommit(git, before)).toEqual({ commit: head(), how: "ancestor" });
   });
 
   test("by its nearest ancestor when it is gone, with its objects or without", async () => {

@@ -17,7 +17,7 @@ export type HowResolved =
   | "itself"
   /** A hook recorded what it became. */
   | "rewritten"
-  /** The one commit with its author date and address. */
+  /** The one commit with its author date and address, committed anew since. */
   | "author"
   /** The one commit with its content. */
   | "tree"
@@ -41,6 +41,8 @@ export interface Candidate {
   readonly tree: string;
   /** Seconds. */
   readonly authored: number;
+  /** Seconds. */
+  readonly committed: number;
   readonly email: string;
   /** HEAD leads to it. */
   readonly onHead: boolean;
@@ -77,11 +79,13 @@ export async function openCommitFinder(git: Git, links: readonly Known[]): Promi
   const leadsTo = async (commit: Oid, tip: Oid): Promise<boolean> =>
     (await git.code(["merge-base", "--is-ancestor", commit, tip])) === 0;
   const reachable = async (commit: Oid): Promise<boolean> => byName.has(commit) || isReachable(git, commit);
-  const unique = (found: readonly Candidate[]): Oid | null => {
-    if (found.length <= 1) return found[0]?.commit ?? null;
+  const unique = async ({ parent }: Known, found: readonly Candidate[]): Promise<Oid | null> => {
     // A branch that was rebased and one that was not may both be here: what HEAD leads to is what is worked on.
     const onHead = found.filter((one) => one.onHead);
-    return onHead.length === 1 ? onHead[0]!.commit : null;
+    const [one, ...others] = found.length > 1 ? onHead : found;
+    if (!one || others.length > 0) return null;
+    // What was there before the commit was is not what became of it, however alike they are.
+    return parent !== null && (await leadsTo(one.commit, parent)) ? null : one.commit;
   };
   const named = (commits: readonly Oid[]): Candidate[] => commits.flatMap((one) => byName.get(one) ?? []);
 
@@ -90,9 +94,12 @@ export async function openCommitFinder(git: Git, links: readonly Known[]): Promi
     for (const commit of rewritesOf(link, links).reverse()) {
       if (await reachable(commit)) return { commit, how: "rewritten" };
     }
-    const author = unique(sameAuthor(link, candidates));
+    const author = await unique(link, sameAuthor(link, candidates));
     if (author) return { commit: author, how: "author" };
-    const tree = unique(candidates.filter((one) => one.tree === link.tree));
+    const tree = await unique(
+      link,
+      candidates.filter((one) => one.tree === link.tree),
+    );
     if (tree) return { commit: tree, how: "tree" };
     const branch = wholeBranch(link, links);
     if (link.patchId || branch.length > 0) {
@@ -100,10 +107,10 @@ export async function openCommitFinder(git: Git, links: readonly Known[]): Promi
         ? Promise.resolve(new Map())
         : patchIdsOf(git, [`--max-count=${comparedCommits}`, ...since, ...tips]);
       const known = await changes;
-      const patch = link.patchId ? unique(named(known.get(link.patchId) ?? [])) : null;
+      const patch = link.patchId ? await unique(link, named(known.get(link.patchId) ?? [])) : null;
       if (patch) return { commit: patch, how: "patch" };
       for (const id of branch) {
-        const squash = unique(named(known.get(id) ?? []));
+        const squash = await unique(link, named(known.get(id) ?? []));
         if (squash) return { commit: squash, how: "squash" };
       }
     }
@@ -130,9 +137,15 @@ export function rewritesOf(link: Known, links: readonly Known[]): Oid[] {
   return [...found];
 }
 
+/**
+ * Rewriting keeps the author's date and sets the committer's. Where both are the same, a commit was never rewritten: it
+ * is another one of the same second, as scripts and agents make them.
+ */
 function sameAuthor(link: Known, candidates: readonly Candidate[]): Candidate[] {
   const authored = secondsOf(link.authorDate);
-  return candidates.filter((one) => one.authored === authored && one.email === link.authorEmail);
+  return candidates.filter(
+    (one) => one.authored === authored && one.committed > authored && one.email === link.authorEmail,
+  );
 }
 
 /**
@@ -184,7 +197,7 @@ async function nearestAncestor(
 }
 
 async function candidatesOf(git: Git, log: readonly string[]): Promise<Candidate[]> {
-  const format = "--format=%H %T %at %ae";
+  const format = "--format=%H %T %at %ct %ae";
   const list = async (args: readonly string[]): Promise<string[]> =>
     (await git.text(["log", "--no-show-signature", "--max-count=50000", ...args], { okCodes: "any" })).split(
       "\n",
@@ -193,9 +206,10 @@ async function candidatesOf(git: Git, log: readonly string[]): Promise<Candidate
     ? new Set(await list(["--format=%H", ...log.filter((one) => one.startsWith("--since")), "HEAD"]))
     : new Set<string>();
   return (await list([format, ...log])).flatMap((line): Candidate[] => {
-    const [commit, tree, authored, ...email] = line.split(" ");
+    const [commit, tree, authored, committed, ...email] = line.split(" ");
     if (!commit || !tree) return [];
-    return [{ commit, tree, authored: Number(authored), email: email.join(" "), onHead: head.has(commit) }];
+    const when = { authored: Number(authored), committed: Number(committed) };
+    return [{ commit, tree, ...when, email: email.join(" "), onHead: head.has(commit) }];
   });
 }
 

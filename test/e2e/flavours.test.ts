@@ -84,7 +84,10 @@ describe("repositories", () => {
 
   test("a shallow clone that lacks the session's commit says so", async () => {
     const box = sandbox();
-    const { desktop, laptop } = box;
+    const { laptop } = box;
+    // All in one second, as scripts and agents commit: nothing but the name tells these commits apart.
+    const second = "2026-11-20T09:00:00Z";
+    const desktop = box.desktop.with({ env: { GIT_AUTHOR_DATE: second, GIT_COMMITTER_DATE: second } });
     await desktop.begin();
     desktop.say(0, 2);
     desktop.write("code.txt", "saved\n");

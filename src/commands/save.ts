@@ -87,6 +87,12 @@ export default async function saveCommand(
   // Which devices there are is known as of the last fetch.
   const whom = result.devices > 0 ? plural(result.devices, "device") : "other devices";
   if (notified) terminal.step(`Notified ${whom}`);
+  for (const one of sessions.flatMap(({ leftOut }) => leftOut)) {
+    terminal.warn(`left out of the conversation, as it is over 32 MiB: '${safeText(one.name, 200)}'`);
+    terminal.hint(
+      `the conversation itself is complete; what the agent kept there is only in ${safeText(one.path)}`,
+    );
+  }
   if (publish.status === "dry-run") {
     for (const one of sessions) terminal.print(`would save ${one.session}  ${safeText(one.title, 60)}`);
   } else if (unchanged) terminal.step("Nothing new since the last save");
@@ -108,14 +114,16 @@ export default async function saveCommand(
     queued: publish.status === "queued" || publish.status === "not-pushed",
     remote: remote?.name ?? null,
     sealedBytes: first?.sealedBytes ?? 0,
+    leftOut: first?.leftOut.map(({ path }) => path) ?? [],
     notified,
-    sessions: sessions.map(({ session, agent, snapshot, messages, newMessages, sealedBytes }) => ({
+    sessions: sessions.map(({ session, agent, snapshot, messages, newMessages, sealedBytes, leftOut }) => ({
       session,
       agent,
       snapshot,
       messages,
       newMessages,
       sealedBytes,
+      leftOut: leftOut.map(({ path }) => path),
     })),
   });
   if (waiting) {

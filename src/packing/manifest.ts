@@ -12,6 +12,7 @@ import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 export const limits = {
   segmentBytes: 4 << 20,
   lineBytes: 32 << 20,
+  fileBytes: 32 << 20,
   sessionBytes: 512 << 20,
   segments: 10_000,
   files: 10_000,
@@ -63,7 +64,7 @@ const stream = v.looseObject({
 
 const file = v.looseObject({
   name,
-  bytes: v.pipe(count, v.maxValue(limits.lineBytes)),
+  bytes: v.pipe(count, v.maxValue(limits.fileBytes)),
   sha: hash,
   ct: hash,
   epoch: v.pipe(count, v.minValue(1)),

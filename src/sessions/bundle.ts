@@ -58,7 +58,7 @@ const headerSchema = v.looseObject({
     v.array(
       v.looseObject({
         name: fields.name,
-        bytes: v.pipe(fields.count, v.maxValue(limits.lineBytes)),
+        bytes: v.pipe(fields.count, v.maxValue(limits.fileBytes)),
         sha: fields.hash,
         form: v.optional(v.picklist(["jsonl", "text"])),
       }),

@@ -44,6 +44,8 @@ export interface CapturePlan {
   /** Streams and files of the basis that the agent no longer has; they are kept. */
   readonly keptStreams: readonly StreamRecord[];
   readonly keptFiles: readonly FileRecord[];
+  /** Files beside the conversation that are too large to be stored; what is stored of them from before is kept. */
+  readonly leftOut: readonly FileSource[];
   /** Whether anything is new. */
   readonly news: boolean;
   readonly places: Places | null;
@@ -94,9 +96,11 @@ export async function planCapture(
   }
   const fileRecords = new Map((basis?.manifest.files ?? []).map((one) => [one.name, one]));
   const files: FilePlan[] = [];
+  const leftOut: FileSource[] = [];
   for (const source of inventory.files) {
     const plan = await planFile(source, fileRecords.get(source.name) ?? null, cursor, places);
-    if (plan) files.push(plan);
+    if (plan === "too-large") leftOut.push(source);
+    else if (plan) files.push(plan);
   }
   const present = new Set(streams.map((one) => `${one.source.name}\0${one.gen}`));
   const presentFiles = new Set(files.map((one) => one.source.name));
@@ -109,6 +113,7 @@ export async function planCapture(
     files,
     keptStreams: (basis?.manifest.streams ?? []).filter((one) => !present.has(`${one.name}\0${one.gen}`)),
     keptFiles: (basis?.manifest.files ?? []).filter((one) => !presentFiles.has(one.name)),
+    leftOut,
     news: streams.some((one) => one.news) || files.some((one) => one.content !== null),
     places,
   };
@@ -274,17 +279,10 @@ async function planFile(
   stored: FileRecord | null,
   cursor: Cursor,
   places: Places | null,
-): Promise<FilePlan | null> {
+): Promise<FilePlan | "too-large" | null> {
   const info = await stat(source.path).catch(() => null);
   if (!info) return null;
-  if (info.size > limits.lineBytes) {
-    throw new ConvosyncError(
-      "file-too-large",
-      Exit.failed,
-      `'${source.name}' of the conversation is larger than 32 MiB`,
-      [`move it elsewhere to save the rest: ${source.path}`],
-    );
-  }
+  if (info.size > limits.fileBytes) return "too-large";
   const at = cursor.files[source.name];
   const now = { ino: info.ino, size: info.size, mtimeMs: info.mtimeMs };
   if (
@@ -299,6 +297,7 @@ async function planFile(
   }
   const raw = await readFile(source.path);
   const content = source.form !== "raw" && places ? toPortable(raw, places, source.form) : raw;
+  if (content.length > limits.fileBytes) return "too-large";
   const sha = await hashOf(content);
   return { source, stored, stat: now, content: stored?.sha === sha ? null : content, sha };
 }

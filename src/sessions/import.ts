@@ -156,6 +156,8 @@ async function fromAgent(options: ImportOptions, place: Workplace, folder: boole
     foreign && form !== "raw" ? toPortable(bytes, foreign, form) : bytes;
   const session = { id, cwd: place.root };
   const streams = sidecars.filter((one) => isStream(agent, one.name, session, place));
+  const files = sidecars.filter((one) => !streams.includes(one));
+  for (const one of files) await refuseLarge(one.path);
   return {
     agent,
     id,
@@ -168,12 +170,10 @@ async function fromAgent(options: ImportOptions, place: Workplace, folder: boole
         content: () => transcriptLines(one.path, (bytes) => convert(bytes, "jsonl")),
       })),
     ],
-    files: sidecars
-      .filter((one) => !streams.includes(one))
-      .map((one) => {
-        const { form } = agent.target(one.name, "file", session, place);
-        return { name: one.name, form, content: async () => convert(await readFile(one.path), form) };
-      }),
+    files: files.map((one) => {
+      const { form } = agent.target(one.name, "file", session, place);
+      return { name: one.name, form, content: async () => convert(await readFile(one.path), form) };
+    }),
     local: foreign === null,
     close: async () => undefined,
   };
@@ -196,15 +196,18 @@ async function sidecarsIn(folder: string, prefix: string): Promise<{ name: strin
     const one = { name: `${prefix}${entry.name}`, path: join(folder, entry.name) };
     if (entry.isDirectory() && prefix.length < 400)
       found.push(...(await sidecarsIn(one.path, `${one.name}/`)));
-    else if (entry.isFile()) {
-      if ((await stat(one.path)).size > limits.lineBytes)
-        throw new ConvosyncError("file-too-large", Exit.failed, `'${one.path}' is larger than 32 MiB`);
-      found.push(one);
-    }
+    else if (entry.isFile()) found.push(one);
     if (found.length > limits.files)
       throw new ConvosyncError("session-too-large", Exit.failed, `'${folder}' holds too many files`);
   }
   return found;
+}
+
+async function refuseLarge(path: string): Promise<void> {
+  if ((await stat(path)).size <= limits.fileBytes) return;
+  throw new ConvosyncError("file-too-large", Exit.failed, `'${path}' is larger than 32 MiB`, [
+    "move it out of the folder to import the rest",
+  ]);
 }
 
 /** Whether a name is that of a stream; a name the agent has neither for is refused as a file. */

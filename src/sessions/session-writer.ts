@@ -35,6 +35,13 @@ export type StoreEvent =
     }
   | { readonly step: "generation"; readonly session: string };
 
+/** A file beside the conversation that is too large to be stored. */
+export interface LeftOut {
+  readonly name: string;
+  /** Absolute. */
+  readonly path: string;
+}
+
 export interface SavedSession {
   readonly session: string;
   readonly agent: string;
@@ -43,6 +50,7 @@ export interface SavedSession {
   readonly messages: number;
   readonly newMessages: number;
   readonly sealedBytes: number;
+  readonly leftOut: readonly LeftOut[];
   /** False when nothing had changed since the last snapshot. */
   readonly changed: boolean;
 }
@@ -345,6 +353,7 @@ export function summarise(plan: CapturePlan, manifest: Manifest | null, sealedBy
     messages,
     newMessages: Math.max(0, messages - before),
     sealedBytes,
+    leftOut: plan.leftOut.map(({ name, path }) => ({ name, path })),
     changed: sealedBytes > 0,
   };
 }

@@ -322,18 +322,17 @@ describe("with sessions", () => {
     });
   });
 
-  test("a file beside the conversation that is too large", async () => {
-    const huge = desktop.transcript(two).replace(/\.jsonl$/, "/tool-results/huge.txt");
+  test("a file beside a conversation that is imported is too large", async () => {
+    const folder = join(desktop.home, "taken-along");
+    const huge = join(folder, one, "tool-results", "huge.txt");
+    desktop.write(join(folder, `${one}.jsonl`), readFileSync(desktop.transcript(one)));
     desktop.write(huge, new Uint8Array((32 << 20) + 1));
-    await refuses(desktop, ["save", "--session", two], {
+    await refuses(desktop, ["import", folder], {
       code: "file-too-large",
       exit: 1,
-      says: [
-        "'tool-results/huge.txt' of the conversation is larger than 32 MiB",
-        `move it elsewhere to save the rest: ${huge}`,
-      ],
+      says: [`'${huge}' is larger than 32 MiB`, "move it out of the folder to import the rest"],
     });
-    rmSync(huge);
+    rmSync(folder, { recursive: true });
   });
 
   test("a conversation in which nobody says anything", async () => {

@@ -164,3 +164,22 @@ describe("the main job", () => {
     }
   });
 });
+
+test("a file beside the conversation that is too large is left out, and what was saved of it before is kept", async () => {
+  const { desktop, laptop } = await pair();
+  const log = (machine: Machine): string => join(machine.project, one, "tool-results", "log.txt");
+  desktop.say(0, 2);
+  desktop.write(log(desktop), "short\n");
+  done(await desktop.run("save"));
+  desktop.write(log(desktop), new Uint8Array((32 << 20) + 1));
+  desktop.say(2, 4);
+  const saved = done(await desktop.run("save"));
+  expect(saved.stderr).toContain(
+    "warning: left out of the conversation, as it is over 32 MiB: 'tool-results/log.txt'",
+  );
+  expect(saved.stderr).toContain(log(desktop));
+  expect((await desktop.json("save")).document).toMatchObject({ pushed: true, leftOut: [log(desktop)] });
+  done(await laptop.run("resume"));
+  laptop.hears(4);
+  expect(readFileSync(log(laptop), "utf8")).toBe("short\n");
+});

@@ -45,7 +45,7 @@ export default async function resumeCommand(
       "without it resume prints the command to run",
     ]);
   }
-  if (options.readOnly) return readOnly(invocation, args[0], decide);
+  if (options.readOnly) return readOnly(invocation, args[0], asks, decide);
   terminal.note("ConvoSync: resuming session…");
   const result = await withRepository(
     world,
@@ -138,12 +138,13 @@ function tellTimeline(terminal: Terminal, { timeline, code, branch, commit }: Re
 async function readOnly(
   invocation: Invocation,
   session: string | undefined,
+  asks: boolean,
   decide: Decide,
 ): Promise<number> {
   const { world, terminal } = invocation;
   const { peek } = await import("../sessions/peek.ts");
   const found = await withRepository(world, (context) =>
-    peek(context, { ...(session !== undefined && { session }), decide }, (event) =>
+    peek(context, { ...(session !== undefined && { session }), asks, decide }, (event) =>
       tell(terminal, event, world.now()),
     ),
   );

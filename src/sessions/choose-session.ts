@@ -1,25 +1,62 @@
 import type { Agent, Workplace } from "../agents/agent.ts";
 import { isAgentName, loadAgent } from "../agents/registry.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
-import { type CatalogEntry, findSession } from "./catalog.ts";
+import { type CatalogEntry, catalog, findSession } from "./catalog.ts";
+import { currentBranch, findRemote } from "./chosen-remote.ts";
 import type { Candidate, Decide } from "./decide.ts";
-import { deviceName } from "./heads.ts";
-import type { OpenVault } from "./vault.ts";
+import { type FreshHeads, freshHeads } from "./fresh-heads.ts";
+import { deviceName, loadHeads } from "./heads.ts";
+import { type Context, withCloneLock } from "./repository.ts";
+import { type OpenVault, openVault } from "./vault.ts";
 
-/** The session that is named, else the most recently active one, unless a person may choose among several. */
-export async function pick(
-  vault: OpenVault,
-  sessions: readonly CatalogEntry[],
-  { session: wanted, decide }: { readonly session?: string; readonly decide: Decide },
-): Promise<CatalogEntry> {
+/** The remote could not be asked: others may have saved what is not known here. */
+export interface OfflineEvent {
+  readonly step: "offline";
+  readonly remote: string;
+  readonly text: string;
+}
+
+export interface Choice {
+  /** Its id, or the beginning of it. */
+  readonly session?: string;
+  /** A person can be asked. */
+  readonly asks?: boolean;
+  readonly decide: Decide;
+}
+
+/**
+ * Runs `work`, with the clone locked, on the session that is named, else on the most recently active one, unless a
+ * person may choose among several. They may think about it for an hour: meanwhile the clone is everybody's.
+ */
+export async function withChosenSession<Result>(
+  context: Context,
+  { session: wanted, asks, decide }: Choice,
+  tell: (event: OfflineEvent) => void,
+  work: (fresh: FreshHeads, session: CatalogEntry) => Promise<Result>,
+): Promise<Result> {
+  const remote = await findRemote(context, await currentBranch(context));
+  const first = await withCloneLock(context, async () => {
+    const fresh = await freshHeads(context, remote);
+    if (remote && fresh.offline !== null) tell({ step: "offline", remote: remote.name, text: fresh.offline });
+    const sessions = catalog(fresh.heads, fresh.vault);
+    if (asks && wanted === undefined && sessions.length > 1) return { fresh, sessions };
+    return { result: await work(fresh, theSession(sessions, wanted)) };
+  });
+  if ("result" in first) return first.result;
+  const { fresh, sessions } = first;
+  const about = { kind: "session", sessions: sessions.map((one) => candidate(fresh.vault, one)) } as const;
+  const id = await decide({ about, choices: sessions.map((one) => one.id), otherwise: sessions[0]!.id });
+  return withCloneLock(context, async () => {
+    const vault = await openVault(context);
+    const heads = await loadHeads(context, vault);
+    return work({ ...fresh, vault, heads }, theSession(catalog(heads, vault), id));
+  });
+}
+
+function theSession(sessions: readonly CatalogEntry[], wanted: string | undefined): CatalogEntry {
   if (wanted !== undefined) return findSession(sessions, wanted).session;
-  const newest = sessions[0];
-  if (newest && sessions.length === 1) return newest;
-  if (newest) {
-    const about = { kind: "session", sessions: sessions.map((one) => candidate(vault, one)) } as const;
-    const id = await decide({ about, choices: sessions.map((one) => one.id), otherwise: newest.id });
-    return sessions.find((one) => one.id === id)!;
-  }
+  const [newest] = sessions;
+  if (newest) return newest;
   throw new ConvosyncError("nothing-saved", Exit.failed, "no session has been saved in this repository yet", [
     "save one where the conversation is: git convosync save",
   ]);

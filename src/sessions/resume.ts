@@ -6,9 +6,9 @@ import type { StoredSession } from "../domains/reader.ts";
 import { sessions as sessionsDomain } from "../domains/sessions.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { mainStream, type Snapshot } from "../packing/manifest.ts";
-import { type CatalogEntry, catalog } from "./catalog.ts";
-import { agentOf, pick, refuseLive } from "./choose-session.ts";
-import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
+import type { CatalogEntry } from "./catalog.ts";
+import { agentOf, type OfflineEvent, refuseLive, withChosenSession } from "./choose-session.ts";
+import type { ChosenRemote } from "./chosen-remote.ts";
 import {
   bringCode,
   type CodeEvent,
@@ -22,12 +22,12 @@ import type { Copied } from "./copy.ts";
 import { writeCursor } from "./cursor.ts";
 import { cancelled, undecided } from "./decide.ts";
 import type { DivergenceEvent } from "./divergence.ts";
-import { type FreshHeads, freshHeads } from "./fresh-heads.ts";
+import type { FreshHeads } from "./fresh-heads.ts";
 import { deviceName } from "./heads.ts";
 import { type Lease, liveElsewhere, openElsewhere } from "./leases.ts";
 import { localDirectory } from "./local-directory.ts";
 import { note, whereabouts } from "./operations.ts";
-import { type Context, withCloneLock } from "./repository.ts";
+import type { Context } from "./repository.ts";
 import { Restore } from "./restore.ts";
 import { fetchSession } from "./session-fetch.ts";
 import { type Stretch, stretchesOf } from "./stretches.ts";
@@ -42,7 +42,7 @@ export interface ResumeOptions extends CodeOptions {
 }
 
 export type ResumeEvent =
-  | { readonly step: "offline"; readonly remote: string; readonly text: string }
+  | OfflineEvent
   | { readonly step: "found"; readonly device: string; readonly at: Date; readonly title: string }
   | CodeEvent
   | DivergenceEvent
@@ -86,21 +86,19 @@ export async function resume(
   tell: (event: ResumeEvent) => void,
 ): Promise<ResumeResult> {
   const place = await openWorkplace(context);
-  return withCloneLock(context, async () => {
-    const remote = await findRemote(context, await currentBranch(context));
-    return resumeLocked(context, await freshHeads(context, remote), place, options, tell);
-  });
+  return withChosenSession(context, options, tell, (fresh, session) =>
+    resumeLocked(context, fresh, session, place, options, tell),
+  );
 }
 
 async function resumeLocked(
   context: Context,
   { vault, heads, remote, offline }: FreshHeads,
+  session: CatalogEntry,
   place: Workplace,
   options: ResumeOptions,
   tell: (event: ResumeEvent) => void,
 ): Promise<ResumeResult> {
-  if (remote && offline !== null) tell({ step: "offline", remote: remote.name, text: offline });
-  const session = await pick(vault, catalog(heads, vault), options);
   const online = offline === null ? remote : null;
   if (!options.force) await checkSameRepository(context, vault.record, remote);
   // Both at once, as each is mostly waiting; but not in a shallow clone, where git lets only one in.

@@ -18,11 +18,14 @@ const enter = "\r";
 const down = "\u001b[B";
 const esc = "\u001b";
 
-/** Runs the program on a terminal. Each step waits for a text to appear after the step before, then presses keys. */
+/**
+ * Runs the program on a terminal. Each step waits for a text to appear after the step before, then presses keys, which
+ * may take until something else has happened.
+ */
 function onTerminal(
   machine: Machine,
   argv: readonly string[],
-  steps: readonly (readonly [wait: string, keys: string])[],
+  steps: readonly (readonly [wait: string, keys: string | (() => Promise<string>)])[],
 ): Promise<{ exit: number; screen: string }> {
   return new Promise((settle, fail) => {
     const command = [process.execPath, cli, ...argv].map((word) => `'${word}'`).join(" ");
@@ -40,7 +43,8 @@ function onTerminal(
       if (wait === undefined || !screen.slice(from).includes(wait)) return;
       waiting.shift();
       from = screen.length;
-      child.stdin.write(keys);
+      if (typeof keys === "string") child.stdin.write(keys);
+      else if (keys) keys().then((now) => child.stdin.write(now), fail);
     });
     child.on("error", fail);
     child.on("close", (code) =>
@@ -82,6 +86,26 @@ describe.skipIf(!hasScript())("on a terminal (skipped without util-linux's scrip
     expect(picked).toMatchObject({ exit: 0 });
     laptop.hears(1);
     expect(laptop.branch()).toBe("main");
+  });
+
+  test("while someone chooses, the clone is not locked, and what is saved meanwhile counts", async () => {
+    const picked = await onTerminal(
+      laptop,
+      ["resume"],
+      [
+        [
+          "Which session?",
+          async () => {
+            laptop.say(1, 2);
+            done(await laptop.run("save", "Meanwhile"));
+            return "older";
+          },
+        ],
+        ["1 match", enter],
+      ],
+    );
+    expect(picked).toMatchObject({ exit: 0 });
+    laptop.hears(2);
   });
 
   test("in a locale without UTF-8 everything is drawn in ASCII; with NO_COLOR nothing in colour", async () => {

@@ -3,11 +3,11 @@ import { isAgentName, loadAgent } from "../agents/registry.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { type CatalogEntry, catalog, findSession } from "./catalog.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
-import type { Candidate, Decide } from "./decide.ts";
+import type { Decide } from "./decide.ts";
 import { type FreshHeads, freshHeads } from "./fresh-heads.ts";
-import { deviceName, loadHeads } from "./heads.ts";
+import { loadHeads } from "./heads.ts";
 import { type Context, withCloneLock } from "./repository.ts";
-import { type OpenVault, openVault } from "./vault.ts";
+import { openVault } from "./vault.ts";
 
 /** The remote could not be asked: others may have saved what is not known here. */
 export interface OfflineEvent {
@@ -44,8 +44,8 @@ export async function withChosenSession<Result>(
   });
   if ("result" in first) return first.result;
   const { fresh, sessions } = first;
-  const about = { kind: "session", sessions: sessions.map((one) => candidate(fresh.vault, one)) } as const;
-  const id = await decide({ about, choices: sessions.map((one) => one.id), otherwise: sessions[0]!.id });
+  const { askSession } = await import("./ask-session.ts");
+  const id = await askSession(fresh.vault, sessions, decide);
   return withCloneLock(context, async () => {
     const vault = await openVault(context);
     const heads = await loadHeads(context, vault);
@@ -60,22 +60,6 @@ function theSession(sessions: readonly CatalogEntry[], wanted: string | undefine
   throw new ConvosyncError("nothing-saved", Exit.failed, "no session has been saved in this repository yet", [
     "save one where the conversation is: git convosync save",
   ]);
-}
-
-function candidate(vault: OpenVault, { id, agent, newest }: CatalogEntry): Candidate {
-  const { entry, device } = newest;
-  return {
-    id,
-    agent,
-    device: deviceName(vault, device),
-    deviceType: vault.keyring.members.get(device)?.type ?? "",
-    at: new Date(entry.u),
-    title: entry.t,
-    message: entry.msg,
-    branch: entry.br,
-    commit: entry.c,
-    messages: entry.n,
-  };
 }
 
 export async function agentOf(session: CatalogEntry): Promise<Agent> {

@@ -80,6 +80,16 @@ type CodeChange =
 /** What happens to uncommitted changes before code moves. */
 type Changes = "none" | "stash" | "commit";
 
+/** How the code stands to the conversation once a plan is carried out. */
+export type CodeAfter = "same" | "newer" | "other";
+
+export function codeAfter(plan: CodePlan): CodeAfter {
+  if (plan.kind === "stay") return "other";
+  if (plan.kind === "exact") return "same";
+  if (plan.kind === "nothing") return plan.commit === null ? "other" : plan.ahead ? "newer" : "same";
+  return plan.ahead || plan.apart === "merge" || plan.changes === "commit" ? "newer" : "same";
+}
+
 const fetchTimeoutMs = 10 * 60_000;
 
 /**

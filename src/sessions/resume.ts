@@ -8,17 +8,16 @@ import { ConvosyncError, Exit } from "../errors.ts";
 import { mainStream, type Snapshot } from "../packing/manifest.ts";
 import type { CatalogEntry } from "./catalog.ts";
 import { agentOf, type OfflineEvent, refuseLive, withChosenSession } from "./choose-session.ts";
-import type { ChosenRemote } from "./chosen-remote.ts";
 import {
   bringCode,
+  type CodeAfter,
   type CodeEvent,
   type CodeOptions,
-  type CodePlan,
   checkSameRepository,
+  codeAfter,
   fetchBranch,
   planCode,
 } from "./code.ts";
-import type { Copied } from "./copy.ts";
 import { writeCursor } from "./cursor.ts";
 import { cancelled, undecided } from "./decide.ts";
 import type { DivergenceEvent } from "./divergence.ts";
@@ -72,7 +71,7 @@ export interface ResumeResult {
   readonly work: "applied" | "stashed" | null;
   readonly timeline: readonly Stretch[];
   /** How the code stands to what the conversation was last saved with. */
-  readonly code: "same" | "newer" | "other";
+  readonly code: CodeAfter;
   readonly dryRun: boolean;
 }
 
@@ -123,7 +122,7 @@ async function resumeLocked(
   const lease = options.force ? null : liveElsewhere(heads, session.key, context.world.now());
   if (lease && (await decideOpen(session, deviceName(vault, lease.device), lease, options)) === "fork") {
     const found = { vault, session, chosen, agent, place, remote };
-    return resumeCopy(context, found, known, options, tell);
+    return (await import("./resume-copy.ts")).resumeCopy(context, found, known, options, tell);
   }
   const prepare = async (): Promise<Restore> => {
     const cwd = localDirectory(agent, place, chosen.manifest.meta.cwd);
@@ -169,7 +168,7 @@ async function resumeLocked(
       resumeCommand: agent.resumeCommand(session.id),
       localAhead: restore.localAhead,
       timeline: stretchesOf(chosen.manifest),
-      code: standing(plan),
+      code: codeAfter(plan),
     };
     const { cwd } = restore;
     if (options.dryRun) {
@@ -227,54 +226,6 @@ function decideOpen(
   });
 }
 
-/** Brings back the code, and of the conversation a copy under an id of its own, which nobody else goes on with. */
-async function resumeCopy(
-  context: Context,
-  found: {
-    readonly vault: OpenVault;
-    readonly session: CatalogEntry;
-    readonly chosen: StoredSession;
-    readonly agent: Agent;
-    readonly place: Workplace;
-    readonly remote: ChosenRemote | null;
-  },
-  known: { readonly online: boolean; readonly fetched: string | null },
-  options: ResumeOptions,
-  tell: (event: ResumeEvent) => void,
-): Promise<ResumeResult> {
-  const { vault, session, chosen, agent, place, remote } = found;
-  const { manifest } = chosen;
-  const snapshot = manifest.snapshots.at(-1) ?? null;
-  const cwd = localDirectory(agent, place, manifest.meta.cwd);
-  const plan = await planCode(context, manifest, remote, known, options);
-  const messages = mainStream(manifest)?.lines ?? 0;
-  let copy: Copied = { id: session.id, restored: [] };
-  if (!options.dryRun) {
-    await bringCode(context, plan, options, tell);
-    const { writeCopy } = await import("./copy.ts");
-    copy = await writeCopy(vault, chosen, agent, place, cwd, null);
-    tell({ step: "restored", messages, fresh: messages, files: copy.restored.length });
-  }
-  return {
-    session: copy.id,
-    agent,
-    title: session.newest.entry.t,
-    snapshot,
-    messages,
-    commit: snapshot?.commit ?? null,
-    branch: snapshot?.branch ?? null,
-    restored: copy.restored,
-    resumeCommand: agent.resumeCommand(copy.id),
-    workingDirectory: cwd,
-    localAhead: false,
-    variables: {},
-    work: null,
-    timeline: stretchesOf(manifest),
-    code: standing(plan),
-    dryRun: options.dryRun === true,
-  };
-}
-
 async function bringVariables(
   context: Context,
   vault: OpenVault,
@@ -287,14 +238,6 @@ async function bringVariables(
   const path = await writeVariables(context, chosen.manifest.session, variables);
   tell({ step: "environment", names: Object.keys(variables), path });
   return variables;
-}
-
-/** How the code stands to the conversation once a plan is carried out. */
-function standing(plan: CodePlan): ResumeResult["code"] {
-  if (plan.kind === "stay") return "other";
-  if (plan.kind === "exact") return "same";
-  if (plan.kind === "nothing") return plan.commit === null ? "other" : plan.ahead ? "newer" : "same";
-  return plan.ahead || plan.apart === "merge" || plan.changes === "commit" ? "newer" : "same";
 }
 
 /** Stands for where the code is when it is not moved. */

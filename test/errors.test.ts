@@ -31,13 +31,8 @@ for (const { text } of source) {
 const unprovoked: Readonly<Record<string, string>> = {
   "agent-missing": "test/e2e/terminal.test.ts shows it on a terminal, where there is no code to be seen",
   "agent-not-started": "as agent-missing",
-  "bad-work-in-progress": "not yet: a sealed bundle that no bundle of ours looks like",
   "cannot-fork": "for agents whose files name the conversation inside; Claude Code's copies can be renamed",
-  "damaged-bundle": "not yet: parts of an export that are not what its header says",
-  "damaged-environment": "not yet: sealed variables that are none",
-  "damaged-page": "not yet: a page of the index other than its head names",
   "device-exists": "only when another process makes keys while this one does",
-  "foreign-object": "not yet: an object that is sealed to other keys",
   "index-locked": "only when another git takes the index between two steps of a commit",
   "index-too-large": "takes an index of a megabyte that no repository has reached",
   internal: "a bug, whatever it is",

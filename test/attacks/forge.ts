@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import type { Entry, Head } from "../../src/domains/head.ts";
+import type { Entry, Head, Page } from "../../src/domains/head.ts";
 import { readSession, type StoredSession } from "../../src/domains/reader.ts";
 import { sealHead, sealManifest } from "../../src/domains/writer.ts";
 import type { Manifest } from "../../src/packing/manifest.ts";
@@ -80,11 +80,12 @@ export function forgeHead(
   machine: Machine,
   change: (head: Head) => Head,
   to?: (own: { vault: string; replica: string }) => string,
+  pages: readonly Page[] = [],
 ): Promise<void> {
   return asMember(machine, async ({ context, vault, heads }) => {
     const own = heads.own!;
     const next = change({ ...own.head, seq: own.head.seq + 1, prev: own.hash });
-    const { files } = await sealHead(vault, vault.signer, { head: next, pages: [] });
+    const { files } = await sealHead(vault, vault.signer, { head: next, pages });
     const oid = await context.db.commit({
       parents: [own.commit],
       files: [...files].map(([path, content]): NewFile => ({ path, content })),

@@ -1,9 +1,12 @@
 import { gzipSync } from "node:zlib";
+import { Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { createDevice } from "../../src/crypto/device.ts";
+import { utf8 } from "../../src/crypto/encoding.ts";
 import { addDevice, removeDevice, sealFor } from "../../src/crypto/keyring.ts";
+import type { Page } from "../../src/domains/head.ts";
 import { hashOf } from "../../src/domains/reader.ts";
-import { type Manifest, segmentPath } from "../../src/packing/manifest.ts";
+import { filePath, type Manifest, segmentPath, workPath } from "../../src/packing/manifest.ts";
 import type { NewFile } from "../../src/refs/object-database.ts";
 import { nativeCodec } from "../../src/sessions/codec.ts";
 import { keyringTree, readKeyringTree } from "../../src/sessions/vault.ts";
@@ -100,6 +103,13 @@ describe("a member's head", () => {
       code: newer ? "newer-version" : "damaged-head",
     });
   });
+});
+
+test("a page of a member's index that is another than its head says", async () => {
+  const told: Page = { v: 1, type: "page", n: 0, sessions: [] };
+  const page: Page & { toJSON(): object } = { ...told, toJSON: () => ({ ...told, n: 1 }) };
+  await forgeHead(laptop, (own) => own, undefined, [page]);
+  refused(tablet, ["sync"], /a page of the index is not the one its head names/, { code: "damaged-page" });
 });
 
 describe("bombs", () => {
@@ -330,6 +340,71 @@ describe("manifests", () => {
       snapshots: [...manifest.snapshots.slice(0, -1), { ...manifest.snapshots.at(-1), ...change }],
     });
   }
+
+  /** Seals something into the session's tree. Gives the hash that a manifest names it by. */
+  async function sealInto(
+    files: Map<string, Uint8Array | string>,
+    { vault }: Member,
+    path: (ct: string) => string,
+    content: string,
+  ): Promise<string> {
+    const { file } = await sealFor(vault.keyring, vault.codec.pack(utf8(content)));
+    const ct = await hashOf(file);
+    files.set(path(ct), file);
+    return ct;
+  }
+
+  test("with variables that are none", async () => {
+    let ct = "";
+    await forgeSession(laptop, {
+      files: async (files, member) => {
+        ct = await sealInto(files, member, filePath, '{"PORT":{"toString":"8080"}}');
+      },
+      manifest: (manifest) => ({ ...manifest, env: { names: ["PORT"], ct, epoch: 1 } }),
+    });
+    refused(tablet, resume, /the variables of the session are damaged/, {
+      look: tracesOfUser,
+      code: "damaged-environment",
+    });
+  });
+
+  test("with work in progress that is no bundle of ours", async () => {
+    let wip = "";
+    await forgeSession(laptop, {
+      files: async (files, member) => {
+        wip = await sealInto(files, member, () => workPath, "# v2 git bundle\n\nPACK");
+      },
+      manifest: (manifest) => snapshot({ wip })(manifest),
+    });
+    refused(tablet, resume, /the work in progress of the session is damaged: it is made for another commit/, {
+      look: tracesOfUser,
+      code: "bad-work-in-progress",
+    });
+  });
+
+  test("with a segment that is sealed to keys of its own", async () => {
+    let ct = "";
+    await forgeSession(laptop, {
+      files: async (files) => {
+        const encrypter = new Encrypter();
+        encrypter.addRecipient(await identityToRecipient(await generateX25519Identity()));
+        const foreign = await encrypter.encrypt(gzipSync("{}\n"));
+        ct = await hashOf(foreign);
+        files.set(segmentPath(0), foreign);
+      },
+      manifest: (manifest) => ({
+        ...manifest,
+        streams: manifest.streams.map((one) => ({
+          ...one,
+          segments: one.segments.map((part) => (part.i === 0 ? { ...part, ct } : part)),
+        })),
+      }),
+    });
+    refused(tablet, resume, /an object is not sealed to this vault/, {
+      look: tracesOfUser,
+      code: "foreign-object",
+    });
+  });
 
   test("without its streams: what others have of the conversation counts", async () => {
     await forgeSession(laptop, { manifest: whole({ streams: [] }) });

@@ -404,6 +404,12 @@ describe("export and import", () => {
     }
     for (const length of [19, 22, 100, good.length - 1]) await refused(good.subarray(0, length), [6]);
     await refused(Buffer.concat([good, Buffer.from("x")]), [6]);
+    expect((await laptop.json("import", join(laptop.home, "bad.convosync"))).document["error"]).toMatchObject(
+      {
+        code: "damaged-bundle",
+        exit: 6,
+      },
+    );
     await refused(Buffer.from("convosync-bundle 1\n\xff\xff\xff\xff", "latin1"), [6]);
     await refused(Buffer.from("hello"), [1]);
     await refused(Buffer.from('{"type":"user","sessionId":"../../../etc","uuid":"u","version":"1"}\n'), [1]);

@@ -39,7 +39,6 @@ const unprovoked: Readonly<Record<string, string>> = {
   "no-transcript": "only when the agent removes its file between two steps of a save",
   "session-exists": "for agents whose sessions cannot be given a new id, as with cannot-fork",
   "session-too-large": "takes a conversation of 512 MiB",
-  "snapshot-dropped": "its message is looked for where retention is tested",
 };
 
 test("every error stands in docs/json.md, under its exit status", () => {

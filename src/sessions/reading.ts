@@ -71,7 +71,8 @@ export async function openSession(
   const snapshot = typeof at === "string" ? findSnapshot(manifest, at) : null;
   const end = typeof at === "function" ? at(manifest) : null;
   const record = streamAt(manifest, end?.gen ?? (snapshot ? (snapshot.gen ?? 0) : null));
-  if (snapshot && !record && manifest.streams.some(({ name }) => name === "main")) throw dropped(snapshot);
+  if (snapshot && !record && manifest.streams.some(({ name }) => name === "main"))
+    throw dropped(session, snapshot);
   const lines = end?.lines ?? snapshot?.upto["main"]?.[0] ?? record?.lines ?? 0;
   const agent = isAgentName(session.agent) ? await loadAgent(session.agent) : null;
   const place = context.repo.root ? await openWorkplace(context) : null;
@@ -79,7 +80,7 @@ export async function openSession(
   const portable = (): AsyncGenerator<Uint8Array> =>
     firstLines(record ? readStream(vault, stored, record) : noBytes(), lines);
   const content = (): AsyncGenerator<Uint8Array> => inLocalForm(portable(), places);
-  const pieces = (): AsyncGenerator<Piece> => piecesOf(content(), readerOf(agent, session.agent));
+  const pieces = (): AsyncGenerator<Piece> => piecesOf(content(), readerOf(agent, session));
   return {
     session,
     stored,
@@ -99,17 +100,17 @@ export async function openSession(
   };
 }
 
-export function readerOf(
+function readerOf(
   agent: Agent | null,
-  name: string,
+  session: CatalogEntry,
 ): NonNullable<ReturnType<NonNullable<Agent["reader"]>>> {
   const reader = agent?.reader?.();
   if (reader) return reader;
   throw new ConvosyncError(
     "unknown-agent",
     Exit.failed,
-    `this version cannot read conversations of the agent '${name}'`,
-    ["see its own bytes: git convosync show <session> --raw", "update convosync on this device"],
+    `this version cannot read conversations of the agent '${session.agent}'`,
+    [`see its own bytes: git convosync show ${session.id} --raw`, "update convosync on this device"],
   );
 }
 
@@ -155,12 +156,12 @@ function streamAt(manifest: Manifest, gen: number | null): StreamRecord | undefi
   return gen === null ? main[0] : main.find((one) => one.gen === gen);
 }
 
-const dropped = (snapshot: Snapshot): ConvosyncError =>
+const dropped = ({ id }: CatalogEntry, snapshot: Snapshot): ConvosyncError =>
   new ConvosyncError(
     "snapshot-dropped",
     Exit.failed,
     `snapshot ${snapshot.n} belongs to an earlier version of the transcript, which retention has dropped`,
-    ["the agent had rewritten its file; read what followed: git convosync show <session>"],
+    [`the agent had rewritten its file; read what followed: git convosync show ${id}`],
   );
 
 /**

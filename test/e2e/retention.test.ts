@@ -258,9 +258,13 @@ describe("old generations of a transcript", () => {
     expect((await later(desktop, 31).json("gc")).document).toMatchObject({ generations: 1, pushed: true });
     expect((await later(desktop, 31).json("gc")).document).toMatchObject({ generations: 0 });
     expect(bytes()).toBeLessThan(before);
-    const gone = await desktop.run("show", `${one}@1`);
-    expect(gone.exit).toBe(1);
-    expect(gone.stderr).toMatch(/snapshot 1 belongs to an earlier version/);
+    const gone = await desktop.json("show", `${one}@1`);
+    expect(gone.document["error"]).toMatchObject({
+      code: "snapshot-dropped",
+      exit: 1,
+      message: "snapshot 1 belongs to an earlier version of the transcript, which retention has dropped",
+      hints: [`the agent had rewritten its file; read what followed: git convosync show ${one}`],
+    });
     done(await desktop.run("show", `${one}@3`));
     // The laptop's copy still has the old generation: it is behind, not apart, here and there.
     for (const machine of [desktop, laptop]) {

@@ -27,7 +27,7 @@ for (const { text } of source) {
     errors.set(code!, (errors.get(code!) ?? new Set()).add(Exit.integrity));
 }
 
-/** Why no test names these; what says "not yet" only wants somebody to forge it. */
+/** Why no test names these. */
 const unprovoked: Readonly<Record<string, string>> = {
   "agent-missing": "test/e2e/terminal.test.ts shows it on a terminal, where there is no code to be seen",
   "agent-not-started": "as agent-missing",

@@ -1,7 +1,7 @@
 // Questions as a person meets them, on a real pseudo-terminal.
 
 import { execFileSync, spawn } from "node:child_process";
-import { mkdirSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { cli, done, expectTranscript, lines, type Machine, one, pair, two } from "./harness.ts";
@@ -183,6 +183,83 @@ describe.skipIf(!hasScript())("on a terminal (skipped without util-linux's scrip
       id: one,
       messages: lines(2),
     });
+  });
+
+  test("save --interactive: variables are named one by one", async () => {
+    const machine = desktop.with({ env: { PORT: "8080", SPARE: "1" } });
+    machine.say(2, 3, one);
+    const saved = await onTerminal(
+      machine,
+      ["save", "-i", "--session", one],
+      [
+        ["Commit message", `With a variable${enter}`],
+        ["What to sync", `${down} ${enter}`],
+        ["Names of the variables", `PORT${enter}`],
+        ["Go on?", enter],
+      ],
+    );
+    expect(saved.exit).toBe(0);
+    expect(saved.screen).toContain("Sealed 1 variable: PORT");
+    const path = done(await laptop.run("resume", one, "--stay-on-branch")).stderr.match(/\/[^\s']+\.sh/)![0];
+    expect(readFileSync(path, "utf8")).toBe("export PORT='8080'\n");
+  });
+
+  test("conflicts in the code: they are opened in the editor, and the conversation waits until they are resolved", async () => {
+    const box = await pair();
+    box.desktop.say(0, 1);
+    box.desktop.write("auth.js", "theirs\n");
+    done(await box.desktop.run("save", "Theirs"));
+    box.laptop.write("auth.js", "mine\n");
+    box.laptop.commit("Mine");
+    const editor = join(box.laptop.home, "editor");
+    writeFileSync(editor, `#!/bin/sh\necho "edits $1"\nprintf 'both\\n' > "$1"\n`, { mode: 0o755 });
+    const person = box.laptop.with({ env: { GIT_EDITOR: editor } });
+    const asked = await onTerminal(
+      person,
+      ["resume"],
+      [
+        ["How shall they come together?", enter],
+        ["Resolve them first, then resume.", enter],
+      ],
+    );
+    expect(asked.exit).toBe(5);
+    expect(asked.screen).toContain("edits auth.js");
+    expect(asked.screen).toMatch(/merging has conflicts in 1 file; the conversation is untouched/);
+    expect(existsSync(box.laptop.transcript())).toBe(false);
+    // Asked again, it is the same question; left so, the merge stays as it is.
+    const again = await onTerminal(
+      person,
+      ["resume"],
+      [["Resolve them first, then resume.", `${down}${enter}`]],
+    );
+    expect(again.exit).toBe(4);
+    expect(readFileSync(join(box.laptop.path, "auth.js"), "utf8")).toBe("both\n");
+    box.laptop.git("add", "auth.js");
+    box.laptop.git("commit", "-q", "-m", "Both");
+    done(await box.laptop.run("resume"));
+    box.laptop.hears(1);
+  });
+
+  test("conflicts in the code: the merge can be given up on the spot", async () => {
+    const box = await pair();
+    box.desktop.say(0, 1);
+    box.desktop.write("auth.js", "theirs\n");
+    done(await box.desktop.run("save", "Theirs"));
+    box.laptop.write("auth.js", "mine\n");
+    const mine = box.laptop.commit("Mine");
+    const asked = await onTerminal(
+      box.laptop,
+      ["resume"],
+      [
+        ["How shall they come together?", enter],
+        ["Resolve them first, then resume.", `${down}${down}${enter}`],
+      ],
+    );
+    expect(asked.exit).toBe(130);
+    expect(asked.screen).toContain("the merge was given up");
+    expect(box.laptop.head()).toBe(mine);
+    expect(box.laptop.git("status", "--porcelain")).toBe("");
+    expect(existsSync(box.laptop.transcript())).toBe(false);
   });
 
   test("an agent that is not installed: everything else is done, and the command said", async () => {

@@ -65,7 +65,8 @@ describe("exclusions", () => {
     expect(desktop.footprint()).toEqual(before);
     const { document } = await desktop.json("save");
     expect(document["error"]).toMatchObject({ code: "large-files", exit: 4 });
-    done(await desktop.run("save", "--force", "Movie"));
+    const forced = done(await desktop.run("save", "--force", "Movie"));
+    expect(forced.stderr).toMatch(/warning: large files are saved as well: movie\.bin \(10(?:\.0)? MB\)/);
     expect(desktop.git("ls-tree", "-r", "--name-only", "HEAD")).toContain("movie.bin");
   });
 

@@ -165,6 +165,18 @@ describe("the main job", () => {
   });
 });
 
+test("a conversation is said to be long once, when it becomes so", async () => {
+  const { desktop } = await pair();
+  const notice = "a long conversation by now; each save sends only what is new";
+  const turns = Math.ceil(500 / lines(1));
+  desktop.say(0, turns - 1);
+  expect(done(await desktop.run("save")).stderr).not.toContain(notice);
+  desktop.say(turns - 1, turns);
+  expect(done(await desktop.run("save")).stderr).toContain(notice);
+  desktop.say(turns, turns + 1);
+  expect(done(await desktop.run("save")).stderr).not.toContain(notice);
+});
+
 test("a file beside the conversation that is too large is left out, and what was saved of it before is kept", async () => {
   const { desktop, laptop } = await pair();
   const log = (machine: Machine): string => join(machine.project, one, "tool-results", "log.txt");

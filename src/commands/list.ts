@@ -4,6 +4,7 @@ import { withRepository } from "../sessions/repository.ts";
 import { safeText } from "../ui/safe-text.ts";
 import type { Terminal } from "../ui/terminal.ts";
 import { plural, relativeTime } from "../ui/time.ts";
+import { cutTo } from "../ui/width.ts";
 import type { Invocation } from "../world.ts";
 
 interface Options {
@@ -17,6 +18,8 @@ interface Options {
 }
 
 const usualLimit = 20;
+/** Columns of a short id and the space after it. */
+const indent = 10;
 
 export default async function listCommand(
   { world, terminal }: Invocation,
@@ -54,16 +57,18 @@ export default async function listCommand(
 }
 
 function printSession(terminal: Terminal, one: ListedSession, now: Date): void {
-  const where = one.branch
-    ? `${safeText(one.branch, 40)}${one.commit ? ` @ ${one.commit.slice(0, 7)}` : ""}`
-    : "";
-  terminal.print(
-    `${terminal.style("yellow", one.id.slice(0, 8))}  ${terminal.style("bold", safeText(one.message || one.title || "(no title)", 60))}`,
-  );
-  terminal.print(
-    terminal.style(
-      "dim",
-      `          ${safeText(one.device, 30)} · ${relativeTime(new Date(one.updatedAt), now)}${where ? ` · ${where}` : ""} · ${plural(one.messages, "message")} · ${one.agent}${one.pinned ? " · pinned" : ""}${one.openOn ? ` · open on ${safeText(one.openOn, 30)}` : ""}`,
-    ),
-  );
+  // A table that wraps cannot be read; what reads it from a pipe gets all of it.
+  const width = Math.max(20, terminal.width - indent);
+  const title = safeText(one.message || one.title || "(no title)", Math.min(60, width));
+  const facts = [
+    safeText(one.device, 30),
+    relativeTime(new Date(one.updatedAt), now),
+    ...(one.branch ? [`${safeText(one.branch, 40)}${one.commit ? ` @ ${one.commit.slice(0, 7)}` : ""}`] : []),
+    plural(one.messages, "message"),
+    one.agent,
+    ...(one.pinned ? ["pinned"] : []),
+    ...(one.openOn ? [`open on ${safeText(one.openOn, 30)}`] : []),
+  ];
+  terminal.print(`${terminal.style("yellow", one.id.slice(0, 8))}  ${terminal.style("bold", title)}`);
+  terminal.print(`${" ".repeat(indent)}${terminal.style("dim", cutTo(facts.join(" · "), width))}`);
 }

@@ -1,10 +1,12 @@
 // Questions as a person meets them, on a real pseudo-terminal.
 
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { beforeAll, describe, expect, test } from "vitest";
-import { cli, done, expectTranscript, lines, type Machine, one, pair, two } from "./harness.ts";
+import { textWidth } from "../../src/ui/width.ts";
+import { cli, done, expectTranscript, lines, type Machine, one, pair, three, two } from "./harness.ts";
 
 function hasScript(): boolean {
   try {
@@ -26,11 +28,12 @@ function onTerminal(
   machine: Machine,
   argv: readonly string[],
   steps: readonly (readonly [wait: string, keys: string | (() => Promise<string>)])[],
+  columns = 100,
 ): Promise<{ exit: number; screen: string }> {
   return new Promise((settle, fail) => {
     const command = [process.execPath, cli, ...argv].map((word) => `'${word}'`).join(" ");
     const env = { ...machine.env, TERM: "xterm-256color" };
-    const child = spawn("script", ["-qec", `stty cols 100 rows 40; exec ${command}`, "/dev/null"], {
+    const child = spawn("script", ["-qec", `stty cols ${columns} rows 40; exec ${command}`, "/dev/null"], {
       cwd: machine.cwd,
       env,
     });
@@ -106,6 +109,17 @@ describe.skipIf(!hasScript())("on a terminal (skipped without util-linux's scrip
     );
     expect(picked).toMatchObject({ exit: 0 });
     laptop.hears(2);
+  });
+
+  test("list keeps to the terminal's width, whatever is in the titles", async () => {
+    laptop.say(0, 1, three, "長い題名".repeat(20));
+    done(await laptop.run("save", "--session", three, "日本語の題名".repeat(12)));
+    const { screen } = await onTerminal(laptop, ["list"], [], 40);
+    const shown = stripVTControlCharacters(screen).trimEnd().split(/\r?\n/);
+    expect(shown).toHaveLength(6);
+    for (const line of shown) expect({ line, fits: textWidth(line) <= 40 }).toEqual({ line, fits: true });
+    done(await laptop.run("delete", three, "--yes"));
+    rmSync(laptop.transcript(three));
   });
 
   test("in a locale without UTF-8 everything is drawn in ASCII; with NO_COLOR nothing in colour", async () => {

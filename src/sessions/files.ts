@@ -100,13 +100,18 @@ async function breakLock(path: string): Promise<void> {
 }
 
 async function acquire(path: string, mine: string): Promise<boolean> {
+  const handle = await open(path, "wx", 0o600).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "EEXIST") return null;
+    throw error;
+  });
+  if (!handle) return false;
   try {
-    const handle = await open(path, "wx", 0o600);
     await handle.writeFile(mine);
     await handle.close();
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    await handle.close().catch(() => undefined);
+    await rm(path, { force: true });
     throw error;
   }
 }

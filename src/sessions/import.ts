@@ -70,7 +70,8 @@ export async function importSession(context: Context, options: ImportOptions): P
   const place = await openWorkplace(context);
   const vault = await vaultIfAny(context);
   const found = await stat(options.path).catch((cause: unknown) => {
-    throw new ConvosyncError("unreadable-file", Exit.usage, `cannot read '${options.path}'`, [], cause);
+    const hints = ["give a bundle, an agent's transcript, or a folder with one: git convosync import --help"];
+    throw new ConvosyncError("unreadable-file", Exit.usage, `cannot read '${options.path}'`, hints, cause);
   });
   const incoming =
     found.isFile() && (await isBundle(options.path))

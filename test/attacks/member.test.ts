@@ -1,3 +1,5 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
@@ -8,7 +10,9 @@ import type { Page } from "../../src/domains/head.ts";
 import { hashOf } from "../../src/domains/reader.ts";
 import { filePath, type Manifest, segmentPath, workPath } from "../../src/packing/manifest.ts";
 import type { NewFile } from "../../src/refs/object-database.ts";
+import { writeBundle } from "../../src/sessions/bundle.ts";
 import { nativeCodec } from "../../src/sessions/codec.ts";
+import { openReading } from "../../src/sessions/reading.ts";
 import { keyringTree, readKeyringTree } from "../../src/sessions/vault.ts";
 import { sessionId } from "../faults/sandbox.ts";
 import { assemble } from "./cast.ts";
@@ -420,4 +424,37 @@ describe("manifests", () => {
     const { stdout } = tablet.convosync(["resume", sessionId, "--json"]);
     expect((JSON.parse(stdout) as { workingDirectory: string }).workingDirectory).toBe(tablet.work);
   });
+});
+
+describe("a bundle from a member", () => {
+  test.each<[string, string, (manifest: Manifest) => void]>([
+    ["a file with a path upwards", "unsafe-name", renamed("files", "tool-results/../../../../evil")],
+    ["a file with an absolute path", "unsafe-name", renamed("files", "/tmp/evil")],
+    ["a stream with a path upwards", "unsafe-name", renamed("streams", "subagents/../../../evil.jsonl")],
+    ["a hidden file", "unsafe-name", renamed("files", "tool-results/.bashrc")],
+    ["two files of one name", "damaged-bundle", renamed("files", "main")],
+    [
+      "a session id with a path",
+      "damaged-bundle",
+      (manifest) => Object.assign(manifest, { session: "../../x" }),
+    ],
+    ["a session id of no agent", "unsafe-name", (manifest) => Object.assign(manifest, { session: "x" })],
+  ])("with %s", async (_, code, change) => {
+    const path = join(tablet.home, "talk.convosync");
+    await asMember(laptop, async ({ context, vault }) => {
+      const reading = await openReading(context, sessionId);
+      const manifest = structuredClone(reading.stored.manifest);
+      change(manifest);
+      const forged = { ...reading, stored: { ...reading.stored, manifest } };
+      const parts: Uint8Array[] = [];
+      for await (const part of writeBundle(forged, { vault })) parts.push(part);
+      writeFileSync(path, Buffer.concat(parts));
+    });
+    rmSync(join(tablet.home, ".claude"), { recursive: true, force: true });
+    refused(tablet, ["import", path], /./, { code });
+  });
+
+  function renamed(kind: "files" | "streams", name: string) {
+    return (manifest: Manifest) => void Object.assign(manifest[kind].at(-1)!, { name });
+  }
 });

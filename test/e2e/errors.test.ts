@@ -146,7 +146,10 @@ describe("before anything is saved", () => {
     await refuses(desktop, ["import", "nowhere.jsonl"], {
       code: "unreadable-file",
       exit: 2,
-      says: [`cannot read '${join(desktop.path, "nowhere.jsonl")}'`],
+      says: [
+        `cannot read '${join(desktop.path, "nowhere.jsonl")}'`,
+        "give a bundle, an agent's transcript, or a folder with one: git convosync import --help",
+      ],
     });
     await refuses(desktop, ["import", "README.md"], {
       code: "not-a-conversation",

@@ -76,9 +76,9 @@ export type HowFound = "environment" | "live" | "newest";
 /** A coding agent that keeps its conversations on this machine. Knows nothing of git, encryption or refs. */
 export interface Agent {
   /** The word in session ids and on the command line. */
-  readonly name: "claude";
+  readonly name: "claude" | "codex";
   /** The program, as manifests name it. */
-  readonly tool: "claude-code";
+  readonly tool: "claude-code" | "codex";
   readonly title: string;
 
   /** The folder all the agent's files lie in. Nothing is written outside it, or through a symlink below it. */
@@ -123,8 +123,10 @@ export interface Agent {
    * hold only one.
    */
   readonly joinLogs?: (logs: readonly Uint8Array[]) => JoinedLogs;
-  /** An id for a copy of a conversation. Absent where a copy cannot be made by giving its files another name. */
+  /** An id for a copy of a conversation. Absent where no copy can be made of the files alone. */
   readonly newId?: () => string;
+  /** The agent looks for the id inside the files too: a copy needs its own there. */
+  readonly idInside?: boolean;
 }
 
 /** A folder with one file per session, named by the session's id. */

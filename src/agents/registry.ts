@@ -5,6 +5,7 @@ export type AgentName = Agent["name"];
 /** Loaded when they are needed: a command pays only for the agents it looks at. */
 const loaders: Record<AgentName, () => Promise<Agent>> = {
   claude: async () => (await import("./claude-code/agent.ts")).claudeCode,
+  codex: async () => (await import("./codex/agent.ts")).codex,
 };
 
 export const agentNames = Object.keys(loaders) as readonly AgentName[];

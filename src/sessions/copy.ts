@@ -1,6 +1,7 @@
 import type { Agent, Workplace } from "../agents/agent.ts";
 import { RestoreFile } from "../agents/local-files.ts";
 import { toLocal } from "../agents/portable-paths.ts";
+import { replaceId } from "../agents/session-id.ts";
 import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { currentStreams, type Manifest, type Snapshot, type StreamRecord } from "../packing/manifest.ts";
@@ -29,6 +30,8 @@ export async function writeCopy(
     ]);
   }
   const id = agent.newId();
+  const { session } = stored.manifest;
+  const renamed = (bytes: Uint8Array): Uint8Array => (agent.idInside ? replaceId(bytes, session, id) : bytes);
   const places = agent.places({ cwd, workTree: place.root }, place);
   const files: RestoreFile[] = [];
   const open = async (name: string, kind: "stream" | "file"): Promise<RestoreFile> => {
@@ -49,7 +52,7 @@ export async function writeCopy(
       for await (const part of readStream(vault, stored, record)) {
         const piece = part.subarray(0, Math.max(0, left));
         left -= part.length;
-        if (piece.length > 0) await file.write(toLocal(piece, places, "jsonl"));
+        if (piece.length > 0) await file.write(renamed(toLocal(piece, places, "jsonl")));
       }
     }
     const restored = files.map((file) => file.path);

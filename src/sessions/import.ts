@@ -1,10 +1,10 @@
-import { randomUUID } from "node:crypto";
 import { lstat, open, readdir, readFile, stat } from "node:fs/promises";
 import { basename, join, relative, sep } from "node:path";
 import type { Agent, FoundSession, Workplace } from "../agents/agent.ts";
 import { identify, RestoreFile, readWholeLines } from "../agents/local-files.ts";
 import { type Places, toLocal, toPortable } from "../agents/portable-paths.ts";
 import { isAgentName, loadAgent, loadAgents } from "../agents/registry.ts";
+import { replaceId } from "../agents/session-id.ts";
 import { isInside } from "../agents/spellings.ts";
 import { toBase64url } from "../crypto/encoding.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
@@ -384,27 +384,13 @@ async function isSavedAs(context: Context, vault: OpenVault | null, incoming: In
 }
 
 function freshId(agent: Agent): string {
-  const id = randomUUID();
-  if (agent.validId(id)) return id;
+  if (agent.newId) return agent.newId();
   throw new ConvosyncError(
     "session-exists",
     Exit.stopped,
     `another conversation of ${agent.title} has the same id here, and this version cannot give it a new one`,
     ["import it in another clone"],
   );
-}
-
-/** Every mention of the session's own id; ids of one agent are of one length and occur for nothing else. */
-function replaceId(bytes: Uint8Array, from: string, to: string): Uint8Array {
-  const text = Buffer.from(bytes);
-  const needle = Buffer.from(from);
-  const parts: Uint8Array[] = [];
-  let copied = 0;
-  for (let at = text.indexOf(needle); at >= 0; at = text.indexOf(needle, at + needle.length)) {
-    parts.push(text.subarray(copied, at), Buffer.from(to));
-    copied = at + needle.length;
-  }
-  return copied === 0 ? bytes : Buffer.concat([...parts, text.subarray(copied)]);
 }
 
 const notAConversation = (path: string): ConvosyncError =>

@@ -1,4 +1,3 @@
-import { promptIn } from "../agents/opening.ts";
 import { isAgentName, loadAgent } from "../agents/registry.ts";
 import { type Template, templates } from "../domains/templates.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
@@ -76,13 +75,11 @@ export async function openingOf(context: Context, session: string, count: number
   return withCloneLock(context, async () => {
     const reading = await openReading(context, session);
     const prompts: string[] = [];
-    const decoder = new TextDecoder();
-    lines: for await (const bytes of reading.content()) {
-      for (const line of decoder.decode(bytes).split("\n")) {
-        const said = promptIn(line);
-        if (said) prompts.push(said.slice(0, 16_000));
-        if (prompts.length === count) break lines;
-      }
+    for await (const { role, aside, blocks } of reading.pieces()) {
+      if (role !== "user" || aside) continue;
+      const said = blocks.flatMap((one) => (one.kind === "text" ? [one.text] : [])).join("\n");
+      if (said.trim() !== "") prompts.push(said.trim().slice(0, 16_000));
+      if (prompts.length === count) break;
     }
     if (prompts.length === 0)
       throw new ConvosyncError("no-prompt", Exit.failed, "nobody says anything in this conversation", [

@@ -1,11 +1,10 @@
-import { constants } from "node:fs";
-import { lstat, open, readdir } from "node:fs/promises";
+import { lstat, readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { FoundSession, HowFound, WatchedFolder, Workplace } from "../agent.ts";
-import { isInside } from "../spellings.ts";
+import { readEnds, type Where, windowBytes, workTreeOf } from "../glimpse.ts";
 import { liveSessions } from "./live.ts";
 import { mayBelong, projectsDir } from "./store.ts";
-import { type Glimpse, glimpse, windowBytes } from "./transcript.ts";
+import { type Glimpse, glimpse } from "./transcript.ts";
 
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
@@ -116,11 +115,6 @@ async function candidateAt(path: string): Promise<Candidate | null> {
   return stat?.isFile() ? { id, path, updatedAt: stat.mtime } : null;
 }
 
-interface Where {
-  readonly root: string;
-  readonly cwd: string;
-}
-
 /** Folder names are lossy: what counts is the recorded directory. One long last line can hide it: look wider once. */
 async function look(
   path: string,
@@ -136,43 +130,4 @@ async function look(
   if (seen === null) return null;
   const where = seen.directories.map((cwd) => workTreeOf(cwd, place)).find((w) => w !== null);
   return { glimpse: seen, where: where ?? null };
-}
-
-async function readEnds(
-  path: string,
-  bytes: number,
-): Promise<{ head: Buffer; tail: Buffer; complete: boolean }> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-  try {
-    const { size } = await file.stat();
-    const window = async (position: number): Promise<Buffer> => {
-      const { buffer, bytesRead } = await file.read(
-        Buffer.alloc(Math.min(bytes, size)),
-        0,
-        undefined,
-        position,
-      );
-      return buffer.subarray(0, bytesRead);
-    };
-    const head = await window(0);
-    return size <= bytes
-      ? { head, tail: Buffer.alloc(0), complete: true }
-      : { head, tail: await window(size - bytes), complete: false };
-  } finally {
-    await file.close();
-  }
-}
-
-/** The work tree a recorded directory lies in: the innermost, for they may be nested. */
-function workTreeOf(recorded: string, { worktrees }: Workplace): Where | null {
-  const cwd = recorded.normalize("NFC");
-  const roots = worktrees.filter((root) => {
-    const base = root.normalize("NFC");
-    return isInside(cwd, base) || cwd.startsWith(`${base}\\`);
-  });
-  const root = roots.sort((a, b) => b.length - a.length)[0];
-  if (root === undefined) return null;
-  // A conversation that was begun on Windows: its root is this one, what follows has backslashes.
-  const below = cwd.slice(root.normalize("NFC").length);
-  return { root, cwd: root + (below.startsWith("\\") ? below.replaceAll("\\", "/") : below) };
 }

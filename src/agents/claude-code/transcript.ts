@@ -1,8 +1,6 @@
 import * as v from "valibot";
+import { oneLine } from "../glimpse.ts";
 import { parseLines } from "../json-line.ts";
-
-/** How much of each end of a transcript is looked at: what the client's own picker reads. */
-export const windowBytes = 65_536;
 
 const text = v.fallback(v.optional(v.string()), undefined);
 const flag = v.fallback(v.optional(v.boolean()), undefined);
@@ -89,9 +87,4 @@ function promptOf(record: Entry): string | null {
     typeof content === "string" ? [content] : content.map((b) => (b.type === "text" ? b.text : ""));
   const typed = texts.find((t) => t !== undefined && /^\s*[^\s<[]/.test(t) && !t.startsWith("Caveat: "));
   return typed ?? null;
-}
-
-function oneLine(title: string): string {
-  const line = title.slice(0, 4096).replace(/\s+/g, " ").trim();
-  return [...line].slice(0, 200).join("");
 }

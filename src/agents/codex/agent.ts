@@ -1,0 +1,70 @@
+import { ConvosyncError, Exit, integrityError } from "../../errors.ts";
+import type { Agent, Destination, Target, Workplace } from "../agent.ts";
+import { spellings } from "../spellings.ts";
+import { conversationReader } from "./conversation.ts";
+import { glimpse, metaIn } from "./rollout.ts";
+import { current, find, live } from "./sessions.ts";
+import { codexHome, compressedRollout, newId, rolloutPath, validId } from "./store.ts";
+
+/**
+ * OpenAI Codex CLI, from version 0.32 on: one file per session, to which it only appends. What it keeps in databases
+ * beside them it makes anew from the files. A session is resumed by its id; its own picker shows it from then on.
+ */
+export const codex: Agent = {
+  name: "codex",
+  tool: "codex",
+  title: "Codex",
+  store: codexHome,
+  find,
+  current,
+  inventory: async ({ path }) => ({ streams: [{ name: "main", path }], files: [], skipped: [] }),
+  places({ workTree }, place) {
+    const detours = [place.home, ...(place.env["PWD"] ? [place.env["PWD"]] : [])];
+    return {
+      root: spellings(workTree, detours),
+      home: spellings(place.home),
+      store: spellings(codexHome(place), [place.home]),
+      keys: [],
+    };
+  },
+  target,
+  live,
+  describe(head, tail) {
+    const meta = metaIn(head);
+    const { title, directories, updatedAt } = glimpse(head, tail);
+    return {
+      title,
+      toolVersion: meta?.version ?? null,
+      cwd: directories[0] ?? null,
+      branch: meta?.branch ?? null,
+      updatedAt,
+    };
+  },
+  recognise(head) {
+    const id = metaIn(head)?.id;
+    return id !== undefined && validId(id) ? { id } : null;
+  },
+  reader: conversationReader,
+  resumeCommand: (sessionId) => ["codex", "resume", sessionId],
+  startCommand: (prompt) => ["codex", ...(prompt.startsWith("-") ? ["--"] : []), prompt],
+  validId,
+  newId,
+  idInside: true,
+};
+
+function target(name: string, kind: "stream" | "file", session: Destination, place: Workplace): Target {
+  if (!validId(session.id)) throw integrityError("unsafe-name", `not a Codex session id: '${session.id}'`);
+  if (name !== "main" || kind !== "stream")
+    throw integrityError("unsafe-name", `the saved session names a ${kind} Codex does not have: '${name}'`);
+  if (session.path !== undefined) return { path: session.path, form: "jsonl" };
+  // A plain file beside it would hide what is in it, which nobody may have saved.
+  const compressed = compressedRollout(session.id, place);
+  if (compressed !== null)
+    throw new ConvosyncError(
+      "compressed-session",
+      Exit.stopped,
+      `Codex has compressed its copy of this conversation, and it cannot be compared: ${compressed}`,
+      [`have Codex unpack it, then run the same again: codex resume ${session.id}`],
+    );
+  return { path: rolloutPath(session.id, place), form: "jsonl" };
+}

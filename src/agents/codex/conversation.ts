@@ -1,0 +1,281 @@
+import * as v from "valibot";
+import {
+  type Action,
+  type Block,
+  type ConversationReader,
+  type Edit,
+  type Image,
+  type Piece,
+  type PlanItem,
+  type ReadingPlace,
+  type Role,
+  type ToolResult,
+  transcriptStart,
+} from "../conversation.ts";
+import { parseLine } from "../json-line.ts";
+import { isSpoken } from "./rollout.ts";
+
+// Codex's rollouts, from version 0.32 on, as a neutral conversation. What the model saw and said are records of type
+// `response_item`; `event_msg` tells the same again for the client's screen and is skipped.
+
+const text = v.fallback(v.optional(v.string()), undefined);
+const part = v.object({ type: text, text, image_url: text });
+
+const payload = v.object({
+  type: text,
+  role: text,
+  content: v.optional(v.unknown()),
+  summary: v.optional(v.unknown()),
+  name: text,
+  call_id: text,
+  id: text,
+  arguments: text,
+  input: text,
+  output: v.optional(v.unknown()),
+  action: v.optional(v.unknown()),
+  message: text,
+  model: text,
+});
+type Payload = v.InferOutput<typeof payload>;
+
+const record = v.object({ type: text, timestamp: text, payload: v.fallback(v.optional(payload), undefined) });
+
+export function conversationReader(from: ReadingPlace = transcriptStart): ConversationReader {
+  return new Reader(from);
+}
+
+class Reader implements ConversationReader {
+  place: ReadingPlace;
+  #model: string | null = null;
+
+  constructor(from: ReadingPlace) {
+    this.place = from;
+  }
+
+  read(line: string): Piece | null {
+    const at = this.place.line + 1;
+    this.place = { ...this.place, line: at };
+    const value = parseLine(line);
+    const parsed = value && v.safeParse(record, value);
+    if (!parsed?.success || !parsed.output.payload) return null;
+    const { type, timestamp, payload: told } = parsed.output;
+    if (type === "turn_context") this.#model = told.model ?? this.#model;
+    const found = type === "compacted" ? compacted(told) : type === "response_item" ? contentOf(told) : null;
+    if (!found || (found.blocks.length === 0 && found.results.length === 0)) return null;
+    // Thoughts, calls and words follow one another as records of their own: one answer until somebody else speaks.
+    const key = found.role === "assistant" ? "assistant" : null;
+    const more = this.place.n > 0 && (found.blocks.length === 0 || (key !== null && key === this.place.key));
+    if (!more) this.place = { line: at, n: this.place.n + 1, key };
+    const time = new Date(timestamp ?? "");
+    return {
+      n: this.place.n,
+      line: at,
+      opens: !more,
+      role: found.role,
+      at: Number.isNaN(time.getTime()) ? null : time.toISOString(),
+      model: found.role === "assistant" ? this.#model : null,
+      aside: false,
+      blocks: found.blocks,
+      results: found.results,
+    };
+  }
+}
+
+interface Content {
+  readonly role: Role;
+  readonly blocks: Block[];
+  readonly results: Piece["results"][number][];
+}
+
+const saying = (role: Role, blocks: Block[]): Content => ({ role, blocks, results: [] });
+
+function contentOf(told: Payload): Content | null {
+  switch (told.type) {
+    case "message":
+      if (told.role === "assistant") return saying("assistant", partsIn(told.content).flatMap(spoken));
+      // The client's instructions to the model come as `developer` and `system`, and some in the person's name.
+      return told.role === "user"
+        ? saying(
+            "user",
+            partsIn(told.content)
+              .filter((one) => one.text === undefined || isSpoken(one.text))
+              .flatMap(spoken),
+          )
+        : null;
+    case "reasoning": {
+      const thoughts = [...partsIn(told.summary), ...partsIn(told.content)].flatMap((one) => one.text ?? []);
+      const thought = thoughts.join("\n\n").trim();
+      return saying("assistant", thought === "" ? [] : [{ kind: "thinking", text: thought }]);
+    }
+    case "function_call":
+    case "custom_tool_call":
+    case "local_shell_call":
+    case "web_search_call":
+      return saying("assistant", [toolCall(told)]);
+    case "function_call_output":
+    case "custom_tool_call_output":
+      return {
+        role: "assistant",
+        blocks: [],
+        results: told.call_id === undefined ? [] : [{ id: told.call_id, result: resultOf(told.output) }],
+      };
+    default:
+      return null;
+  }
+}
+
+const compacted = ({ message }: Payload): Content =>
+  saying("system", [{ kind: "compaction", summary: message?.trim() || "(kept from the person's eyes)" }]);
+
+type Part = v.InferOutput<typeof part>;
+
+/** A message's content, a string or a list of parts, as parts. */
+function partsIn(content: unknown): Part[] {
+  if (typeof content === "string") return [{ type: "text", text: content, image_url: undefined }];
+  if (!Array.isArray(content)) return [];
+  return content.flatMap((one) => {
+    const parsed = v.safeParse(part, one);
+    return parsed.success ? [parsed.output] : [];
+  });
+}
+
+function spoken(one: Part): Block[] {
+  const image = imageOf(one);
+  if (image) return [{ kind: "image", image }];
+  const said = one.text?.trim() ?? "";
+  return said === "" ? [] : [{ kind: "text", text: said }];
+}
+
+function imageOf({ image_url }: Part): Image | null {
+  const found = /^data:(image\/[a-z0-9.+-]+);base64,/.exec(image_url?.slice(0, 100) ?? "");
+  return found ? { mediaType: found[1]!, data: image_url!.slice(found[0].length) } : null;
+}
+
+type Input = Record<string, unknown>;
+const object = v.record(v.string(), v.unknown());
+const asObject = (value: unknown): Input => {
+  const parsed = v.safeParse(object, value);
+  return parsed.success ? parsed.output : {};
+};
+
+function toolCall(told: Payload): Block {
+  const name = told.name ?? told.type!.replace(/_call$/, "");
+  const given = told.arguments ?? told.input;
+  const input: unknown = given === undefined ? asObject(told.action) : (parseLine(given) ?? given);
+  const action = actionOf(name, input);
+  const id = told.call_id ?? told.id ?? "";
+  return { kind: "tool", id, name, subject: subjectOf(input, action), input, action, result: null };
+}
+
+function actionOf(name: string, input: unknown): Action | null {
+  const fields = asObject(input);
+  const patch = patchIn(name, input);
+  if (patch) return patch;
+  const command = commandIn(fields);
+  if (command !== null) return { kind: "run", command };
+  if (name === "update_plan" && Array.isArray(fields["plan"]))
+    return { kind: "plan", items: fields["plan"].flatMap(planItem) };
+  const path = fields["path"];
+  return name === "view_image" && typeof path === "string" ? { kind: "read", path } : null;
+}
+
+/** A command line; the shell that Codex wraps it in says nothing. */
+function commandIn(fields: Input): string | null {
+  const command = fields["cmd"] ?? fields["command"];
+  if (typeof command === "string") return command;
+  if (!Array.isArray(command) || !command.every((word) => typeof word === "string")) return null;
+  const [shell = "", option = "", script, ...rest] = command;
+  if (
+    /(?:^|\/)(?:ba|z|da)?sh$/.test(shell) &&
+    /^-l?c$/.test(option) &&
+    script !== undefined &&
+    rest.length === 0
+  )
+    return script;
+  return command.join(" ");
+}
+
+/** The change that `apply_patch` makes, where it is to one file: given as its input, as an argument, or on a command line. */
+function patchIn(name: string, input: unknown): Action | null {
+  const fields = asObject(input);
+  const command = fields["command"];
+  const text =
+    name === "apply_patch"
+      ? typeof input === "string"
+        ? input
+        : fields["input"]
+      : Array.isArray(command) && command[0] === "apply_patch"
+        ? command[1]
+        : null;
+  if (typeof text !== "string") return null;
+  const files = [...text.matchAll(/^\*\*\* (Add|Update|Delete) File: (.+)$/gm)];
+  const [file] = files;
+  if (!file || files.length > 1 || file[1] === "Delete") return null;
+  const path = file[2]!.trim();
+  const lines = text.slice(file.index + file[0].length + 1).split("\n");
+  const end = lines.findIndex((line) => line.startsWith("*** End Patch"));
+  const body = end < 0 ? lines : lines.slice(0, end);
+  if (file[1] === "Add")
+    return {
+      kind: "write",
+      path,
+      content: body.flatMap((line) => (line.startsWith("+") ? [`${line.slice(1)}\n`] : [])).join(""),
+    };
+  return { kind: "edit", path, edits: editsIn(body) };
+}
+
+/** Hunks begin with `@@`; their lines with a space, `-` or `+`. */
+function editsIn(lines: readonly string[]): Edit[] {
+  const edits: { before: string[]; after: string[] }[] = [];
+  for (const line of lines) {
+    if (line.startsWith("@@") || edits.length === 0) edits.push({ before: [], after: [] });
+    const edit = edits.at(-1)!;
+    const content = line.slice(1);
+    if (line.startsWith(" ") || line.startsWith("-")) edit.before.push(content);
+    if (line.startsWith(" ") || line.startsWith("+")) edit.after.push(content);
+  }
+  return edits.map(({ before, after }) => ({ before: before.join("\n"), after: after.join("\n") }));
+}
+
+function planItem(value: unknown): PlanItem[] {
+  const { step, status } = asObject(value);
+  if (typeof step !== "string") return [];
+  const state = status === "completed" ? "done" : status === "in_progress" ? "active" : "pending";
+  return [{ text: step, state }];
+}
+
+function subjectOf(input: unknown, action: Action | null): string {
+  if (action && "path" in action) return action.path;
+  if (action?.kind === "run") return action.command;
+  if (action?.kind === "plan") {
+    const done = action.items.filter((one) => one.state === "done").length;
+    const active = action.items.find((one) => one.state === "active");
+    return `${done} of ${action.items.length} done${active ? `: ${active.text}` : ""}`;
+  }
+  const fields = asObject(input);
+  const telling = ["query", "pattern", "url", "description", "prompt"].map((name) => fields[name]);
+  const first = [...telling, ...Object.values(fields)].find((value) => typeof value === "string");
+  return typeof first === "string" ? first : typeof input === "string" ? input : "";
+}
+
+const oldOutput = v.object({
+  output: v.string(),
+  metadata: v.optional(v.object({ exit_code: v.optional(v.number()) })),
+});
+
+/** Older versions give JSON with the exit status beside the output, newer ones a text that begins with it. */
+function resultOf(output: unknown): ToolResult {
+  const said = partsIn(output);
+  const raw = said.flatMap((one) => one.text ?? []).join("\n");
+  const old = v.safeParse(oldOutput, parseLine(raw));
+  const images = said.flatMap((one) => imageOf(one) ?? []);
+  if (old.success) {
+    const failed = (old.output.metadata?.exit_code ?? 0) !== 0;
+    return { text: old.output.output, failed, images, hunks: [] };
+  }
+  const [header = "", ...rest] = raw.split(/^Output:\n/m);
+  const status = /^(?:Exit code:|Process exited with code) (-?\d+)$/m.exec(header)?.[1];
+  const text =
+    status === undefined || rest.length === 0 ? raw : raw.slice(header.length + "Output:\n".length);
+  return { text, failed: status !== undefined && status !== "0", images, hunks: [] };
+}

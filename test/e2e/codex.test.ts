@@ -1,0 +1,278 @@
+// Codex, the second agent: its rollouts are saved here and resumed there, beside those of others.
+
+import { execFile, spawn, spawnSync } from "node:child_process";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { beforeAll, describe, expect, test } from "vitest";
+import { ModelServer, type Turn } from "../fixtures/model-server.ts";
+import { opening, openingLines, rolloutId, turnLines, turns, writeRollout } from "../fixtures/rollout.ts";
+import { untilIdle } from "./automatic.ts";
+import { done, type Machine, one, pair, type Sandbox } from "./harness.ts";
+
+/** Where a rollout that comes from elsewhere is put: by the time in its id, in UTC. */
+const restored = (machine: Machine): string =>
+  join(machine.home, ".codex/sessions/2026/11/20", `rollout-2026-11-20T22-58-31-${rolloutId}.jsonl`);
+
+const told = (machine: Machine, to: number): string => opening(machine.scene) + turns(machine.scene, 0, to);
+
+const program = process.env["CONVOSYNC_CODEX"] ?? "codex";
+const installed = spawnSync(program, ["--version"]).status === 0;
+
+/** Runs Codex once, without a terminal, against a model on this machine; gives what the model was sent. */
+async function ask(
+  machine: Machine,
+  prompt: string,
+  model: readonly Turn[],
+  ...resume: string[]
+): Promise<string> {
+  const server = await ModelServer.start(model);
+  try {
+    const settings = [
+      'model="mock"',
+      'model_provider="here"',
+      `model_providers.here={name="here",base_url="${server.url}/v1",wire_api="responses",env_key="MODEL_KEY"}`,
+      `projects={"${machine.path}"={trust_level="trusted"}}`,
+    ].flatMap((one) => ["-c", one]);
+    const asked = promisify(execFile)(program, ["exec", ...settings, ...resume, prompt], {
+      cwd: machine.path,
+      env: { ...machine.env, MODEL_KEY: "none" },
+    });
+    asked.child.stdin?.end();
+    await asked;
+    return [...server.requests].sort((a, b) => b.length - a.length)[0] ?? "";
+  } finally {
+    await server.stop();
+  }
+}
+
+/** Which of these words a request lacks; whole requests are too long to be shown. */
+const missing = (request: string, words: readonly string[]): string[] =>
+  words.filter((one) => !request.includes(one));
+
+describe.skipIf(!installed)(
+  "Codex itself (skipped where `codex` is not installed; CONVOSYNC_CODEX names it)",
+  () => {
+    test("continues on the laptop what it began on the desktop, and the other way round", async () => {
+      const { desktop, laptop } = await pair();
+      const write = "mkdir -p src && echo 'export const answer = 42;' > src/new.ts && pwd";
+      await ask(desktop, "Write the file.", [
+        { tool: { name: "exec_command", input: { cmd: write } } },
+        { text: "It is written." },
+      ]);
+      expect(desktop.read("src/new.ts")).toBe("export const answer = 42;\n");
+      done(await desktop.run("save", "Wrote the answer"));
+
+      const { document } = await laptop.json("resume");
+      const id = document["session"] as string;
+      expect(document["resumeCommand"]).toEqual(["codex", "resume", id]);
+      const there = await ask(laptop, "What did we write?", [{ text: "The answer." }], "resume", id);
+      expect(missing(there, ["Write the file.", "It is written.", laptop.path])).toEqual([]);
+      expect(missing(there, [desktop.home])).toEqual([desktop.home]);
+      done(await laptop.run("save"));
+
+      done(await desktop.run("resume"));
+      const back = await ask(desktop, "And what did I ask there?", [{ text: "That." }], "resume", id);
+      expect(missing(back, ["What did we write?", "The answer.", desktop.path])).toEqual([]);
+      expect(missing(back, [laptop.home])).toEqual([laptop.home]);
+
+      const { document: forked } = await desktop.json("fork", id);
+      const fork = forked["session"] as string;
+      const other = await ask(desktop, "Another way?", [{ text: "Yes." }], "resume", fork);
+      expect(missing(other, ["Write the file.", "What did we write?"])).toEqual([]);
+      for (const machine of [desktop, laptop]) done(await machine.run("verify"));
+    });
+
+    test("tells of its turns once its hook is there, and they are saved", async () => {
+      const { desktop } = await pair();
+      done(await desktop.run("hooks", "install", "--agent", "codex"));
+      await ask(desktop, "Say hello.", [{ text: "Hello." }]);
+      for (let tries = 0; tries < 100; tries++) {
+        if ((await desktop.json("list")).document["sessions"].length > 0) break;
+        await sleep(100);
+      }
+      await untilIdle(desktop);
+      expect((await desktop.json("list")).document["sessions"]).toMatchObject([
+        { agent: "codex", title: "Say hello." },
+      ]);
+    });
+  },
+);
+
+describe("a conversation of Codex", () => {
+  let box: Sandbox;
+  let source: string;
+  beforeAll(async () => {
+    box = await pair();
+    source = writeRollout(box.desktop.home, told(box.desktop, 2));
+  });
+
+  test("goes to the other machine, in its paths, under a name Codex finds, and comes back as it went on", async () => {
+    const { desktop, laptop } = box;
+    desktop.write("src/step1.ts", "1\n");
+    const saved = await desktop.json("save", "With Codex");
+    expect(saved.document).toMatchObject({
+      session: rolloutId,
+      agent: "codex",
+      messages: openingLines + 2 * turnLines,
+      pushed: true,
+    });
+    const { document } = await laptop.json("resume");
+    expect(document).toMatchObject({
+      session: rolloutId,
+      agent: "codex",
+      resumeCommand: ["codex", "resume", rolloutId],
+      workingDirectory: laptop.path,
+      restored: [restored(laptop)],
+    });
+    expect(laptop.read("src/step1.ts")).toBe("1\n");
+    expect(readFileSync(restored(laptop), "utf8")).toBe(told(laptop, 2));
+
+    appendFileSync(restored(laptop), turns(laptop.scene, 2, 3));
+    done(await laptop.run("save"));
+    done(await desktop.run("resume"));
+    expect(readFileSync(source, "utf8")).toBe(told(desktop, 3));
+    expect(existsSync(restored(desktop))).toBe(false);
+    for (const machine of [desktop, laptop]) done(await machine.run("verify"));
+  });
+
+  test("is listed, read, searched, summed up and exported as any other", async () => {
+    const { laptop } = box;
+    const listed = await laptop.json("list", "--agent", "codex");
+    expect(listed.document["sessions"]).toMatchObject([
+      { id: rolloutId, agent: "codex", title: "Question 0" },
+    ]);
+    const shown = done(await laptop.run("show", rolloutId)).stdout;
+    expect(shown).toContain("Question 2");
+    expect(shown).toContain("Answer 2");
+    expect(shown).toContain(`sed -n 1,5p "${laptop.path}/src/step1.ts"`);
+    expect(shown).not.toContain("environment_context");
+    expect(shown).not.toContain("You are Codex");
+    const found = await laptop.json("search", "Answer 1");
+    expect(found.document["results"]).toMatchObject([{ session: rolloutId }]);
+    expect(done(await laptop.run("summary", rolloutId)).stdout).toContain("Question 0");
+    const html = done(await laptop.run("export", rolloutId, "--format", "html")).stdout;
+    expect(html).toContain("Answer 2");
+    done(await laptop.run("template", "save", "codex-way", "--from", rolloutId));
+    expect((await laptop.json("template", "show", "codex-way")).document).toMatchObject({
+      prompts: ["Question 0"],
+    });
+  });
+
+  test("can be forked: the copy bears its own id inside", async () => {
+    const { laptop } = box;
+    const { document } = await laptop.json("fork", rolloutId);
+    const id = document["session"] as string;
+    const path = (document["restored"] as string[])[0]!;
+    expect(path).toMatch(new RegExp(`/rollout-[0-9T-]+-${id}\\.jsonl$`));
+    expect(readFileSync(path, "utf8")).toBe(told(laptop, 3).replaceAll(rolloutId, id));
+    expect((await laptop.json("save", "--session", id)).document).toMatchObject({
+      session: id,
+      agent: "codex",
+    });
+  });
+
+  test("that went on on both sides is not joined into one: each can be had, and nothing is lost", async () => {
+    const { desktop, laptop } = box;
+    appendFileSync(source, turns(desktop.scene, 3, 4, " here"));
+    appendFileSync(restored(laptop), turns(laptop.scene, 3, 5, " there"));
+    done(await desktop.run("save", "--session", rolloutId));
+    const before = readFileSync(restored(laptop), "utf8");
+    const asked = await laptop.json("resume", rolloutId);
+    expect(asked.document["error"]).toMatchObject({ exit: 5 });
+    expect(JSON.stringify(asked.document["error"])).not.toContain("--merge");
+    expect(readFileSync(restored(laptop), "utf8")).toBe(before);
+    done(await laptop.run("resume", rolloutId, "--theirs"));
+    expect(readFileSync(restored(laptop), "utf8")).toBe(told(laptop, 3) + turns(laptop.scene, 3, 4, " here"));
+    const { document } = await laptop.json("log", rolloutId);
+    const kept = (document["snapshots"] as { n: number }[]).map(({ n }) =>
+      laptop.run("show", `${rolloutId}@${n}`),
+    );
+    expect((await Promise.all(kept)).some(({ stdout }) => stdout.includes("Question 4 there"))).toBe(true);
+  });
+});
+
+describe("Codex beside Claude Code", () => {
+  test("the one last written to is meant, unless an agent names itself or is named", async () => {
+    const { desktop } = await pair();
+    const age = (path: string, seconds: number): void => {
+      const then = Date.now() / 1000 - seconds;
+      utimesSync(path, then, then);
+    };
+    desktop.say(0, 1);
+    age(desktop.transcript(), 60);
+    const path = writeRollout(desktop.home, told(desktop, 1));
+    expect((await desktop.json("save", "--dry-run")).document["agent"]).toBe("codex");
+    expect((await desktop.json("save", "--dry-run", "--agent", "claude")).document["session"]).toBe(one);
+    age(path, 120);
+    expect((await desktop.json("save", "--dry-run")).document["agent"]).toBe("claude");
+    const inside = desktop.with({ env: { CODEX_THREAD_ID: rolloutId } });
+    expect((await inside.json("save", "--dry-run")).document["session"]).toBe(rolloutId);
+    const { document } = await desktop.json("save", "--all-sessions");
+    expect((document["sessions"] as { agent: string }[]).map((each) => each.agent).sort()).toEqual([
+      "claude",
+      "codex",
+    ]);
+    // Elsewhere, of a helper, or no rollout at all: not ours.
+    writeFileSync(path, opening({ ...desktop.scene, cwd: "/somewhere/else" }));
+    const helper = "01a1fb2e-d100-7a11-8b22-000000000001";
+    writeRollout(
+      desktop.home,
+      opening(desktop.scene, helper, { source: { subagent: { thread_spawn: {} } } }),
+      helper,
+    );
+    writeRollout(desktop.home, "{}\n", "01a1fb2e-d100-7a11-8b22-000000000002");
+    expect((await desktop.json("save", "--dry-run", "--agent", "codex")).document["error"]).toMatchObject({
+      code: "no-conversation",
+    });
+  });
+
+  test("a copy that Codex has compressed is not hidden behind another", async () => {
+    const { desktop, laptop } = await pair();
+    writeRollout(desktop.home, told(desktop, 1));
+    done(await desktop.run("save"));
+    const old = writeRollout(laptop.home, told(laptop, 1));
+    renameSync(old, `${old}.zst`);
+    const { document } = await laptop.json("resume");
+    expect(document["error"]).toMatchObject({
+      code: "compressed-session",
+      exit: 4,
+      hints: [`have Codex unpack it, then run the same again: codex resume ${rolloutId}`],
+    });
+    expect(existsSync(restored(laptop))).toBe(false);
+  });
+
+  const flock = spawnSync("flock", ["--version"]).status === 0 && existsSync("/proc/locks");
+  test.skipIf(!flock)(
+    "what Codex has open is left alone (skipped without flock and /proc/locks)",
+    async () => {
+      const { desktop, laptop } = await pair();
+      writeRollout(desktop.home, told(desktop, 2));
+      done(await desktop.run("save"));
+      const here = writeRollout(laptop.home, told(laptop, 1));
+      const locks = join(laptop.home, ".codex/thread-writer-locks");
+      mkdirSync(locks);
+      const lock = join(locks, `${rolloutId}.lock`);
+      const holder = spawn("flock", [lock, "sh", "-c", "echo held; read line"]);
+      await new Promise((held) => holder.stdout.once("data", held));
+      const { document } = await laptop.json("resume");
+      expect(document["error"]).toMatchObject({ code: "session-live", exit: 4 });
+      expect(readFileSync(here, "utf8")).toBe(told(laptop, 1));
+      holder.stdin.end("\n");
+      await new Promise((ended) => holder.once("close", ended));
+      // What a crash left behind holds nobody up.
+      expect(existsSync(lock)).toBe(true);
+      done(await laptop.run("resume"));
+      expect(readFileSync(here, "utf8")).toBe(told(laptop, 2));
+    },
+  );
+});

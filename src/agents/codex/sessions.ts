@@ -1,3 +1,4 @@
+import { closeSync, constants, lstatSync, openSync, readdirSync, readSync } from "node:fs";
 import { lstat, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { FoundSession, HowFound, LiveSession, Workplace } from "../agent.ts";
@@ -13,8 +14,6 @@ interface Candidate {
 
 /** The directory of a session stands within so many bytes; its instructions follow and are long. */
 const beginningBytes = 4096;
-/** All projects share the store: that many files are looked into at a time. */
-const atOnce = 32;
 
 /** Sessions of the repository's work trees, newest first; only those whose id begins with `prefix`, if given. */
 export async function find(place: Workplace, prefix = ""): Promise<FoundSession[]> {
@@ -30,7 +29,7 @@ export async function find(place: Workplace, prefix = ""): Promise<FoundSession[
 export async function current(place: Workplace): Promise<{ session: FoundSession; how: HowFound } | null> {
   const named = place.env["CODEX_THREAD_ID"] ?? place.env["CODEX_SESSION_ID"];
   if (named !== undefined && validId(named)) {
-    const candidate = (await candidates(place, (id) => id === named))[0];
+    const [candidate] = candidates(place, (id) => id === named);
     const session = candidate && (await look(candidate, place, { root: place.root, cwd: place.root }));
     if (session) return { session, how: "environment" };
   }
@@ -66,21 +65,12 @@ export async function live(id: string, place: Workplace): Promise<LiveSession | 
 }
 
 async function* newestFirst(place: Workplace, wanted: (id: string) => boolean): AsyncGenerator<FoundSession> {
-  const all = await candidates(place, wanted);
-  for (let from = 0; from < all.length; from += atOnce) {
-    const some = all.slice(from, from + atOnce);
-    const here = await Promise.all(some.map((one) => belongs(one, place)));
-    for (const candidate of some.filter((_, at) => here[at])) {
-      const session = await look(candidate, place, null);
-      if (session) yield session;
-    }
+  for (const candidate of candidates(place, wanted)) {
+    const cwd = startedIn(beginningOf(candidate.path));
+    if (cwd === null || workTreeOf(cwd, place) === null) continue;
+    const session = await look(candidate, place, null);
+    if (session) yield session;
   }
-}
-
-async function belongs({ path }: Candidate, place: Workplace): Promise<boolean> {
-  const ends = await readEnds(path, beginningBytes).catch(() => null);
-  const cwd = ends && startedIn(ends.head);
-  return cwd !== null && workTreeOf(cwd, place) !== null;
 }
 
 /** A session with its title and where it belongs; null where that is neither here nor at `otherwise`, or nobody's talk. */
@@ -102,27 +92,52 @@ async function look(
   return null;
 }
 
+// All projects share one store, and there may be thousands of files that are somebody else's. One after another without
+// waiting they are looked at in a tenth of the time that as many promises take.
+
 /** Main files, the last written first. Symlinks are not followed. */
-async function candidates(place: Workplace, wanted: (id: string) => boolean): Promise<Candidate[]> {
+function candidates(place: Workplace, wanted: (id: string) => boolean): Candidate[] {
   const found: Candidate[] = [];
-  for (const { id, path } of await rollouts(sessionsDir(place), 3)) {
-    if (!wanted(id)) continue;
-    const info = await lstat(path).catch(() => null);
+  for (const { id, path } of rollouts(sessionsDir(place), 3)) {
+    const info = wanted(id) ? lstatSync(path, { throwIfNoEntry: false }) : undefined;
     if (info?.isFile()) found.push({ id, path, updatedAt: info.mtime });
   }
   return found.sort((a, b) => b.updatedAt.getTime() - a.updatedAt.getTime());
 }
 
 /** Rollouts so many folders below: year, month, day. */
-async function rollouts(folder: string, depth: number): Promise<{ id: string; path: string }[]> {
-  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-  const below = await Promise.all(
-    entries.map(async (entry) => {
-      const path = join(folder, entry.name);
-      if (depth > 0) return entry.isDirectory() && /^\d+$/.test(entry.name) ? rollouts(path, depth - 1) : [];
-      const id = sessionNamed(entry.name);
-      return id !== null && entry.isFile() ? [{ id, path }] : [];
-    }),
-  );
-  return below.flat();
+function* rollouts(folder: string, depth: number): Generator<{ id: string; path: string }> {
+  for (const name of namesIn(folder)) {
+    const path = join(folder, name);
+    if (depth > 0) {
+      if (/^\d+$/.test(name)) yield* rollouts(path, depth - 1);
+      continue;
+    }
+    const id = sessionNamed(name);
+    if (id !== null) yield { id, path };
+  }
+}
+
+/** Of a real folder; none of anything else. */
+function namesIn(folder: string): string[] {
+  try {
+    return lstatSync(folder).isDirectory() ? readdirSync(folder) : [];
+  } catch {
+    return [];
+  }
+}
+
+/** The first bytes of a file; none where it cannot be read. */
+function beginningOf(path: string): Uint8Array {
+  const bytes = new Uint8Array(beginningBytes);
+  try {
+    const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    try {
+      return bytes.subarray(0, readSync(file, bytes, 0, bytes.length, 0));
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return new Uint8Array();
+  }
 }

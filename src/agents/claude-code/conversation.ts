@@ -13,6 +13,7 @@ import {
   transcriptStart,
 } from "../conversation.ts";
 import { parseLine } from "../json-line.ts";
+import { asObject, planState, planSubject, timeOf } from "../tool-calls.ts";
 
 // Claude Code's records, from version 1 to 2.1, as a neutral conversation. The client writes an answer of the model
 // as several records with one `message.id`, a tool's result as a record of the user, and much beside that is no part
@@ -20,7 +21,6 @@ import { parseLine } from "../json-line.ts";
 
 const text = v.fallback(v.optional(v.string()), undefined);
 const flag = v.fallback(v.optional(v.boolean()), undefined);
-const object = v.record(v.string(), v.unknown());
 
 const record = v.object({
   type: text,
@@ -257,10 +257,6 @@ function blocksIn(content: unknown): RawBlock[] {
 
 type Input = Record<string, unknown>;
 
-const asObject = (value: unknown): Input => {
-  const parsed = v.safeParse(object, value);
-  return parsed.success ? parsed.output : {};
-};
 const stringIn = (input: Input, ...names: string[]): string | undefined =>
   names.map((name) => input[name]).find((value): value is string => typeof value === "string");
 
@@ -290,7 +286,7 @@ function actionOf(name: string, input: Input): Action | null {
       return { kind: "task", id: null, text: stringIn(input, "subject") ?? null, state: "pending" };
     case "TaskUpdate": {
       const status = stringIn(input, "status");
-      const state = status === undefined ? null : status === "deleted" ? "dropped" : stateOf(status);
+      const state = status === undefined ? null : status === "deleted" ? "dropped" : planState(status);
       return {
         kind: "task",
         id: stringIn(input, "taskId") ?? null,
@@ -314,11 +310,8 @@ function planItem(value: unknown): PlanItem[] {
   const input = asObject(value);
   const what = stringIn(input, "content", "subject");
   if (what === undefined) return [];
-  return [{ text: what, state: stateOf(stringIn(input, "status")) }];
+  return [{ text: what, state: planState(stringIn(input, "status")) }];
 }
-
-const stateOf = (status: string | undefined): PlanItem["state"] =>
-  status === "completed" ? "done" : status === "in_progress" ? "active" : "pending";
 
 function subjectOf(name: string, input: Input, action: Action | null): string {
   if (action && "path" in action) return action.path;
@@ -333,15 +326,4 @@ function subjectOf(name: string, input: Input, action: Action | null): string {
   if (name === "AskUserQuestion" && Array.isArray(input["questions"]))
     return stringIn(asObject(input["questions"][0]), "question") ?? "";
   return stringIn(input, ...telling) ?? (typeof first === "string" ? first : "");
-}
-
-function planSubject(items: readonly PlanItem[]): string {
-  const active = items.find((one) => one.state === "active");
-  const done = items.filter((one) => one.state === "done").length;
-  return `${done} of ${items.length} done${active ? `: ${active.text}` : ""}`;
-}
-
-function timeOf(timestamp: string | undefined): string | null {
-  const time = new Date(timestamp ?? "");
-  return Number.isNaN(time.getTime()) ? null : time.toISOString();
 }

@@ -13,6 +13,7 @@ import {
   transcriptStart,
 } from "../conversation.ts";
 import { parseLine } from "../json-line.ts";
+import { asObject, planState, planSubject, timeOf } from "../tool-calls.ts";
 import { isSpoken } from "./rollout.ts";
 
 // Codex's rollouts, from version 0.32 on, as a neutral conversation. What the model saw and said are records of type
@@ -66,13 +67,12 @@ class Reader implements ConversationReader {
     const key = found.role === "assistant" ? "assistant" : null;
     const more = this.place.n > 0 && (found.blocks.length === 0 || (key !== null && key === this.place.key));
     if (!more) this.place = { line: at, n: this.place.n + 1, key };
-    const time = new Date(timestamp ?? "");
     return {
       n: this.place.n,
       line: at,
       opens: !more,
       role: found.role,
-      at: Number.isNaN(time.getTime()) ? null : time.toISOString(),
+      at: timeOf(timestamp),
       model: found.role === "assistant" ? this.#model : null,
       aside: false,
       blocks: found.blocks,
@@ -152,11 +152,6 @@ function imageOf({ image_url }: Part): Image | null {
 }
 
 type Input = Record<string, unknown>;
-const object = v.record(v.string(), v.unknown());
-const asObject = (value: unknown): Input => {
-  const parsed = v.safeParse(object, value);
-  return parsed.success ? parsed.output : {};
-};
 
 function toolCall(told: Payload): Block {
   const name = told.name ?? told.type!.replace(/_call$/, "");
@@ -240,18 +235,13 @@ function editsIn(lines: readonly string[]): Edit[] {
 function planItem(value: unknown): PlanItem[] {
   const { step, status } = asObject(value);
   if (typeof step !== "string") return [];
-  const state = status === "completed" ? "done" : status === "in_progress" ? "active" : "pending";
-  return [{ text: step, state }];
+  return [{ text: step, state: planState(status) }];
 }
 
 function subjectOf(input: unknown, action: Action | null): string {
   if (action && "path" in action) return action.path;
   if (action?.kind === "run") return action.command;
-  if (action?.kind === "plan") {
-    const done = action.items.filter((one) => one.state === "done").length;
-    const active = action.items.find((one) => one.state === "active");
-    return `${done} of ${action.items.length} done${active ? `: ${active.text}` : ""}`;
-  }
+  if (action?.kind === "plan") return planSubject(action.items);
   const fields = asObject(input);
   const telling = ["query", "pattern", "url", "description", "prompt"].map((name) => fields[name]);
   const first = [...telling, ...Object.values(fields)].find((value) => typeof value === "string");

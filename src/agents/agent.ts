@@ -135,6 +135,8 @@ export interface WatchedFolder {
   readonly workTree: string | null;
   /** The session whose main file has this name; null for other files. */
   sessionOf(name: string): string | null;
+  /** The work tree of that session, where one folder has sessions of several. */
+  workTreeOf?(name: string): string | null;
 }
 
 /** A session that is to be written; a FoundSession is one. */

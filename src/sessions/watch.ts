@@ -325,7 +325,8 @@ class Watch {
         (one) => one.watched !== undefined && path.startsWith(one.store(this.#seen.place)),
       );
       if (!agent) continue;
-      await this.#note(`${agent.name}:${id}`, folder.workTree ?? this.#root);
+      const workTree = folder.workTreeOf?.(basename(path)) ?? folder.workTree ?? this.#root;
+      await this.#note(`${agent.name}:${id}`, workTree);
       any = true;
     }
     return any;

@@ -1,12 +1,23 @@
 // What runs beside everything else: it sees what agents write and what other devices save, and tells of it.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
+import { newId } from "../../src/agents/codex/store.ts";
+import { opening, openingLines, turnLines, turns } from "../fixtures/rollout.ts";
 import { cloneDir, noted, shown, untilIdle } from "./automatic.ts";
 import { type Document, done, lines, type Machine, one, pair, two } from "./harness.ts";
 
@@ -103,6 +114,35 @@ test("what an agent writes is sealed and sent, also into folders that appear and
   done(await laptop.run("resume", two));
   laptop.hears(3, two);
 });
+
+test("what Codex writes is sealed, in a store that appears meanwhile; other projects of its start nothing", async () => {
+  const { desktop } = await pair();
+  const watch = watching(desktop);
+  await watch.says(/Watching/);
+  const id = newId();
+  const day = join(desktop.home, ".codex/sessions", ...localDay(new Date()));
+  const path = join(day, `rollout-2026-11-20T22-58-31-${id}.jsonl`);
+  desktop.write(path, opening(desktop.scene, id) + turns(desktop.scene, 0, 1));
+  await until(
+    async () => (await savedLines(desktop, id)) === openingLines + turnLines,
+    () => "one turn",
+  );
+  const other = newId();
+  const elsewhere = { ...desktop.scene, cwd: desktop.home };
+  desktop.write(join(day, `rollout-2026-11-20T22-58-31-${other}.jsonl`), opening(elsewhere, other));
+  appendFileSync(path, turns(desktop.scene, 1, 2));
+  await until(
+    async () => (await savedLines(desktop, id)) === openingLines + 2 * turnLines,
+    () => "two turns",
+  );
+  expect(watch.text).toContain(id.slice(0, 8));
+  expect(watch.text).not.toContain(other.slice(-12));
+  expect(await watch.stop()).toBe(0);
+});
+
+/** Year, month and day as the machine's clock has them. */
+const localDay = (at: Date): string[] =>
+  [at.getFullYear(), at.getMonth() + 1, at.getDate()].map((n) => String(n).padStart(2, "0"));
 
 test("what another device saves is told: here, on the desktop, and after a checkout", async () => {
   const box = await pair();

@@ -3,7 +3,7 @@ import type { Agent, Destination, Target, Workplace } from "../agent.ts";
 import { spellings } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";
 import { glimpse, metaIn } from "./rollout.ts";
-import { current, find, live } from "./sessions.ts";
+import { current, find, live, watchedFolders } from "./sessions.ts";
 import { codexHome, compressedRollout, newId, rolloutPath, validId } from "./store.ts";
 
 /**
@@ -45,6 +45,7 @@ export const codex: Agent = {
     return id !== undefined && validId(id) ? { id } : null;
   },
   reader: conversationReader,
+  watched: watchedFolders,
   resumeCommand: (sessionId) => ["codex", "resume", sessionId],
   startCommand: (prompt) => ["codex", ...(prompt.startsWith("-") ? ["--"] : []), prompt],
   validId,

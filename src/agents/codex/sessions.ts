@@ -1,7 +1,7 @@
 import { closeSync, constants, lstatSync, openSync, readdirSync, readSync } from "node:fs";
 import { lstat, readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
-import type { FoundSession, HowFound, LiveSession, Workplace } from "../agent.ts";
+import { basename, dirname, join } from "node:path";
+import type { FoundSession, HowFound, LiveSession, WatchedFolder, Workplace } from "../agent.ts";
 import { readEnds, type Where, windowBytes, workTreeOf } from "../glimpse.ts";
 import { glimpse, metaIn, startedIn } from "./rollout.ts";
 import { locksDir, sessionNamed, sessionsDir, validId } from "./store.ts";
@@ -64,10 +64,52 @@ export async function live(id: string, place: Workplace): Promise<LiveSession | 
   return null;
 }
 
+/** More days than these are not listened to; an older session that goes on is found when it is saved. */
+const watchedDays = 32;
+
+/**
+ * The folders in which days appear, and the days that have sessions of this repository. All of a day's sessions of all
+ * projects lie in one folder.
+ */
+export async function watchedFolders(place: Workplace): Promise<WatchedFolder[]> {
+  const sessions = sessionsDir(place);
+  const now = new Date();
+  const [year, month, day] = [now.getFullYear(), now.getMonth() + 1, now.getDate()].map((n) =>
+    String(n).padStart(2, "0"),
+  );
+  const [years, months, days, today] = [
+    sessions,
+    join(sessions, year!),
+    join(sessions, year!, month!),
+    join(sessions, year!, month!, day!),
+  ];
+  const found = new Set([today]);
+  for (const { path } of rollouts(sessions, 3)) if (homeOf(path, place)) found.add(dirname(path));
+  const containers = [years, months, days].map((path) => ({ path, workTree: null, sessionOf: () => null }));
+  const recent = [...found].sort().reverse().slice(0, watchedDays);
+  const ofDays = recent.map((path): WatchedFolder => {
+    const workTreeOf = (name: string): string | null => homeOf(join(path, name), place);
+    const sessionOf = (name: string): string | null => (workTreeOf(name) ? sessionNamed(name) : null);
+    return { path, workTree: place.root, workTreeOf, sessionOf };
+  });
+  return [...containers, ...ofDays].filter(({ path }) => isFolder(path));
+}
+
+/** Where rollouts were started, as far as it was looked up; it never changes. */
+const starts = new Map<string, string>();
+
+/** The work tree that a rollout was started in; null where that is none of this repository. */
+function homeOf(path: string, place: Workplace): string | null {
+  if (sessionNamed(basename(path)) === null) return null;
+  const cwd = starts.get(path) ?? startedIn(beginningOf(path));
+  if (cwd === null) return null;
+  starts.set(path, cwd);
+  return workTreeOf(cwd, place)?.root ?? null;
+}
+
 async function* newestFirst(place: Workplace, wanted: (id: string) => boolean): AsyncGenerator<FoundSession> {
   for (const candidate of candidates(place, wanted)) {
-    const cwd = startedIn(beginningOf(candidate.path));
-    if (cwd === null || workTreeOf(cwd, place) === null) continue;
+    if (homeOf(candidate.path, place) === null) continue;
     const session = await look(candidate, place, null);
     if (session) yield session;
   }
@@ -121,11 +163,14 @@ function* rollouts(folder: string, depth: number): Generator<{ id: string; path:
 /** Of a real folder; none of anything else. */
 function namesIn(folder: string): string[] {
   try {
-    return lstatSync(folder).isDirectory() ? readdirSync(folder) : [];
+    return isFolder(folder) ? readdirSync(folder) : [];
   } catch {
     return [];
   }
 }
+
+const isFolder = (path: string): boolean =>
+  lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
 /** The first bytes of a file; none where it cannot be read. */
 function beginningOf(path: string): Uint8Array {

@@ -1,9 +1,10 @@
 import { ConvosyncError, Exit, integrityError } from "../../errors.ts";
 import type { Agent, Destination, Target, Workplace } from "../agent.ts";
+import { currentIn, findIn } from "../one-store.ts";
 import { spellings } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";
 import { glimpse, metaIn } from "./rollout.ts";
-import { current, find, live, watchedFolders } from "./sessions.ts";
+import { live, rolloutStore, watchedFolders } from "./sessions.ts";
 import { codexHome, compressedRollout, newId, rolloutPath, validId } from "./store.ts";
 
 /**
@@ -15,8 +16,8 @@ export const codex: Agent = {
   tool: "codex",
   title: "Codex",
   store: codexHome,
-  find,
-  current,
+  find: (place, prefix) => findIn(rolloutStore, place, prefix),
+  current: (place) => currentIn(rolloutStore, place),
   inventory: async ({ path }) => ({ streams: [{ name: "main", path }], files: [], skipped: [] }),
   places({ workTree }, place) {
     const detours = [place.home, ...(place.env["PWD"] ? [place.env["PWD"]] : [])];

@@ -13,10 +13,11 @@ import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import type { Workplace } from "../agent.ts";
 import { messagesOf, piecesOf } from "../conversation.ts";
+import { startedIn } from "../one-store.ts";
 import { toLocal, toPortable } from "../portable-paths.ts";
 import { codex } from "./agent.ts";
 import { conversationReader } from "./conversation.ts";
-import { glimpse, metaIn, startedIn } from "./rollout.ts";
+import { glimpse, metaIn } from "./rollout.ts";
 import { newId, rolloutPath, sessionNamed, validId } from "./store.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "convosync-codex-"));

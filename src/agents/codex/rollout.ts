@@ -42,17 +42,6 @@ export function metaIn(head: Uint8Array): Meta | null {
   return { id, cwd: cwd ?? null, version: cli_version ?? null, branch: git?.branch ?? null, helper };
 }
 
-/** The directory a session was started in, from the first bytes of its file; it stands before its long instructions. */
-export function startedIn(beginning: Uint8Array): string | null {
-  const found = /"cwd":("(?:[^"\\]|\\.)*")/.exec(new TextDecoder().decode(beginning))?.[1];
-  if (found === undefined) return null;
-  try {
-    return JSON.parse(found) as string;
-  } catch {
-    return null;
-  }
-}
-
 const content = v.fallback(v.array(v.fallback(v.object({ type: text, text }), {})), []);
 const record = v.object({
   type: text,

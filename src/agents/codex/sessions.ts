@@ -1,52 +1,30 @@
-import { closeSync, constants, lstatSync, openSync, readdirSync, readSync } from "node:fs";
 import { lstat, readdir, readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { FoundSession, HowFound, LiveSession, WatchedFolder, Workplace } from "../agent.ts";
-import { readEnds, type Where, windowBytes, workTreeOf } from "../glimpse.ts";
-import { glimpse, metaIn, startedIn } from "./rollout.ts";
+import type { LiveSession, WatchedFolder, Workplace } from "../agent.ts";
+import { isFolder, namesIn, type OneStore, startedAt } from "../one-store.ts";
+import { glimpse, metaIn } from "./rollout.ts";
 import { locksDir, sessionNamed, sessionsDir, validId } from "./store.ts";
 
-interface Candidate {
-  readonly id: string;
-  readonly path: string;
-  readonly updatedAt: Date;
-}
-
-/** The directory of a session stands within so many bytes; its instructions follow and are long. */
-const beginningBytes = 4096;
-
-/** Sessions of the repository's work trees, newest first; only those whose id begins with `prefix`, if given. */
-export async function find(place: Workplace, prefix = ""): Promise<FoundSession[]> {
-  const found: FoundSession[] = [];
-  for await (const session of newestFirst(place, (id) => id.startsWith(prefix))) found.push(session);
-  return found;
-}
-
-/**
- * The session the agent itself names (we run in its shell), else one that is open in this work tree, else the one last
- * written to in it.
- */
-export async function current(place: Workplace): Promise<{ session: FoundSession; how: HowFound } | null> {
-  const named = place.env["CODEX_THREAD_ID"] ?? place.env["CODEX_SESSION_ID"];
-  if (named !== undefined && validId(named)) {
-    const [candidate] = candidates(place, (id) => id === named);
-    const session = candidate && (await look(candidate, place, { root: place.root, cwd: place.root }));
-    if (session) return { session, how: "environment" };
-  }
-  const locked = await readdir(locksDir(place)).catch(() => []);
-  const open = new Set<string>();
-  for (const name of locked) {
-    const id = name.endsWith(".lock") ? name.slice(0, -".lock".length) : "";
-    if (validId(id) && (await live(id, place))) open.add(id);
-  }
-  if (open.size > 0) {
-    for await (const session of newestFirst(place, (id) => open.has(id)))
-      if (session.workTree === place.root) return { session, how: "live" };
-  }
-  for await (const session of newestFirst(place, () => true))
-    if (session.workTree === place.root) return { session, how: "newest" };
-  return null;
-}
+export const rolloutStore: OneStore = {
+  files: (place) => rollouts(sessionsDir(place), 3),
+  named(env) {
+    const id = env["CODEX_THREAD_ID"] ?? env["CODEX_SESSION_ID"];
+    return id !== undefined && validId(id) ? id : undefined;
+  },
+  async open(place) {
+    const locked = await readdir(locksDir(place)).catch(() => []);
+    const open = new Set<string>();
+    for (const name of locked) {
+      const id = name.endsWith(".lock") ? name.slice(0, -".lock".length) : "";
+      if (validId(id) && (await live(id, place))) open.add(id);
+    }
+    return open;
+  },
+  glimpse(head, tail) {
+    const meta = metaIn(head);
+    return meta && { id: meta.id, helper: meta.helper, ...glimpse(head, tail) };
+  },
+};
 
 /**
  * The process that may write to a session: it holds a lock on `<id>.lock`. The file alone means nothing, as a crash
@@ -95,57 +73,9 @@ export async function watchedFolders(place: Workplace): Promise<WatchedFolder[]>
   return [...containers, ...ofDays].filter(({ path }) => isFolder(path));
 }
 
-/** Where rollouts were started, as far as it was looked up; it never changes. */
-const starts = new Map<string, string>();
-
-/** The work tree that a rollout was started in; null where that is none of this repository. */
-function homeOf(path: string, place: Workplace): string | null {
-  if (sessionNamed(basename(path)) === null) return null;
-  const cwd = starts.get(path) ?? startedIn(beginningOf(path));
-  if (cwd === null) return null;
-  starts.set(path, cwd);
-  return workTreeOf(cwd, place)?.root ?? null;
-}
-
-async function* newestFirst(place: Workplace, wanted: (id: string) => boolean): AsyncGenerator<FoundSession> {
-  for (const candidate of candidates(place, wanted)) {
-    if (homeOf(candidate.path, place) === null) continue;
-    const session = await look(candidate, place, null);
-    if (session) yield session;
-  }
-}
-
-/** A session with its title and where it belongs; null where that is neither here nor at `otherwise`, or nobody's talk. */
-async function look(
-  { id, path, updatedAt }: Candidate,
-  place: Workplace,
-  otherwise: Where | null,
-): Promise<FoundSession | null> {
-  for (const bytes of [windowBytes, windowBytes * 16]) {
-    const ends = await readEnds(path, bytes).catch(() => null);
-    if (ends === null) return null;
-    const meta = metaIn(ends.head);
-    if (meta === null && !ends.complete) continue;
-    if (meta?.id !== id || meta.helper) return null;
-    const { title, directories } = glimpse(ends.head, ends.tail);
-    const where = directories.map((cwd) => workTreeOf(cwd, place)).find((one) => one !== null) ?? otherwise;
-    return where && { id, cwd: where.cwd, workTree: where.root, updatedAt, title, path };
-  }
-  return null;
-}
-
-// All projects share one store, and there may be thousands of files that are somebody else's. One after another without
-// waiting they are looked at in a tenth of the time that as many promises take.
-
-/** Main files, the last written first. Symlinks are not followed. */
-function candidates(place: Workplace, wanted: (id: string) => boolean): Candidate[] {
-  const found: Candidate[] = [];
-  for (const { id, path } of rollouts(sessionsDir(place), 3)) {
-    const info = wanted(id) ? lstatSync(path, { throwIfNoEntry: false }) : undefined;
-    if (info?.isFile()) found.push({ id, path, updatedAt: info.mtime });
-  }
-  return found.sort((a, b) => b.updatedAt.getTime() - a.updatedAt.getTime());
-}
+/** The work tree of a rollout of this repository. */
+const homeOf = (path: string, place: Workplace): string | null =>
+  sessionNamed(basename(path)) === null ? null : startedAt(path, place);
 
 /** Rollouts so many folders below: year, month, day. */
 function* rollouts(folder: string, depth: number): Generator<{ id: string; path: string }> {
@@ -157,32 +87,5 @@ function* rollouts(folder: string, depth: number): Generator<{ id: string; path:
     }
     const id = sessionNamed(name);
     if (id !== null) yield { id, path };
-  }
-}
-
-/** Of a real folder; none of anything else. */
-function namesIn(folder: string): string[] {
-  try {
-    return isFolder(folder) ? readdirSync(folder) : [];
-  } catch {
-    return [];
-  }
-}
-
-const isFolder = (path: string): boolean =>
-  lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-
-/** The first bytes of a file; none where it cannot be read. */
-function beginningOf(path: string): Uint8Array {
-  const bytes = new Uint8Array(beginningBytes);
-  try {
-    const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-    try {
-      return bytes.subarray(0, readSync(file, bytes, 0, bytes.length, 0));
-    } finally {
-      closeSync(file);
-    }
-  } catch {
-    return new Uint8Array();
   }
 }

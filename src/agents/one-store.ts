@@ -1,0 +1,159 @@
+import { closeSync, constants, lstatSync, openSync, readdirSync, readSync } from "node:fs";
+import type { FoundSession, HowFound, Workplace } from "./agent.ts";
+import { readEnds, type Where, windowBytes, workTreeOf } from "./glimpse.ts";
+
+// For agents that keep the sessions of all projects in one store, told apart by the directory a session was started in.
+// There may be thousands of files that are somebody else's: one after another without waiting they are looked at in a
+// tenth of the time that as many promises take.
+
+export interface OneStore {
+  /** The main files there are, whoever's, with the ids they are named by. */
+  files(place: Workplace): Iterable<{ readonly id: string; readonly path: string }>;
+  /** The session that the agent's own shell names. */
+  named(env: NodeJS.ProcessEnv): string | undefined;
+  /** Sessions that a process has open. */
+  open(place: Workplace): Promise<ReadonlySet<string>>;
+  /** What the two ends of a main file tell; null where the first is too short to tell. */
+  glimpse(head: Uint8Array, tail: Uint8Array): StoreGlimpse | null;
+}
+
+export interface StoreGlimpse {
+  readonly id: string;
+  /** A helper of another session, not one a person talks to. */
+  readonly helper: boolean;
+  readonly title: string;
+  /** Recorded directories, the newest first. */
+  readonly directories: readonly string[];
+}
+
+interface Candidate {
+  readonly id: string;
+  readonly path: string;
+  readonly updatedAt: Date;
+}
+
+/** Sessions of the repository's work trees, newest first; only those whose id begins with `prefix`, if given. */
+export async function findIn(store: OneStore, place: Workplace, prefix = ""): Promise<FoundSession[]> {
+  const found: FoundSession[] = [];
+  for await (const session of newestFirst(store, place, (id) => id.startsWith(prefix))) found.push(session);
+  return found;
+}
+
+/**
+ * The session the agent itself names (we run in its shell), else one that is open in this work tree, else the one last
+ * written to in it.
+ */
+export async function currentIn(
+  store: OneStore,
+  place: Workplace,
+): Promise<{ session: FoundSession; how: HowFound } | null> {
+  const named = store.named(place.env);
+  if (named !== undefined) {
+    const [candidate] = candidates(store, place, (id) => id === named);
+    const here = { root: place.root, cwd: place.root };
+    const session = candidate && (await look(store, candidate, place, here));
+    if (session) return { session, how: "environment" };
+  }
+  const open = await store.open(place);
+  if (open.size > 0) {
+    for await (const session of newestFirst(store, place, (id) => open.has(id)))
+      if (session.workTree === place.root) return { session, how: "live" };
+  }
+  for await (const session of newestFirst(store, place, () => true))
+    if (session.workTree === place.root) return { session, how: "newest" };
+  return null;
+}
+
+async function* newestFirst(
+  store: OneStore,
+  place: Workplace,
+  wanted: (id: string) => boolean,
+): AsyncGenerator<FoundSession> {
+  for (const candidate of candidates(store, place, wanted)) {
+    if (startedAt(candidate.path, place) === null) continue;
+    const session = await look(store, candidate, place, null);
+    if (session) yield session;
+  }
+}
+
+/** A session with its title and where it belongs; null where that is neither here nor at `otherwise`, or nobody's talk. */
+async function look(
+  store: OneStore,
+  { id, path, updatedAt }: Candidate,
+  place: Workplace,
+  otherwise: Where | null,
+): Promise<FoundSession | null> {
+  for (const bytes of [windowBytes, windowBytes * 16]) {
+    const ends = await readEnds(path, bytes).catch(() => null);
+    if (ends === null) return null;
+    const seen = store.glimpse(ends.head, ends.tail);
+    if (seen === null && !ends.complete) continue;
+    if (seen?.id !== id || seen.helper) return null;
+    const where =
+      seen.directories.map((cwd) => workTreeOf(cwd, place)).find((one) => one !== null) ?? otherwise;
+    return where && { id, cwd: where.cwd, workTree: where.root, updatedAt, title: seen.title, path };
+  }
+  return null;
+}
+
+/** Main files, the last written first. Symlinks are not followed. */
+function candidates(store: OneStore, place: Workplace, wanted: (id: string) => boolean): Candidate[] {
+  const found: Candidate[] = [];
+  for (const { id, path } of store.files(place)) {
+    const info = wanted(id) ? lstatSync(path, { throwIfNoEntry: false }) : undefined;
+    if (info?.isFile()) found.push({ id, path, updatedAt: info.mtime });
+  }
+  return found.sort((a, b) => b.updatedAt.getTime() - a.updatedAt.getTime());
+}
+
+/** The directory of a session stands within so many bytes; what follows, instructions above all, is long. */
+const beginningBytes = 4096;
+
+/** Where sessions were started, as far as it was looked up; it never changes. */
+const starts = new Map<string, string>();
+
+/** The work tree that the session of a main file was started in; null where that is none of this repository. */
+export function startedAt(path: string, place: Workplace): string | null {
+  const cwd = starts.get(path) ?? startedIn(beginningOf(path));
+  if (cwd === null) return null;
+  starts.set(path, cwd);
+  return workTreeOf(cwd, place)?.root ?? null;
+}
+
+/** The first directory that the beginning of a main file calls its own. */
+export function startedIn(beginning: Uint8Array): string | null {
+  const found = /"cwd":("(?:[^"\\]|\\.)*")/.exec(new TextDecoder().decode(beginning))?.[1];
+  if (found === undefined) return null;
+  try {
+    return JSON.parse(found) as string;
+  } catch {
+    return null;
+  }
+}
+
+/** The first bytes of a file; none where it cannot be read. */
+function beginningOf(path: string): Uint8Array {
+  const bytes = new Uint8Array(beginningBytes);
+  try {
+    const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    try {
+      return bytes.subarray(0, readSync(file, bytes, 0, bytes.length, 0));
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return new Uint8Array();
+  }
+}
+
+/** What is in a real folder; none of anything else. */
+export function namesIn(folder: string): string[] {
+  try {
+    return isFolder(folder) ? readdirSync(folder) : [];
+  } catch {
+    return [];
+  }
+}
+
+export const isFolder = (path: string): boolean =>
+  lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;

@@ -6,6 +6,7 @@ export type AgentName = Agent["name"];
 const loaders: Record<AgentName, () => Promise<Agent>> = {
   claude: async () => (await import("./claude-code/agent.ts")).claudeCode,
   codex: async () => (await import("./codex/agent.ts")).codex,
+  copilot: async () => (await import("./copilot/agent.ts")).copilot,
 };
 
 export const agentNames = Object.keys(loaders) as readonly AgentName[];

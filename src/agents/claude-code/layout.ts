@@ -9,7 +9,6 @@
  *
  * All else beside a transcript (resume-head.jsonl, .precompact.json, …) belongs to one machine.
  */
-import { lstat, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { integrityError } from "../../errors.ts";
 import type {
@@ -22,6 +21,7 @@ import type {
   Workplace,
 } from "../agent.ts";
 import { safeSegments } from "../safe-name.ts";
+import { formByName, walk } from "../sidecars.ts";
 import { validId } from "./sessions.ts";
 import { fileHistoryDir, projectName, projectsDir } from "./store.ts";
 
@@ -37,7 +37,12 @@ export async function inventory(session: FoundSession, place: Workplace): Promis
   const files: FileSource[] = [];
   const skipped: string[] = [];
   for (const tree of trees) {
-    for (const { name, path, size } of await walk(treeDir(tree, session, place), tree, skipped)) {
+    for (const { name, path, size } of await walk(
+      treeDir(tree, session, place),
+      tree,
+      isTemporary,
+      skipped,
+    )) {
       if (isStream(name)) streams.push({ name, path });
       else files.push({ name, path, size, form: formOf(name) });
     }
@@ -71,9 +76,7 @@ export function target(
 const isStream = (name: string): boolean => name.startsWith("subagents/") && name.endsWith(".jsonl");
 
 function formOf(name: string): FileSource["form"] {
-  if (name.startsWith("file-history/")) return "raw";
-  if (/\.jsonl?$/.test(name)) return "jsonl";
-  return /\.(?:txt|md)$/.test(name) ? "text" : "raw";
+  return name.startsWith("file-history/") ? "raw" : formByName(name);
 }
 
 /** The project folder that holds the session: where it is, else where the client would put it. */
@@ -85,31 +88,4 @@ function homeDir(session: Destination, place: Workplace): string {
 function treeDir(tree: Tree, session: Destination, place: Workplace): string {
   if (tree === "file-history") return join(fileHistoryDir(place), session.id);
   return join(homeDir(session, place), session.id, tree);
-}
-
-interface Entry {
-  readonly name: string;
-  readonly path: string;
-  readonly size: number;
-}
-
-/** Regular files below a folder, sorted by name. Symlinks, the folder itself included, are never followed. */
-async function walk(directory: string, name: string, skipped: string[]): Promise<Entry[]> {
-  for (const folder of [dirname(directory), directory]) {
-    if (!(await lstat(folder).catch(() => null))?.isDirectory()) return [];
-  }
-  const found: Entry[] = [];
-  const entries = await readdir(directory, { withFileTypes: true });
-  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    if (isTemporary(entry.name)) continue;
-    const child = { name: `${name}/${entry.name}`, path: join(directory, entry.name) };
-    if (safeSegments(child.name) === null || !(entry.isFile() || entry.isDirectory()))
-      skipped.push(child.name);
-    else if (entry.isDirectory()) found.push(...(await walk(child.path, child.name, skipped)));
-    else {
-      const stat = await lstat(child.path).catch(() => null);
-      if (stat?.isFile()) found.push({ ...child, size: stat.size });
-    }
-  }
-  return found;
 }

@@ -3,7 +3,6 @@ import {
   type Action,
   type Block,
   type ConversationReader,
-  type Edit,
   type Image,
   type Piece,
   type PlanItem,
@@ -13,7 +12,7 @@ import {
   transcriptStart,
 } from "../conversation.ts";
 import { parseLine } from "../json-line.ts";
-import { asObject, planState, planSubject, timeOf } from "../tool-calls.ts";
+import { actionOfPatch, asObject, planState, planSubject, timeOf } from "../tool-calls.ts";
 import { isSpoken } from "./rollout.ts";
 
 // Codex's rollouts, from version 0.32 on, as a neutral conversation. What the model saw and said are records of type
@@ -202,34 +201,7 @@ function patchIn(name: string, input: unknown): Action | null {
       : Array.isArray(command) && command[0] === "apply_patch"
         ? command[1]
         : null;
-  if (typeof text !== "string") return null;
-  const files = [...text.matchAll(/^\*\*\* (Add|Update|Delete) File: (.+)$/gm)];
-  const [file] = files;
-  if (!file || files.length > 1 || file[1] === "Delete") return null;
-  const path = file[2]!.trim();
-  const lines = text.slice(file.index + file[0].length + 1).split("\n");
-  const end = lines.findIndex((line) => line.startsWith("*** End Patch"));
-  const body = end < 0 ? lines : lines.slice(0, end);
-  if (file[1] === "Add")
-    return {
-      kind: "write",
-      path,
-      content: body.flatMap((line) => (line.startsWith("+") ? [`${line.slice(1)}\n`] : [])).join(""),
-    };
-  return { kind: "edit", path, edits: editsIn(body) };
-}
-
-/** Hunks begin with `@@`; their lines with a space, `-` or `+`. */
-function editsIn(lines: readonly string[]): Edit[] {
-  const edits: { before: string[]; after: string[] }[] = [];
-  for (const line of lines) {
-    if (line.startsWith("@@") || edits.length === 0) edits.push({ before: [], after: [] });
-    const edit = edits.at(-1)!;
-    const content = line.slice(1);
-    if (line.startsWith(" ") || line.startsWith("-")) edit.before.push(content);
-    if (line.startsWith(" ") || line.startsWith("+")) edit.after.push(content);
-  }
-  return edits.map(({ before, after }) => ({ before: before.join("\n"), after: after.join("\n") }));
+  return typeof text === "string" ? actionOfPatch(text) : null;
 }
 
 function planItem(value: unknown): PlanItem[] {

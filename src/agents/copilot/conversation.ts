@@ -1,0 +1,186 @@
+import * as v from "valibot";
+import {
+  type Action,
+  type Block,
+  type ConversationReader,
+  type Piece,
+  type ReadingPlace,
+  type Role,
+  type ToolResult,
+  transcriptStart,
+} from "../conversation.ts";
+import { parseLine } from "../json-line.ts";
+import { actionOfPatch, asObject, timeOf } from "../tool-calls.ts";
+
+// The events of Copilot CLI, from version 0.0.330 on, as a neutral conversation: what was said, and the calls of tools
+// with their results. The rest tells of the client.
+
+const text = v.fallback(v.optional(v.string()), undefined);
+const request = v.object({
+  toolCallId: text,
+  name: text,
+  toolTitle: text,
+  intentionSummary: text,
+  arguments: v.optional(v.unknown()),
+});
+
+const data = v.object({
+  content: text,
+  reasoningText: text,
+  model: text,
+  parentToolCallId: text,
+  toolRequests: v.fallback(v.array(v.fallback(request, {})), []),
+  toolCallId: text,
+  success: v.fallback(v.optional(v.boolean()), undefined),
+  result: v.fallback(v.optional(v.object({ content: text, detailedContent: text })), undefined),
+  error: v.fallback(v.optional(v.object({ message: text })), undefined),
+  summaryContent: text,
+  message: text,
+});
+type Data = v.InferOutput<typeof data>;
+
+const event = v.object({ type: text, timestamp: text, data: v.fallback(v.optional(data), undefined) });
+
+export function conversationReader(from: ReadingPlace = transcriptStart): ConversationReader {
+  return new Reader(from);
+}
+
+class Reader implements ConversationReader {
+  place: ReadingPlace;
+
+  constructor(from: ReadingPlace) {
+    this.place = from;
+  }
+
+  read(line: string): Piece | null {
+    const at = this.place.line + 1;
+    this.place = { ...this.place, line: at };
+    const value = parseLine(line);
+    const parsed = value && v.safeParse(event, value);
+    if (!parsed?.success || !parsed.output.data) return null;
+    const { type, timestamp, data: told } = parsed.output;
+    const found = contentOf(type, told);
+    if (!found || (found.blocks.length === 0 && found.results.length === 0)) return null;
+    // Between a tool and the next words of the model nobody else speaks: it is one answer.
+    const aside = told.parentToolCallId !== undefined;
+    const key = found.role === "assistant" ? `assistant ${told.parentToolCallId ?? ""}` : null;
+    const more = this.place.n > 0 && (found.blocks.length === 0 || (key !== null && key === this.place.key));
+    if (!more) this.place = { line: at, n: this.place.n + 1, key };
+    return {
+      n: this.place.n,
+      line: at,
+      opens: !more,
+      role: found.role,
+      at: timeOf(timestamp),
+      model: found.role === "assistant" ? (told.model ?? null) : null,
+      aside,
+      blocks: found.blocks,
+      results: found.results,
+    };
+  }
+}
+
+interface Content {
+  readonly role: Role;
+  readonly blocks: Block[];
+  readonly results: Piece["results"][number][];
+}
+
+const saying = (role: Role, blocks: Block[]): Content => ({ role, blocks, results: [] });
+
+const textBlock = (said: string | undefined): Block[] =>
+  said?.trim() ? [{ kind: "text", text: said.trim() }] : [];
+
+function contentOf(type: string | undefined, told: Data): Content | null {
+  switch (type) {
+    case "user.message":
+      return saying("user", textBlock(told.content));
+    case "assistant.message": {
+      const thought = told.reasoningText?.trim();
+      return saying("assistant", [
+        ...(thought ? ([{ kind: "thinking", text: thought }] as const) : []),
+        ...textBlock(told.content),
+        ...told.toolRequests.map(toolCall),
+      ]);
+    }
+    case "assistant.reasoning":
+      return saying(
+        "assistant",
+        told.content?.trim() ? [{ kind: "thinking", text: told.content.trim() }] : [],
+      );
+    case "tool.execution_complete":
+      return {
+        role: "assistant",
+        blocks: [],
+        results: told.toolCallId === undefined ? [] : [{ id: told.toolCallId, result: resultOf(told) }],
+      };
+    case "session.compaction_complete":
+      return saying("system", [{ kind: "compaction", summary: told.summaryContent?.trim() ?? "" }]);
+    case "session.error":
+    case "session.warning":
+      return saying("system", told.message?.trim() ? [{ kind: "note", text: told.message.trim() }] : []);
+    default:
+      return null;
+  }
+}
+
+function toolCall(one: v.InferOutput<typeof request>): Block {
+  const name = one.name ?? "";
+  const given = one.arguments;
+  const input: unknown = typeof given === "string" ? (parseLine(given) ?? given) : given;
+  const action = actionOf(name, input);
+  return {
+    kind: "tool",
+    id: one.toolCallId ?? "",
+    name,
+    subject: subjectOf(input, action) || (one.intentionSummary ?? ""),
+    input,
+    action,
+    result: null,
+  };
+}
+
+function actionOf(name: string, input: unknown): Action | null {
+  if (name === "apply_patch") return typeof input === "string" ? actionOfPatch(input) : null;
+  const fields = asObject(input);
+  const word = (field: string): string | null => {
+    const value = fields[field];
+    return typeof value === "string" ? value : null;
+  };
+  const path = word("path") ?? word("file_path");
+  switch (name) {
+    case "bash":
+    case "powershell":
+    case "shell": {
+      const command = word("command");
+      return command === null ? null : { kind: "run", command };
+    }
+    case "view":
+      return path === null ? null : { kind: "read", path };
+    case "create":
+      return path === null ? null : { kind: "write", path, content: word("file_text") ?? "" };
+    case "edit":
+    case "str_replace":
+      return path === null
+        ? null
+        : { kind: "edit", path, edits: [{ before: word("old_str") ?? "", after: word("new_str") ?? "" }] };
+    default:
+      return null;
+  }
+}
+
+function subjectOf(input: unknown, action: Action | null): string {
+  if (action && "path" in action) return action.path;
+  if (action?.kind === "run") return action.command;
+  const fields = asObject(input);
+  const telling = ["pattern", "query", "url", "intent", "description", "prompt"].map((name) => fields[name]);
+  const first = [...telling, ...Object.values(fields)].find((value) => typeof value === "string");
+  return typeof first === "string" ? first : "";
+}
+
+const resultOf = ({ success, result, error }: Data): ToolResult => ({
+  text: result?.content ?? result?.detailedContent ?? error?.message ?? "",
+  failed: success === false,
+  images: [],
+  hunks: [],
+});

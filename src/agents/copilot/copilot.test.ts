@@ -1,0 +1,193 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { Workplace } from "../agent.ts";
+import { messagesOf, piecesOf } from "../conversation.ts";
+import { startedIn } from "../one-store.ts";
+import { toLocal, toPortable } from "../portable-paths.ts";
+import { copilot } from "./agent.ts";
+import { conversationReader } from "./conversation.ts";
+import { glimpse } from "./events.ts";
+
+const placeAt = (home: string, root: string): Workplace => ({
+  root,
+  worktrees: [root],
+  cwd: root,
+  home,
+  env: {},
+});
+const here = placeAt("/home/me", "/home/me/code/shop");
+const id = "ddbc4e26-69ef-4d02-aff7-57b53c204064";
+const session = { id, cwd: here.root };
+
+const event = (type: string, data: unknown): string =>
+  JSON.stringify({ type, data, id: "x", timestamp: "2026-11-20T22:58:31.808Z", parentId: null });
+const calls = (name: string, input: unknown): string =>
+  event("assistant.message", { content: "", toolRequests: [{ toolCallId: "c1", name, arguments: input }] });
+const answered = (data: object): string => event("tool.execution_complete", { toolCallId: "c1", ...data });
+
+async function messages(...lines: string[]) {
+  const content = (async function* () {
+    yield Buffer.from(lines.map((one) => `${one}\n`).join(""));
+  })();
+  const found = [];
+  for await (const one of messagesOf(piecesOf(content, conversationReader()))) found.push(one);
+  return found;
+}
+
+test("names lead below the session's folder, and nowhere else", () => {
+  const folder = `/home/me/.copilot/session-state/${id}`;
+  expect(copilot.target("main", "stream", session, here)).toEqual({
+    path: `${folder}/events.jsonl`,
+    form: "jsonl",
+  });
+  expect(copilot.target("plan.md", "file", session, here)).toEqual({
+    path: `${folder}/plan.md`,
+    form: "text",
+  });
+  expect(copilot.target("files/a/b.bin", "file", session, here).path).toBe(`${folder}/files/a/b.bin`);
+  for (const name of [
+    "workspace.yaml",
+    "files",
+    "files/../../x",
+    "/etc/x",
+    "files/.x",
+    "inuse.1.lock",
+    "main",
+  ])
+    expect(() => copilot.target(name, "file", session, here)).toThrow(/does not have/);
+  expect(() => copilot.target("plan.md", "stream", session, here)).toThrow(/does not have/);
+  expect(() => copilot.target("main", "stream", { ...session, id: "../x" }, here)).toThrow(/session id/);
+});
+
+test("a log tells whose it is and where it last was", () => {
+  const lines = [
+    event("session.start", {
+      sessionId: id,
+      copilotVersion: "1.0.102",
+      context: { cwd: "/a", branch: "main" },
+    }),
+    event("user.message", { content: "Add\n a login" }),
+    event("session.resume", { context: { cwd: "/a/b" } }),
+  ];
+  const head = Buffer.from(lines.map((one) => `${one}\n`).join(""));
+  expect(glimpse(head, new Uint8Array())).toEqual({
+    id,
+    helper: false,
+    title: "Add a login",
+    directories: ["/a/b", "/a"],
+    version: "1.0.102",
+    branch: "main",
+    updatedAt: new Date("2026-11-20T22:58:31.808Z"),
+  });
+  expect(copilot.recognise?.(head)).toEqual({ id });
+  expect(copilot.recognise?.(Buffer.from(`${lines[1]}\n`))).toBeNull();
+});
+
+describe("the conversation in it", () => {
+  test("is what was said, and the tools with their results", async () => {
+    const found = await messages(
+      event("session.start", { sessionId: id }),
+      event("user.message", { content: "Count." }),
+      event("system.message", { content: "You are" }),
+      event("assistant.message", {
+        content: "I count.",
+        model: "gpt-6",
+        reasoningText: "Counting.",
+        toolRequests: [{ toolCallId: "c1", name: "bash", arguments: { command: "seq 3" } }],
+      }),
+      answered({ success: false, error: { message: "no seq" } }),
+      event("assistant.message", { content: "It failed.", model: "gpt-6", toolRequests: [] }),
+      event("session.compaction_complete", { summaryContent: "So far." }),
+    );
+    expect(found.map(({ role, n }) => [role, n])).toEqual([
+      ["user", 1],
+      ["assistant", 2],
+      ["system", 3],
+    ]);
+    expect(found[1]!.blocks).toMatchObject([
+      { kind: "thinking", text: "Counting." },
+      { kind: "text", text: "I count." },
+      { kind: "tool", action: { kind: "run", command: "seq 3" }, result: { text: "no seq", failed: true } },
+      { kind: "text", text: "It failed." },
+    ]);
+    expect(found[2]!.blocks).toEqual([{ kind: "compaction", summary: "So far." }]);
+  });
+
+  test.each<[string, string, object]>([
+    ["view", calls("view", { path: "/a" }), { kind: "read", path: "/a" }],
+    ["create", calls("create", { path: "/a", file_text: "x" }), { kind: "write", path: "/a", content: "x" }],
+    [
+      "edit",
+      calls("edit", { path: "/a", old_str: "x", new_str: "y" }),
+      { kind: "edit", path: "/a", edits: [{ before: "x", after: "y" }] },
+    ],
+    [
+      "apply_patch",
+      calls("apply_patch", "*** Begin Patch\n*** Add File: /a\n+x\n*** End Patch"),
+      { kind: "write", path: "/a", content: "x\n" },
+    ],
+  ])("tells the meaning of %s", async (_, told, action) => {
+    expect((await messages(told))[0]?.blocks).toMatchObject([{ kind: "tool", action }]);
+  });
+
+  test("never throws, whatever a line holds", () => {
+    const types = [
+      "session.start",
+      "user.message",
+      "assistant.message",
+      "tool.execution_complete",
+      "session.error",
+    ];
+    const names = [
+      "content",
+      "toolRequests",
+      "name",
+      "arguments",
+      "result",
+      "context",
+      "cwd",
+      "sessionId",
+      "message",
+    ];
+    const value = fc.letrec((tie) => ({
+      value: fc.oneof(
+        fc.string(),
+        fc.integer(),
+        fc.constant(null),
+        fc.array(tie("value"), { maxLength: 3 }),
+        fc.dictionary(fc.constantFrom(...names), tie("value"), { maxKeys: 6 }),
+      ),
+    })).value;
+    fc.assert(
+      fc.property(fc.array(fc.record({ type: fc.constantFrom(...types), data: value })), (lines) => {
+        const reader = conversationReader();
+        for (const one of lines) reader.read(JSON.stringify(one));
+        const head = Buffer.from(lines.map((one) => `${JSON.stringify(one)}\n`).join(""));
+        copilot.describe(head, head);
+        copilot.recognise?.(head);
+      }),
+    );
+  });
+});
+
+const corpus = join(process.env["CONVOSYNC_CORPUS"] ?? "/nonexistent", "copilot");
+test.skipIf(!existsSync(corpus))(
+  "real logs come back byte for byte, and are read (CONVOSYNC_CORPUS)",
+  async () => {
+    for (const name of readdirSync(corpus).filter((one) => one.endsWith(".jsonl"))) {
+      const bytes = readFileSync(join(corpus, name));
+      const cwd = startedIn(bytes.subarray(0, 65_536)) ?? "/home/me/x";
+      const at = copilot.places({ cwd, workTree: cwd }, placeAt(cwd.split("/").slice(0, 3).join("/"), cwd));
+      const portable = toPortable(bytes, at, "jsonl");
+      expect(Buffer.compare(toLocal(portable, at, "jsonl"), bytes), name).toBe(0);
+      const there = copilot.places({ cwd: here.root, workTree: here.root }, here);
+      expect(
+        Buffer.compare(toPortable(toLocal(portable, there, "jsonl"), there, "jsonl"), portable),
+        name,
+      ).toBe(0);
+      await messages(...bytes.toString("utf8").split("\n"));
+    }
+  },
+);

@@ -1,0 +1,42 @@
+import { lstat, readdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { FileSource } from "./agent.ts";
+import { safeSegments } from "./safe-name.ts";
+
+/** How paths stand in a file, by its extension. */
+export function formByName(name: string): FileSource["form"] {
+  if (/\.jsonl?$/.test(name)) return "jsonl";
+  return /\.(?:txt|md)$/.test(name) ? "text" : "raw";
+}
+
+export interface Entry {
+  readonly name: string;
+  readonly path: string;
+  readonly size: number;
+}
+
+/** Regular files below a folder, sorted by name. Symlinks, the folder itself included, are never followed. */
+export async function walk(
+  directory: string,
+  name: string,
+  isTemporary: (name: string) => boolean,
+  skipped: string[],
+): Promise<Entry[]> {
+  for (const folder of [dirname(directory), directory]) {
+    if (!(await lstat(folder).catch(() => null))?.isDirectory()) return [];
+  }
+  const found: Entry[] = [];
+  const entries = await readdir(directory, { withFileTypes: true });
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (isTemporary(entry.name)) continue;
+    const child = { name: `${name}/${entry.name}`, path: join(directory, entry.name) };
+    if (safeSegments(child.name) === null || !(entry.isFile() || entry.isDirectory()))
+      skipped.push(child.name);
+    else if (entry.isDirectory()) found.push(...(await walk(child.path, child.name, isTemporary, skipped)));
+    else {
+      const stat = await lstat(child.path).catch(() => null);
+      if (stat?.isFile()) found.push({ ...child, size: stat.size });
+    }
+  }
+  return found;
+}

@@ -9,7 +9,13 @@ process.on("exit", () => rmSync(home, { recursive: true, force: true }));
 for (const name of Object.keys(process.env)) {
   if (
     /^(GIT_|CONVOSYNC_|CLAUDE|XDG_|SSH_)/.test(name) &&
-    !["CONVOSYNC_CORPUS", "CONVOSYNC_CLAUDE", "CONVOSYNC_CODEX", "CONVOSYNC_COPILOT"].includes(name) &&
+    ![
+      "CONVOSYNC_CORPUS",
+      "CONVOSYNC_CLAUDE",
+      "CONVOSYNC_CODEX",
+      "CONVOSYNC_COPILOT",
+      "CONVOSYNC_QWEN",
+    ].includes(name) &&
     name !== "GIT_SSL_CAINFO"
   ) {
     delete process.env[name];

@@ -76,9 +76,9 @@ export type HowFound = "environment" | "live" | "newest";
 /** A coding agent that keeps its conversations on this machine. Knows nothing of git, encryption or refs. */
 export interface Agent {
   /** The word in session ids and on the command line. */
-  readonly name: "claude" | "codex" | "copilot";
+  readonly name: "claude" | "codex" | "copilot" | "qwen";
   /** The program, as manifests name it. */
-  readonly tool: "claude-code" | "codex" | "copilot-cli";
+  readonly tool: "claude-code" | "codex" | "copilot-cli" | "qwen-code";
   readonly title: string;
 
   /** The folder all the agent's files lie in. Nothing is written outside it, or through a symlink below it. */

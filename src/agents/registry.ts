@@ -7,6 +7,7 @@ const loaders: Record<AgentName, () => Promise<Agent>> = {
   claude: async () => (await import("./claude-code/agent.ts")).claudeCode,
   codex: async () => (await import("./codex/agent.ts")).codex,
   copilot: async () => (await import("./copilot/agent.ts")).copilot,
+  qwen: async () => (await import("./qwen/agent.ts")).qwen,
 };
 
 export const agentNames = Object.keys(loaders) as readonly AgentName[];

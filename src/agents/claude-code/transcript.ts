@@ -46,9 +46,14 @@ const sessionRecord = v.object({
   version: v.string(),
 });
 
+/** Qwen Code has records of this shape too, but its messages are lists of parts. */
+const foreign = v.object({ message: v.object({ parts: v.array(v.unknown()) }) });
+
 /** The session a transcript belongs to, by its first records of the talk; null when it has none. */
 export function sessionOf(head: Uint8Array): string | null {
-  for (const line of parseLines(head)) {
+  const lines = parseLines(head);
+  if (lines.some((line) => v.is(foreign, line))) return null;
+  for (const line of lines) {
     const parsed = v.safeParse(sessionRecord, line);
     if (parsed.success) return parsed.output.sessionId;
   }

@@ -1,0 +1,69 @@
+import { randomUUID } from "node:crypto";
+import { integrityError } from "../../errors.ts";
+import type { Agent, Destination, Target, Workplace } from "../agent.ts";
+import { currentIn, findIn } from "../one-store.ts";
+import { spellings } from "../spellings.ts";
+import { conversationReader } from "./conversation.ts";
+import { glimpse } from "./records.ts";
+import { chatPath, chatStore, projectKey, qwenHome, validId, watchedFolders } from "./store.ts";
+
+/**
+ * Qwen Code, from version 0.5 on: one log per session, in a folder named after the directory it runs in. The client opens
+ * it only where the directory in its first record is its own.
+ */
+export const qwen: Agent = {
+  name: "qwen",
+  tool: "qwen-code",
+  title: "Qwen Code",
+  store: qwenHome,
+  find: (place, prefix) => findIn(chatStore, place, prefix),
+  current: (place) => currentIn(chatStore, place),
+  inventory: async ({ path }) => ({ streams: [{ name: "main", path }], files: [], skipped: [] }),
+  places({ cwd, workTree }, place) {
+    const detours = [place.home, ...(place.env["PWD"] ? [place.env["PWD"]] : [])];
+    return {
+      root: spellings(workTree, detours),
+      home: spellings(place.home),
+      store: spellings(qwenHome(place), [place.home]),
+      keys: [...new Set([workTree, cwd].map(projectKey))],
+    };
+  },
+  target,
+  // It keeps no list of what is open.
+  live: async () => null,
+  describe(head, tail) {
+    const seen = glimpse(head, tail);
+    return {
+      title: seen?.title ?? "",
+      toolVersion: seen?.version ?? null,
+      cwd: seen?.directories[0] ?? null,
+      branch: seen?.branch ?? null,
+      updatedAt: seen?.updatedAt ?? null,
+    };
+  },
+  recognise(head) {
+    // Claude Code's records have these fields as well, but no parts.
+    const id = /"message":\{"role":"(?:user|model)","parts":\[/.test(new TextDecoder().decode(head))
+      ? glimpse(head, new Uint8Array())?.id
+      : undefined;
+    return id !== undefined && validId(id) ? { id } : null;
+  },
+  reader: conversationReader,
+  watched: watchedFolders,
+  resumeCommand: (sessionId) => ["qwen", "--resume", sessionId],
+  startCommand: (prompt) => ["qwen", `--prompt-interactive=${prompt}`],
+  validId,
+  newId: randomUUID,
+  idInside: true,
+};
+
+function target(name: string, kind: "stream" | "file", session: Destination, place: Workplace): Target {
+  if (!validId(session.id))
+    throw integrityError("unsafe-name", `not a Qwen Code session id: '${session.id}'`);
+  if (name !== "main" || kind !== "stream")
+    throw integrityError(
+      "unsafe-name",
+      `the saved session names a ${kind} Qwen Code does not have: '${name}'`,
+    );
+  return { path: session.path ?? chatPath(session.id, session.cwd, place), form: "jsonl" };
+}

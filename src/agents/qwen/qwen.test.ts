@@ -1,0 +1,171 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { Workplace } from "../agent.ts";
+import { claudeCode } from "../claude-code/agent.ts";
+import { messagesOf, piecesOf } from "../conversation.ts";
+import { startedIn } from "../one-store.ts";
+import { toLocal, toPortable } from "../portable-paths.ts";
+import { qwen } from "./agent.ts";
+import { conversationReader } from "./conversation.ts";
+import { glimpse } from "./records.ts";
+
+const placeAt = (home: string, root: string): Workplace => ({
+  root,
+  worktrees: [root],
+  cwd: root,
+  home,
+  env: {},
+});
+const here = placeAt("/home/me", "/home/me/code/my_shop");
+const id = "3f2c1a9e-8b4d-4e5f-9a6b-1c2d3e4f5a6b";
+const session = { id, cwd: here.root };
+
+const record = (type: string, more: object): string =>
+  JSON.stringify({
+    uuid: "u",
+    sessionId: id,
+    timestamp: "2026-11-20T22:58:31.808Z",
+    type,
+    cwd: here.root,
+    version: "0.15.10",
+    ...more,
+  });
+const message = (type: string, ...parts: object[]): string =>
+  record(type, { model: "m1", message: { role: type === "assistant" ? "model" : "user", parts } });
+const calls = (name: string, args: unknown): string =>
+  message("assistant", { functionCall: { id: "c1", name, args } });
+
+async function messages(...lines: string[]) {
+  const content = (async function* () {
+    yield Buffer.from(lines.map((one) => `${one}\n`).join(""));
+  })();
+  const found = [];
+  for await (const one of messagesOf(piecesOf(content, conversationReader()))) found.push(one);
+  return found;
+}
+
+test("a log lies in the folder of its directory; no name but 'main', no id but a UUID, leads to a file", () => {
+  expect(qwen.target("main", "stream", session, here)).toEqual({
+    path: `/home/me/.qwen/projects/-home-me-code-my-shop/chats/${id}.jsonl`,
+    form: "jsonl",
+  });
+  expect(() => qwen.target("../evil", "stream", session, here)).toThrow(/does not have/);
+  expect(() => qwen.target("main", "file", session, here)).toThrow(/does not have/);
+  expect(() => qwen.target("main", "stream", { ...session, id: "../x" }, here)).toThrow(/session id/);
+});
+
+test("a log tells whose it is; Claude Code does not take it for its own, nor the other way round", () => {
+  const said = message("user", { text: "<reminder>x</reminder>" }, { text: "Add\n a login" });
+  const head = Buffer.from(`${said}\n${record("system", { cwd: `${here.root}/web` })}\n`);
+  expect(glimpse(head, new Uint8Array())).toMatchObject({
+    id,
+    title: "Add a login",
+    directories: [`${here.root}/web`, here.root],
+    version: "0.15.10",
+  });
+  expect(qwen.recognise?.(head)).toEqual({ id });
+  expect(claudeCode.recognise?.(head)).toBeNull();
+  const claude = Buffer.from(`${record("user", { message: { role: "user", content: "Hello" } })}\n`);
+  expect(qwen.recognise?.(claude)).toBeNull();
+  expect(claudeCode.recognise?.(claude)).toEqual({ id });
+});
+
+describe("the conversation in it", () => {
+  test("is what was said and done", async () => {
+    const found = await messages(
+      message("user", { text: "Count." }),
+      record("system", { subtype: "ui_telemetry", systemPayload: {} }),
+      message("assistant", { text: "Counting.", thought: true }, { text: "I count." }),
+      calls("run_shell_command", { command: "seq 3" }),
+      message("tool_result", { functionResponse: { id: "c1", response: { error: "no seq" } } }),
+      message("assistant", { text: "It failed." }),
+      record("system", {
+        subtype: "chat_compression",
+        systemPayload: { compressedHistory: [{ role: "user", parts: [{ text: "So far." }] }] },
+      }),
+    );
+    expect(found.map(({ role, n }) => [role, n])).toEqual([
+      ["user", 1],
+      ["assistant", 2],
+      ["system", 3],
+    ]);
+    expect(found[1]).toMatchObject({
+      model: "m1",
+      blocks: [
+        { kind: "thinking", text: "Counting." },
+        { kind: "text", text: "I count." },
+        {
+          kind: "tool",
+          action: { kind: "run", command: "seq 3" },
+          result: { text: "no seq", failed: true },
+        },
+        { kind: "text", text: "It failed." },
+      ],
+    });
+    expect(found[2]!.blocks).toEqual([{ kind: "compaction", summary: "So far." }]);
+  });
+
+  test.each<[string, string, object]>([
+    ["read_file", calls("read_file", { file_path: "/a" }), { kind: "read", path: "/a" }],
+    [
+      "write_file",
+      calls("write_file", { file_path: "/a", content: "x" }),
+      { kind: "write", path: "/a", content: "x" },
+    ],
+    [
+      "edit",
+      calls("edit", { file_path: "/a", old_string: "x", new_string: "y" }),
+      { kind: "edit", path: "/a", edits: [{ before: "x", after: "y" }] },
+    ],
+    [
+      "todo_write",
+      calls("todo_write", { todos: [{ content: "a", status: "completed" }, {}] }),
+      { kind: "plan", items: [{ text: "a", state: "done" }] },
+    ],
+  ])("tells the meaning of %s", async (_, told, action) => {
+    expect((await messages(told))[0]?.blocks).toMatchObject([{ kind: "tool", action }]);
+  });
+
+  test("never throws, whatever a line holds", () => {
+    const types = ["user", "assistant", "tool_result", "system"];
+    const names = ["parts", "text", "functionCall", "functionResponse", "args", "response", "name", "cwd"];
+    const value = fc.letrec((tie) => ({
+      value: fc.oneof(
+        fc.string(),
+        fc.integer(),
+        fc.constant(null),
+        fc.array(tie("value"), { maxLength: 3 }),
+        fc.dictionary(fc.constantFrom(...names), tie("value"), { maxKeys: 6 }),
+      ),
+    })).value;
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ type: fc.constantFrom(...types), message: value, systemPayload: value })),
+        (lines) => {
+          const reader = conversationReader();
+          for (const one of lines) reader.read(JSON.stringify(one));
+          const head = Buffer.from(lines.map((one) => `${JSON.stringify(one)}\n`).join(""));
+          qwen.describe(head, head);
+          qwen.recognise?.(head);
+        },
+      ),
+    );
+  });
+});
+
+const corpus = join(process.env["CONVOSYNC_CORPUS"] ?? "/nonexistent", "qwen");
+test.skipIf(!existsSync(corpus))(
+  "real logs come back byte for byte, and are read (CONVOSYNC_CORPUS)",
+  async () => {
+    for (const name of readdirSync(corpus).filter((one) => one.endsWith(".jsonl"))) {
+      const bytes = readFileSync(join(corpus, name));
+      const cwd = startedIn(bytes.subarray(0, 65_536)) ?? "/home/me/x";
+      const at = qwen.places({ cwd, workTree: cwd }, placeAt(cwd.split("/").slice(0, 3).join("/"), cwd));
+      const portable = toPortable(bytes, at, "jsonl");
+      expect(Buffer.compare(toLocal(portable, at, "jsonl"), bytes), name).toBe(0);
+      await messages(...bytes.toString("utf8").split("\n"));
+    }
+  },
+);

@@ -1,6 +1,8 @@
 import { realpathSync } from "node:fs";
 import { homedir } from "node:os";
 import { relative, resolve, sep } from "node:path";
+import type { Workplace } from "./agent.ts";
+import type { Places } from "./portable-paths.ts";
 
 /** The home directory as agents find it: HOME, on Windows USERPROFILE, else what the system says. */
 export function homeOf(env: NodeJS.ProcessEnv): string {
@@ -41,4 +43,20 @@ export function spellings(path: string, detours: readonly string[] = []): string
     if (realPath(short) === real) found.push(short);
   }
   return [...new Set(found)];
+}
+
+/** The paths that are made portable in a session of `workTree`, of an agent that keeps its data in `store`. */
+export function placesOf(
+  workTree: string,
+  store: string,
+  { home, env }: Pick<Workplace, "home" | "env">,
+  keys: readonly string[] = [],
+): Places {
+  const detours = [home, ...(env["PWD"] ? [env["PWD"]] : [])];
+  return {
+    root: spellings(workTree, detours),
+    home: spellings(home),
+    store: spellings(store, [home]),
+    keys: [...new Set(keys)],
+  };
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Agent } from "../agent.ts";
-import { spellings } from "../spellings.ts";
+import { placesOf } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";
 import { joinTranscripts } from "./join.ts";
 import { inventory, target } from "./layout.ts";
@@ -17,15 +17,13 @@ export const claudeCode: Agent = {
   find,
   current,
   inventory,
-  places({ cwd, workTree }, place) {
-    const detours = [place.home, ...(place.env["PWD"] ? [place.env["PWD"]] : [])];
-    return {
-      root: spellings(workTree, detours),
-      home: spellings(place.home),
-      store: spellings(configDir(place), [place.home]),
-      keys: [...new Set([workTree, cwd].map((directory) => projectName(directory, place)))],
-    };
-  },
+  places: ({ cwd, workTree }, place) =>
+    placesOf(
+      workTree,
+      configDir(place),
+      place,
+      [workTree, cwd].map((directory) => projectName(directory, place)),
+    ),
   target,
   live,
   describe(head, tail) {

@@ -13,7 +13,7 @@ import {
   transcriptStart,
 } from "../conversation.ts";
 import { parseLine } from "../json-line.ts";
-import { asObject, planState, planSubject, timeOf } from "../tool-calls.ts";
+import { asObject, planState, planSubject, timeOf } from "../records.ts";
 
 // Claude Code's records, from version 1 to 2.1, as a neutral conversation. The client writes an answer of the model
 // as several records with one `message.id`, a tool's result as a record of the user, and much beside that is no part

@@ -1,7 +1,7 @@
 import { ConvosyncError, Exit, integrityError } from "../../errors.ts";
 import type { Agent, Destination, Target, Workplace } from "../agent.ts";
 import { currentIn, findIn } from "../one-store.ts";
-import { spellings } from "../spellings.ts";
+import { placesOf } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";
 import { glimpse, metaIn } from "./rollout.ts";
 import { live, rolloutStore, watchedFolders } from "./sessions.ts";
@@ -19,15 +19,7 @@ export const codex: Agent = {
   find: (place, prefix) => findIn(rolloutStore, place, prefix),
   current: (place) => currentIn(rolloutStore, place),
   inventory: async ({ path }) => ({ streams: [{ name: "main", path }], files: [], skipped: [] }),
-  places({ workTree }, place) {
-    const detours = [place.home, ...(place.env["PWD"] ? [place.env["PWD"]] : [])];
-    return {
-      root: spellings(workTree, detours),
-      home: spellings(place.home),
-      store: spellings(codexHome(place), [place.home]),
-      keys: [],
-    };
-  },
+  places: ({ workTree }, place) => placesOf(workTree, codexHome(place), place),
   target,
   live,
   describe(head, tail) {

@@ -4,15 +4,21 @@ import {
   type Block,
   type ConversationReader,
   type Image,
-  type Piece,
   type PlanItem,
   type ReadingPlace,
-  type Role,
   type ToolResult,
   transcriptStart,
 } from "../conversation.ts";
 import { parseLine } from "../json-line.ts";
-import { actionOfPatch, asObject, planState, planSubject, timeOf } from "../tool-calls.ts";
+import {
+  actionOfPatch,
+  asObject,
+  planState,
+  RecordReader,
+  type Said,
+  saying,
+  subjectOf,
+} from "../records.ts";
 import { isSpoken } from "./rollout.ts";
 
 // Codex's rollouts, from version 0.32 on, as a neutral conversation. What the model saw and said are records of type
@@ -41,54 +47,18 @@ type Payload = v.InferOutput<typeof payload>;
 const record = v.object({ type: text, timestamp: text, payload: v.fallback(v.optional(payload), undefined) });
 
 export function conversationReader(from: ReadingPlace = transcriptStart): ConversationReader {
-  return new Reader(from);
-}
-
-class Reader implements ConversationReader {
-  place: ReadingPlace;
-  #model: string | null = null;
-
-  constructor(from: ReadingPlace) {
-    this.place = from;
-  }
-
-  read(line: string): Piece | null {
-    const at = this.place.line + 1;
-    this.place = { ...this.place, line: at };
-    const value = parseLine(line);
-    const parsed = value && v.safeParse(record, value);
-    if (!parsed?.success || !parsed.output.payload) return null;
+  let model: string | null = null;
+  return new RecordReader(from, (line) => {
+    const parsed = v.safeParse(record, parseLine(line));
+    if (!parsed.success || !parsed.output.payload) return null;
     const { type, timestamp, payload: told } = parsed.output;
-    if (type === "turn_context") this.#model = told.model ?? this.#model;
-    const found = type === "compacted" ? compacted(told) : type === "response_item" ? contentOf(told) : null;
-    if (!found || (found.blocks.length === 0 && found.results.length === 0)) return null;
-    // Thoughts, calls and words follow one another as records of their own: one answer until somebody else speaks.
-    const key = found.role === "assistant" ? "assistant" : null;
-    const more = this.place.n > 0 && (found.blocks.length === 0 || (key !== null && key === this.place.key));
-    if (!more) this.place = { line: at, n: this.place.n + 1, key };
-    return {
-      n: this.place.n,
-      line: at,
-      opens: !more,
-      role: found.role,
-      at: timeOf(timestamp),
-      model: found.role === "assistant" ? this.#model : null,
-      aside: false,
-      blocks: found.blocks,
-      results: found.results,
-    };
-  }
+    if (type === "turn_context") model = told.model ?? model;
+    const said = type === "compacted" ? compacted(told) : type === "response_item" ? saidIn(told) : null;
+    return { said, timestamp, model };
+  });
 }
 
-interface Content {
-  readonly role: Role;
-  readonly blocks: Block[];
-  readonly results: Piece["results"][number][];
-}
-
-const saying = (role: Role, blocks: Block[]): Content => ({ role, blocks, results: [] });
-
-function contentOf(told: Payload): Content | null {
+function saidIn(told: Payload): Said | null {
   switch (told.type) {
     case "message":
       if (told.role === "assistant") return saying("assistant", partsIn(told.content).flatMap(spoken));
@@ -123,7 +93,7 @@ function contentOf(told: Payload): Content | null {
   }
 }
 
-const compacted = ({ message }: Payload): Content =>
+const compacted = ({ message }: Payload): Said =>
   saying("system", [{ kind: "compaction", summary: message?.trim() || "(kept from the person's eyes)" }]);
 
 type Part = v.InferOutput<typeof part>;
@@ -208,16 +178,6 @@ function planItem(value: unknown): PlanItem[] {
   const { step, status } = asObject(value);
   if (typeof step !== "string") return [];
   return [{ text: step, state: planState(status) }];
-}
-
-function subjectOf(input: unknown, action: Action | null): string {
-  if (action && "path" in action) return action.path;
-  if (action?.kind === "run") return action.command;
-  if (action?.kind === "plan") return planSubject(action.items);
-  const fields = asObject(input);
-  const telling = ["query", "pattern", "url", "description", "prompt"].map((name) => fields[name]);
-  const first = [...telling, ...Object.values(fields)].find((value) => typeof value === "string");
-  return typeof first === "string" ? first : typeof input === "string" ? input : "";
 }
 
 const oldOutput = v.object({

@@ -6,7 +6,7 @@ import type { Agent, Destination, FileSource, FoundSession, Inventory, Target, W
 import { currentIn, findIn } from "../one-store.ts";
 import { safeSegments } from "../safe-name.ts";
 import { formByName, walk } from "../sidecars.ts";
-import { spellings } from "../spellings.ts";
+import { placesOf } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";
 import { glimpse } from "./events.ts";
 import { copilotHome, eventsName, live, sessionDir, sessionStore, validId, watchedFolders } from "./store.ts";
@@ -27,15 +27,7 @@ export const copilot: Agent = {
   find: (place, prefix) => findIn(sessionStore, place, prefix),
   current: (place) => currentIn(sessionStore, place),
   inventory,
-  places({ workTree }, place) {
-    const detours = [place.home, ...(place.env["PWD"] ? [place.env["PWD"]] : [])];
-    return {
-      root: spellings(workTree, detours),
-      home: spellings(place.home),
-      store: spellings(copilotHome(place), [place.home]),
-      keys: [],
-    };
-  },
+  places: ({ workTree }, place) => placesOf(workTree, copilotHome(place), place),
   target,
   live,
   describe(head, tail) {

@@ -3,14 +3,12 @@ import {
   type Action,
   type Block,
   type ConversationReader,
-  type Piece,
   type ReadingPlace,
-  type Role,
   type ToolResult,
   transcriptStart,
 } from "../conversation.ts";
 import { parseLine } from "../json-line.ts";
-import { actionOfPatch, asObject, timeOf } from "../tool-calls.ts";
+import { actionOfPatch, asObject, RecordReader, type Said, saying, subjectOf } from "../records.ts";
 
 // The events of Copilot CLI, from version 0.0.330 on, as a neutral conversation: what was said, and the calls of tools
 // with their results. The rest tells of the client.
@@ -42,56 +40,18 @@ type Data = v.InferOutput<typeof data>;
 const event = v.object({ type: text, timestamp: text, data: v.fallback(v.optional(data), undefined) });
 
 export function conversationReader(from: ReadingPlace = transcriptStart): ConversationReader {
-  return new Reader(from);
-}
-
-class Reader implements ConversationReader {
-  place: ReadingPlace;
-
-  constructor(from: ReadingPlace) {
-    this.place = from;
-  }
-
-  read(line: string): Piece | null {
-    const at = this.place.line + 1;
-    this.place = { ...this.place, line: at };
-    const value = parseLine(line);
-    const parsed = value && v.safeParse(event, value);
-    if (!parsed?.success || !parsed.output.data) return null;
+  return new RecordReader(from, (line) => {
+    const parsed = v.safeParse(event, parseLine(line));
+    if (!parsed.success || !parsed.output.data) return null;
     const { type, timestamp, data: told } = parsed.output;
-    const found = contentOf(type, told);
-    if (!found || (found.blocks.length === 0 && found.results.length === 0)) return null;
-    // Between a tool and the next words of the model nobody else speaks: it is one answer.
-    const aside = told.parentToolCallId !== undefined;
-    const key = found.role === "assistant" ? `assistant ${told.parentToolCallId ?? ""}` : null;
-    const more = this.place.n > 0 && (found.blocks.length === 0 || (key !== null && key === this.place.key));
-    if (!more) this.place = { line: at, n: this.place.n + 1, key };
-    return {
-      n: this.place.n,
-      line: at,
-      opens: !more,
-      role: found.role,
-      at: timeOf(timestamp),
-      model: found.role === "assistant" ? (told.model ?? null) : null,
-      aside,
-      blocks: found.blocks,
-      results: found.results,
-    };
-  }
+    return { said: saidIn(type, told), timestamp, model: told.model ?? null, helper: told.parentToolCallId };
+  });
 }
-
-interface Content {
-  readonly role: Role;
-  readonly blocks: Block[];
-  readonly results: Piece["results"][number][];
-}
-
-const saying = (role: Role, blocks: Block[]): Content => ({ role, blocks, results: [] });
 
 const textBlock = (said: string | undefined): Block[] =>
   said?.trim() ? [{ kind: "text", text: said.trim() }] : [];
 
-function contentOf(type: string | undefined, told: Data): Content | null {
+function saidIn(type: string | undefined, told: Data): Said | null {
   switch (type) {
     case "user.message":
       return saying("user", textBlock(told.content));
@@ -167,15 +127,6 @@ function actionOf(name: string, input: unknown): Action | null {
     default:
       return null;
   }
-}
-
-function subjectOf(input: unknown, action: Action | null): string {
-  if (action && "path" in action) return action.path;
-  if (action?.kind === "run") return action.command;
-  const fields = asObject(input);
-  const telling = ["pattern", "query", "url", "intent", "description", "prompt"].map((name) => fields[name]);
-  const first = [...telling, ...Object.values(fields)].find((value) => typeof value === "string");
-  return typeof first === "string" ? first : "";
 }
 
 const resultOf = ({ success, result, error }: Data): ToolResult => ({

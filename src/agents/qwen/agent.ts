@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { integrityError } from "../../errors.ts";
 import type { Agent, Destination, Target, Workplace } from "../agent.ts";
 import { currentIn, findIn } from "../one-store.ts";
-import { spellings } from "../spellings.ts";
+import { placesOf } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";
 import { glimpse } from "./records.ts";
 import { chatPath, chatStore, projectKey, qwenHome, validId, watchedFolders } from "./store.ts";
@@ -19,15 +19,8 @@ export const qwen: Agent = {
   find: (place, prefix) => findIn(chatStore, place, prefix),
   current: (place) => currentIn(chatStore, place),
   inventory: async ({ path }) => ({ streams: [{ name: "main", path }], files: [], skipped: [] }),
-  places({ cwd, workTree }, place) {
-    const detours = [place.home, ...(place.env["PWD"] ? [place.env["PWD"]] : [])];
-    return {
-      root: spellings(workTree, detours),
-      home: spellings(place.home),
-      store: spellings(qwenHome(place), [place.home]),
-      keys: [...new Set([workTree, cwd].map(projectKey))],
-    };
-  },
+  places: ({ cwd, workTree }, place) =>
+    placesOf(workTree, qwenHome(place), place, [workTree, cwd].map(projectKey)),
   target,
   // It keeps no list of what is open.
   live: async () => null,

@@ -3,15 +3,13 @@ import {
   type Action,
   type Block,
   type ConversationReader,
-  type Piece,
   type PlanItem,
   type ReadingPlace,
-  type Role,
   type ToolResult,
   transcriptStart,
 } from "../conversation.ts";
 import { parseLine } from "../json-line.ts";
-import { asObject, planState, planSubject, timeOf } from "../tool-calls.ts";
+import { asObject, planState, RecordReader, type Said, saying, subjectOf } from "../records.ts";
 import { isSpoken } from "./records.ts";
 
 // Qwen Code's records as a neutral conversation. Messages are lists of Gemini's parts; what is of type `system` tells of
@@ -47,52 +45,15 @@ const record = v.object({
 type Entry = v.InferOutput<typeof record>;
 
 export function conversationReader(from: ReadingPlace = transcriptStart): ConversationReader {
-  return new Reader(from);
+  return new RecordReader(from, (line) => {
+    const parsed = v.safeParse(record, parseLine(line));
+    if (!parsed.success) return null;
+    const { timestamp, model } = parsed.output;
+    return { said: saidIn(parsed.output), timestamp, model: model ?? null };
+  });
 }
 
-class Reader implements ConversationReader {
-  place: ReadingPlace;
-
-  constructor(from: ReadingPlace) {
-    this.place = from;
-  }
-
-  read(line: string): Piece | null {
-    const at = this.place.line + 1;
-    this.place = { ...this.place, line: at };
-    const value = parseLine(line);
-    const parsed = value && v.safeParse(record, value);
-    if (!parsed?.success) return null;
-    const entry = parsed.output;
-    const found = contentOf(entry);
-    if (!found || (found.blocks.length === 0 && found.results.length === 0)) return null;
-    // Between a tool and the next words of the model nobody else speaks: it is one answer.
-    const key = found.role === "assistant" ? "assistant" : null;
-    const more = this.place.n > 0 && (found.blocks.length === 0 || (key !== null && key === this.place.key));
-    if (!more) this.place = { line: at, n: this.place.n + 1, key };
-    return {
-      n: this.place.n,
-      line: at,
-      opens: !more,
-      role: found.role,
-      at: timeOf(entry.timestamp),
-      model: found.role === "assistant" ? (entry.model ?? null) : null,
-      aside: false,
-      blocks: found.blocks,
-      results: found.results,
-    };
-  }
-}
-
-interface Content {
-  readonly role: Role;
-  readonly blocks: Block[];
-  readonly results: Piece["results"][number][];
-}
-
-const saying = (role: Role, blocks: Block[]): Content => ({ role, blocks, results: [] });
-
-function contentOf(entry: Entry): Content | null {
+function saidIn(entry: Entry): Said | null {
   const parts = entry.message?.parts ?? [];
   switch (entry.type) {
     case "user":
@@ -175,15 +136,6 @@ function actionOf(name: string, input: Record<string, unknown>): Action | null {
 function planItem(value: unknown): PlanItem[] {
   const { content, status } = asObject(value);
   return typeof content === "string" ? [{ text: content, state: planState(status) }] : [];
-}
-
-function subjectOf(input: Record<string, unknown>, action: Action | null): string {
-  if (action && "path" in action) return action.path;
-  if (action?.kind === "run") return action.command;
-  if (action?.kind === "plan") return planSubject(action.items);
-  const telling = ["pattern", "query", "url", "description", "prompt"].map((name) => input[name]);
-  const first = [...telling, ...Object.values(input)].find((value) => typeof value === "string");
-  return typeof first === "string" ? first : "";
 }
 
 function resultOf(response: unknown, failed: boolean): ToolResult {

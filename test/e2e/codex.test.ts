@@ -1,6 +1,6 @@
 // Codex, the second agent: its rollouts are saved here and resumed there, beside those of others.
 
-import { execFile, spawn, spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import {
   appendFileSync,
   existsSync,
@@ -11,13 +11,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import { beforeAll, describe, expect, test } from "vitest";
-import { ModelServer, type Turn } from "../fixtures/model-server.ts";
 import { opening, openingLines, rolloutId, turnLines, turns, writeRollout } from "../fixtures/rollout.ts";
-import { untilIdle } from "./automatic.ts";
 import { done, type Machine, one, pair, type Sandbox } from "./harness.ts";
+import { itself } from "./real-agent.ts";
 
 /** Where a rollout that comes from elsewhere is put: by the time in its id, in UTC. */
 const restored = (machine: Machine): string =>
@@ -25,88 +22,25 @@ const restored = (machine: Machine): string =>
 
 const told = (machine: Machine, to: number): string => opening(machine.scene) + turns(machine.scene, 0, to);
 
-const program = process.env["CONVOSYNC_CODEX"] ?? "codex";
-const installed = spawnSync(program, ["--version"]).status === 0;
-
-/** Runs Codex once, without a terminal, against a model on this machine; gives what the model was sent. */
-async function ask(
-  machine: Machine,
-  prompt: string,
-  model: readonly Turn[],
-  ...resume: string[]
-): Promise<string> {
-  const server = await ModelServer.start(model);
-  try {
+itself({
+  name: "codex",
+  title: "Codex",
+  variable: "CONVOSYNC_CODEX",
+  run(prompt, machine, url) {
     const settings = [
       'model="mock"',
       'model_provider="here"',
-      `model_providers.here={name="here",base_url="${server.url}/v1",wire_api="responses",env_key="MODEL_KEY"}`,
+      `model_providers.here={name="here",base_url="${url}/v1",wire_api="responses",env_key="MODEL_KEY"}`,
       `projects={"${machine.path}"={trust_level="trusted"}}`,
     ].flatMap((one) => ["-c", one]);
-    const asked = promisify(execFile)(program, ["exec", ...settings, ...resume, prompt], {
-      cwd: machine.path,
-      env: { ...machine.env, MODEL_KEY: "none" },
-    });
-    asked.child.stdin?.end();
-    await asked;
-    return [...server.requests].sort((a, b) => b.length - a.length)[0] ?? "";
-  } finally {
-    await server.stop();
-  }
-}
-
-/** Which of these words a request lacks; whole requests are too long to be shown. */
-const missing = (request: string, words: readonly string[]): string[] =>
-  words.filter((one) => !request.includes(one));
-
-describe.skipIf(!installed)(
-  "Codex itself (skipped where `codex` is not installed; CONVOSYNC_CODEX names it)",
-  () => {
-    test("continues on the laptop what it began on the desktop, and the other way round", async () => {
-      const { desktop, laptop } = await pair();
-      const write = "mkdir -p src && echo 'export const answer = 42;' > src/new.ts && pwd";
-      await ask(desktop, "Write the file.", [
-        { tool: { name: "exec_command", input: { cmd: write } } },
-        { text: "It is written." },
-      ]);
-      expect(desktop.read("src/new.ts")).toBe("export const answer = 42;\n");
-      done(await desktop.run("save", "Wrote the answer"));
-
-      const { document } = await laptop.json("resume");
-      const id = document["session"] as string;
-      expect(document["resumeCommand"]).toEqual(["codex", "resume", id]);
-      const there = await ask(laptop, "What did we write?", [{ text: "The answer." }], "resume", id);
-      expect(missing(there, ["Write the file.", "It is written.", laptop.path])).toEqual([]);
-      expect(missing(there, [desktop.home])).toEqual([desktop.home]);
-      done(await laptop.run("save"));
-
-      done(await desktop.run("resume"));
-      const back = await ask(desktop, "And what did I ask there?", [{ text: "That." }], "resume", id);
-      expect(missing(back, ["What did we write?", "The answer.", desktop.path])).toEqual([]);
-      expect(missing(back, [laptop.home])).toEqual([laptop.home]);
-
-      const { document: forked } = await desktop.json("fork", id);
-      const fork = forked["session"] as string;
-      const other = await ask(desktop, "Another way?", [{ text: "Yes." }], "resume", fork);
-      expect(missing(other, ["Write the file.", "What did we write?"])).toEqual([]);
-      for (const machine of [desktop, laptop]) done(await machine.run("verify"));
-    });
-
-    test("tells of its turns once its hook is there, and they are saved", async () => {
-      const { desktop } = await pair();
-      done(await desktop.run("hooks", "install", "--agent", "codex"));
-      await ask(desktop, "Say hello.", [{ text: "Hello." }]);
-      for (let tries = 0; tries < 100; tries++) {
-        if ((await desktop.json("list")).document["sessions"].length > 0) break;
-        await sleep(100);
-      }
-      await untilIdle(desktop);
-      expect((await desktop.json("list")).document["sessions"]).toMatchObject([
-        { agent: "codex", title: "Say hello." },
-      ]);
-    });
+    return { args: ["exec", ...settings, "RESUME", prompt], env: { MODEL_KEY: "none" } };
   },
-);
+  resume: (session) => ["resume", session],
+  writes: () => ({
+    name: "exec_command",
+    input: { cmd: "mkdir -p src && echo 'export const answer = 42;' > src/new.ts && pwd" },
+  }),
+});
 
 describe("a conversation of Codex", () => {
   let box: Sandbox;

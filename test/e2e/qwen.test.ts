@@ -1,15 +1,11 @@
 // Qwen Code: its logs are saved here and resumed there.
 
-import { execFile, spawnSync } from "node:child_process";
 import { appendFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import { beforeAll, describe, expect, test } from "vitest";
 import { storeKey } from "../fixtures/conversation.ts";
-import { ModelServer, type Turn } from "../fixtures/model-server.ts";
-import { untilIdle } from "./automatic.ts";
 import { done, type Machine, one, pair, type Sandbox } from "./harness.ts";
+import { itself, missing } from "./real-agent.ts";
 
 const id = "3f2c1a9e-8b4d-4e5f-9a6b-1c2d3e4f5a6b";
 const log = (machine: Machine): string =>
@@ -42,85 +38,20 @@ function recordsOf({ scene }: Machine, from: number, to: number): string {
   return all;
 }
 
-const program = process.env["CONVOSYNC_QWEN"] ?? "qwen";
-const installed = spawnSync(program, ["--version"]).status === 0;
-
-/** Runs Qwen Code once, without a terminal, against a model on this machine; gives what the model was sent. */
-async function ask(
-  machine: Machine,
-  prompt: string,
-  turns: readonly Turn[],
-  ...options: string[]
-): Promise<string> {
-  const model = await ModelServer.start(turns);
-  try {
-    const api = ["--auth-type", "openai", "--openai-api-key", "none", "--openai-base-url", `${model.url}/v1`];
-    const asked = promisify(execFile)(program, [...api, "--model", "m1", "-y", ...options, "-p", prompt], {
-      cwd: machine.path,
-      env: machine.env,
-    });
-    asked.child.stdin?.end();
-    await asked;
-    return [...model.requests].sort((a, b) => b.length - a.length)[0] ?? "";
-  } finally {
-    await model.stop();
-  }
-}
-
-const missing = (request: string, words: readonly string[]): string[] =>
-  words.filter((word) => !request.includes(word));
-
-describe.skipIf(!installed)(
-  "Qwen Code itself (skipped where `qwen` is not installed; CONVOSYNC_QWEN names it)",
-  () => {
-    test("continues on the laptop what it began on the desktop, and the other way round", async () => {
-      const { desktop, laptop } = await pair();
-      await ask(desktop, "Write the file.", [
-        {
-          tool: {
-            name: "write_file",
-            input: { file_path: `${desktop.path}/src/new.ts`, content: "export const answer = 42;\n" },
-          },
-        },
-        { text: "It is written." },
-      ]);
-      expect(desktop.read("src/new.ts")).toBe("export const answer = 42;\n");
-      done(await desktop.run("save", "Wrote the answer"));
-
-      const { document } = await laptop.json("resume");
-      const session = document["session"] as string;
-      expect(document["resumeCommand"]).toEqual(["qwen", "--resume", session]);
-      const there = await ask(laptop, "What did we write?", [{ text: "The answer." }], "--resume", session);
-      expect(missing(there, ["Write the file.", "It is written.", laptop.path])).toEqual([]);
-      expect(missing(there, [desktop.home])).toEqual([desktop.home]);
-      done(await laptop.run("save"));
-
-      done(await desktop.run("resume"));
-      const back = await ask(desktop, "And what did I ask there?", [{ text: "That." }], "--resume", session);
-      expect(missing(back, ["What did we write?", "The answer.", desktop.path])).toEqual([]);
-      expect(missing(back, [laptop.home])).toEqual([laptop.home]);
-
-      const { document: forked } = await desktop.json("fork", session);
-      const other = await ask(desktop, "Another way?", [{ text: "Yes." }], "--resume", forked["session"]);
-      expect(missing(other, ["Write the file.", "What did we write?"])).toEqual([]);
-      for (const machine of [desktop, laptop]) done(await machine.run("verify"));
-    });
-
-    test("tells of its turns once its hooks are there, and they are saved", async () => {
-      const { desktop } = await pair();
-      done(await desktop.run("hooks", "install", "--agent", "qwen"));
-      await ask(desktop, "Say hello.", [{ text: "Hello." }]);
-      for (let tries = 0; tries < 100; tries++) {
-        if ((await desktop.json("list")).document["sessions"].length > 0) break;
-        await sleep(100);
-      }
-      await untilIdle(desktop);
-      expect((await desktop.json("list")).document["sessions"]).toMatchObject([
-        { agent: "qwen", title: "Say hello." },
-      ]);
-    });
+itself({
+  name: "qwen",
+  title: "Qwen Code",
+  variable: "CONVOSYNC_QWEN",
+  run(prompt, _, url) {
+    const api = ["--auth-type", "openai", "--openai-api-key", "none", "--openai-base-url", `${url}/v1`];
+    return { args: [...api, "--model", "m1", "-y", "RESUME", "-p", prompt], env: {} };
   },
-);
+  resume: (session) => ["--resume", session],
+  writes: ({ path }) => ({
+    name: "write_file",
+    input: { file_path: `${path}/src/new.ts`, content: "export const answer = 42;\n" },
+  }),
+});
 
 describe("a conversation of Qwen Code", () => {
   let box: Sandbox;

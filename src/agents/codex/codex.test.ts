@@ -1,20 +1,9 @@
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
-import type { Workplace } from "../agent.ts";
-import { messagesOf, piecesOf } from "../conversation.ts";
+import { messagesIn, neverThrows, placeAt, realOnes } from "../agent.fixture.ts";
 import { startedIn } from "../one-store.ts";
-import { toLocal, toPortable } from "../portable-paths.ts";
 import { codex } from "./agent.ts";
 import { conversationReader } from "./conversation.ts";
 import { glimpse, metaIn } from "./rollout.ts";
@@ -23,13 +12,6 @@ import { newId, rolloutPath, sessionNamed, validId } from "./store.ts";
 const folder = mkdtempSync(join(tmpdir(), "convosync-codex-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const placeAt = (home: string, root: string): Workplace => ({
-  root,
-  worktrees: [root],
-  cwd: root,
-  home,
-  env: {},
-});
 const here = placeAt("/home/me", "/home/me/code/shop");
 const id = "01a1fb2e-d100-7a11-8b22-0123456789ab";
 
@@ -46,14 +28,7 @@ const call = (name: string, input: unknown): string =>
   item({ type: "function_call", name, arguments: JSON.stringify(input), call_id: "c1" });
 const answered = (output: unknown): string => item({ type: "function_call_output", call_id: "c1", output });
 
-async function messages(...lines: string[]) {
-  const content = (async function* () {
-    yield Buffer.from(lines.map((one) => `${one}\n`).join(""));
-  })();
-  const found = [];
-  for await (const one of messagesOf(piecesOf(content, conversationReader()))) found.push(one);
-  return found;
-}
+const messages = (...lines: string[]) => messagesIn(codex, ...lines);
 
 describe("names", () => {
   test("a rollout's place follows from its id, wherever it is asked for", () => {
@@ -241,33 +216,30 @@ describe("the conversation in it", () => {
   });
 
   test("never throws, whatever a line holds", () => {
-    const names = ["type", "payload", "role", "content", "arguments", "input", "output", "text", "message"];
-    const words = [
-      "response_item",
-      "message",
-      "function_call",
-      "custom_tool_call",
-      "compacted",
-      "apply_patch",
-    ];
-    const value = fc.letrec((tie) => ({
-      value: fc.oneof(
-        fc.constantFrom(...words),
-        fc.string(),
-        fc.integer(),
-        fc.constant(null),
-        fc.array(tie("value"), { maxLength: 3 }),
-        fc.dictionary(fc.constantFrom(...names, "name", "command"), tie("value"), { maxKeys: 6 }),
-      ),
-    })).value;
-    fc.assert(
-      fc.property(fc.array(fc.record({ type: fc.constantFrom(...words), payload: value })), (lines) => {
-        const reader = conversationReader();
-        for (const one of lines) reader.read(JSON.stringify(one));
-        const head = Buffer.from(lines.map((one) => `${JSON.stringify(one)}\n`).join(""));
-        codex.describe(head, head);
-        codex.recognise?.(head);
-      }),
+    neverThrows(
+      codex,
+      [
+        "payload",
+        "type",
+        "role",
+        "content",
+        "arguments",
+        "input",
+        "output",
+        "text",
+        "message",
+        "name",
+        "command",
+      ],
+      [
+        "response_item",
+        "message",
+        "function_call",
+        "custom_tool_call",
+        "compacted",
+        "session_meta",
+        "apply_patch",
+      ],
     );
   });
 });
@@ -299,21 +271,4 @@ describe("finding them", () => {
   });
 });
 
-const corpus = join(process.env["CONVOSYNC_CORPUS"] ?? "/nonexistent", "codex");
-test.skipIf(!existsSync(corpus))(
-  "real rollouts come back byte for byte, and are read (CONVOSYNC_CORPUS)",
-  async () => {
-    for (const name of readdirSync(corpus).filter((one) => one.endsWith(".jsonl"))) {
-      const bytes = readFileSync(join(corpus, name));
-      const cwd = startedIn(bytes.subarray(0, 65_536)) ?? "/home/me/x";
-      const home = cwd.split("/").slice(0, 3).join("/");
-      const at = codex.places({ cwd, workTree: cwd }, placeAt(home, cwd));
-      const portable = toPortable(bytes, at, "jsonl");
-      expect(Buffer.compare(toLocal(portable, at, "jsonl"), bytes), name).toBe(0);
-      const there = codex.places({ cwd: here.root, workTree: here.root }, here);
-      const moved = toLocal(portable, there, "jsonl");
-      expect(Buffer.compare(toPortable(moved, there, "jsonl"), portable), name).toBe(0);
-      await messages(...bytes.toString("utf8").split("\n"));
-    }
-  },
-);
+realOnes(codex);

@@ -1,22 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Workplace } from "../agent.ts";
-import { messagesOf, piecesOf } from "../conversation.ts";
-import { startedIn } from "../one-store.ts";
-import { toLocal, toPortable } from "../portable-paths.ts";
+import { messagesIn, neverThrows, placeAt, realOnes } from "../agent.fixture.ts";
 import { copilot } from "./agent.ts";
-import { conversationReader } from "./conversation.ts";
 import { glimpse } from "./events.ts";
 
-const placeAt = (home: string, root: string): Workplace => ({
-  root,
-  worktrees: [root],
-  cwd: root,
-  home,
-  env: {},
-});
 const here = placeAt("/home/me", "/home/me/code/shop");
 const id = "ddbc4e26-69ef-4d02-aff7-57b53c204064";
 const session = { id, cwd: here.root };
@@ -27,14 +13,7 @@ const calls = (name: string, input: unknown): string =>
   event("assistant.message", { content: "", toolRequests: [{ toolCallId: "c1", name, arguments: input }] });
 const answered = (data: object): string => event("tool.execution_complete", { toolCallId: "c1", ...data });
 
-async function messages(...lines: string[]) {
-  const content = (async function* () {
-    yield Buffer.from(lines.map((one) => `${one}\n`).join(""));
-  })();
-  const found = [];
-  for await (const one of messagesOf(piecesOf(content, conversationReader()))) found.push(one);
-  return found;
-}
+const messages = (...lines: string[]) => messagesIn(copilot, ...lines);
 
 test("names lead below the session's folder, and nowhere else", () => {
   const folder = `/home/me/.copilot/session-state/${id}`;
@@ -133,61 +112,23 @@ describe("the conversation in it", () => {
   });
 
   test("never throws, whatever a line holds", () => {
-    const types = [
-      "session.start",
-      "user.message",
-      "assistant.message",
-      "tool.execution_complete",
-      "session.error",
-    ];
-    const names = [
-      "content",
-      "toolRequests",
-      "name",
-      "arguments",
-      "result",
-      "context",
-      "cwd",
-      "sessionId",
-      "message",
-    ];
-    const value = fc.letrec((tie) => ({
-      value: fc.oneof(
-        fc.string(),
-        fc.integer(),
-        fc.constant(null),
-        fc.array(tie("value"), { maxLength: 3 }),
-        fc.dictionary(fc.constantFrom(...names), tie("value"), { maxKeys: 6 }),
-      ),
-    })).value;
-    fc.assert(
-      fc.property(fc.array(fc.record({ type: fc.constantFrom(...types), data: value })), (lines) => {
-        const reader = conversationReader();
-        for (const one of lines) reader.read(JSON.stringify(one));
-        const head = Buffer.from(lines.map((one) => `${JSON.stringify(one)}\n`).join(""));
-        copilot.describe(head, head);
-        copilot.recognise?.(head);
-      }),
+    neverThrows(
+      copilot,
+      [
+        "data",
+        "content",
+        "toolRequests",
+        "name",
+        "arguments",
+        "result",
+        "context",
+        "cwd",
+        "sessionId",
+        "message",
+      ],
+      ["session.start", "user.message", "assistant.message", "tool.execution_complete", "session.error"],
     );
   });
 });
 
-const corpus = join(process.env["CONVOSYNC_CORPUS"] ?? "/nonexistent", "copilot");
-test.skipIf(!existsSync(corpus))(
-  "real logs come back byte for byte, and are read (CONVOSYNC_CORPUS)",
-  async () => {
-    for (const name of readdirSync(corpus).filter((one) => one.endsWith(".jsonl"))) {
-      const bytes = readFileSync(join(corpus, name));
-      const cwd = startedIn(bytes.subarray(0, 65_536)) ?? "/home/me/x";
-      const at = copilot.places({ cwd, workTree: cwd }, placeAt(cwd.split("/").slice(0, 3).join("/"), cwd));
-      const portable = toPortable(bytes, at, "jsonl");
-      expect(Buffer.compare(toLocal(portable, at, "jsonl"), bytes), name).toBe(0);
-      const there = copilot.places({ cwd: here.root, workTree: here.root }, here);
-      expect(
-        Buffer.compare(toPortable(toLocal(portable, there, "jsonl"), there, "jsonl"), portable),
-        name,
-      ).toBe(0);
-      await messages(...bytes.toString("utf8").split("\n"));
-    }
-  },
-);
+realOnes(copilot);

@@ -1,23 +1,9 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Workplace } from "../agent.ts";
+import { messagesIn, neverThrows, placeAt, realOnes } from "../agent.fixture.ts";
 import { claudeCode } from "../claude-code/agent.ts";
-import { messagesOf, piecesOf } from "../conversation.ts";
-import { startedIn } from "../one-store.ts";
-import { toLocal, toPortable } from "../portable-paths.ts";
 import { qwen } from "./agent.ts";
-import { conversationReader } from "./conversation.ts";
 import { glimpse } from "./records.ts";
 
-const placeAt = (home: string, root: string): Workplace => ({
-  root,
-  worktrees: [root],
-  cwd: root,
-  home,
-  env: {},
-});
 const here = placeAt("/home/me", "/home/me/code/my_shop");
 const id = "3f2c1a9e-8b4d-4e5f-9a6b-1c2d3e4f5a6b";
 const session = { id, cwd: here.root };
@@ -37,14 +23,7 @@ const message = (type: string, ...parts: object[]): string =>
 const calls = (name: string, args: unknown): string =>
   message("assistant", { functionCall: { id: "c1", name, args } });
 
-async function messages(...lines: string[]) {
-  const content = (async function* () {
-    yield Buffer.from(lines.map((one) => `${one}\n`).join(""));
-  })();
-  const found = [];
-  for await (const one of messagesOf(piecesOf(content, conversationReader()))) found.push(one);
-  return found;
-}
+const messages = (...lines: string[]) => messagesIn(qwen, ...lines);
 
 test("a log lies in the folder of its directory; no name but 'main', no id but a UUID, leads to a file", () => {
   expect(qwen.target("main", "stream", session, here)).toEqual({
@@ -129,43 +108,22 @@ describe("the conversation in it", () => {
   });
 
   test("never throws, whatever a line holds", () => {
-    const types = ["user", "assistant", "tool_result", "system"];
-    const names = ["parts", "text", "functionCall", "functionResponse", "args", "response", "name", "cwd"];
-    const value = fc.letrec((tie) => ({
-      value: fc.oneof(
-        fc.string(),
-        fc.integer(),
-        fc.constant(null),
-        fc.array(tie("value"), { maxLength: 3 }),
-        fc.dictionary(fc.constantFrom(...names), tie("value"), { maxKeys: 6 }),
-      ),
-    })).value;
-    fc.assert(
-      fc.property(
-        fc.array(fc.record({ type: fc.constantFrom(...types), message: value, systemPayload: value })),
-        (lines) => {
-          const reader = conversationReader();
-          for (const one of lines) reader.read(JSON.stringify(one));
-          const head = Buffer.from(lines.map((one) => `${JSON.stringify(one)}\n`).join(""));
-          qwen.describe(head, head);
-          qwen.recognise?.(head);
-        },
-      ),
+    neverThrows(
+      qwen,
+      [
+        "message",
+        "parts",
+        "text",
+        "functionCall",
+        "functionResponse",
+        "args",
+        "response",
+        "systemPayload",
+        "cwd",
+      ],
+      ["user", "assistant", "tool_result", "system", "chat_compression"],
     );
   });
 });
 
-const corpus = join(process.env["CONVOSYNC_CORPUS"] ?? "/nonexistent", "qwen");
-test.skipIf(!existsSync(corpus))(
-  "real logs come back byte for byte, and are read (CONVOSYNC_CORPUS)",
-  async () => {
-    for (const name of readdirSync(corpus).filter((one) => one.endsWith(".jsonl"))) {
-      const bytes = readFileSync(join(corpus, name));
-      const cwd = startedIn(bytes.subarray(0, 65_536)) ?? "/home/me/x";
-      const at = qwen.places({ cwd, workTree: cwd }, placeAt(cwd.split("/").slice(0, 3).join("/"), cwd));
-      const portable = toPortable(bytes, at, "jsonl");
-      expect(Buffer.compare(toLocal(portable, at, "jsonl"), bytes), name).toBe(0);
-      await messages(...bytes.toString("utf8").split("\n"));
-    }
-  },
-);
+realOnes(qwen);

@@ -89,12 +89,15 @@ export async function currentSession(
   return found[0] ?? null;
 }
 
+const anyOf = (names: readonly string[]): string =>
+  names.length > 1 ? `${names.slice(0, -1).join(", ")} or ${names.at(-1)}` : names.join("");
+
 function noConversation(agents: readonly Agent[], wanted: string | undefined): ConvosyncError {
   const what = wanted ? `no conversation '${wanted}'` : "no conversation";
   return new ConvosyncError(
     "no-conversation",
     Exit.failed,
-    `${what} of ${agents.map((one) => one.title).join(", ")} belongs to this work tree`,
+    `${what} of ${anyOf(agents.map((one) => one.title))} belongs to this work tree`,
     [
       "start one here first, or run this where the agent was started",
       "nothing was committed; for the code alone use git itself",

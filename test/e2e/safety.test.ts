@@ -101,7 +101,8 @@ describe("save", () => {
     await refused(desktop, ["save"], {
       code: "no-conversation",
       exit: 1,
-      error: /error: no conversation of Claude Code belongs to this work tree/,
+      error:
+        /error: no conversation of Claude Code, Codex, GitHub Copilot CLI or Qwen Code belongs to this work tree/,
       hint: /hint: start one here first/,
     });
   });

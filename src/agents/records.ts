@@ -31,6 +31,8 @@ export interface SaidRecord {
   readonly model: string | null;
   /** Between an agent and the helper it has started with this call of a tool. */
   readonly helper?: string | undefined;
+  /** What is to be known of this record when the next one is read, in one line; nothing when absent. */
+  readonly memory?: string;
 }
 
 /**
@@ -39,23 +41,30 @@ export interface SaidRecord {
  */
 export class RecordReader implements ConversationReader {
   place: ReadingPlace;
-  readonly #read: (line: string) => SaidRecord | null;
+  readonly #read: (line: string, memory: string) => SaidRecord | null;
 
-  constructor(from: ReadingPlace, read: (line: string) => SaidRecord | null) {
+  /** `read` is also told what it wanted to know of the record before. */
+  constructor(from: ReadingPlace, read: (line: string, memory: string) => SaidRecord | null) {
     this.place = from;
     this.#read = read;
   }
 
   read(line: string): Piece | null {
     const at = this.place.line + 1;
-    this.place = { ...this.place, line: at };
-    const record = this.#read(line);
+    const [speaker = "", before = ""] = (this.place.key ?? "").split("\n");
+    const record = this.#read(line, before);
     const said = record?.said;
-    if (!said || (said.blocks.length === 0 && said.results.length === 0)) return null;
-    const { timestamp, model, helper } = record;
-    const key = said.role === "assistant" ? `assistant ${helper ?? ""}` : null;
-    const more = this.place.n > 0 && (said.blocks.length === 0 || (key !== null && key === this.place.key));
-    if (!more) this.place = { line: at, n: this.place.n + 1, key };
+    const keep = (n: number, speaking: string, memory: string): void => {
+      this.place = { line: at, n, key: memory ? `${speaking}\n${memory}` : speaking || null };
+    };
+    if (!said || (said.blocks.length === 0 && said.results.length === 0)) {
+      keep(this.place.n, speaker, record?.memory ?? before);
+      return null;
+    }
+    const { timestamp, model, helper, memory = "" } = record;
+    const speaking = said.role === "assistant" ? `assistant ${helper ?? ""}` : "";
+    const more = this.place.n > 0 && (said.blocks.length === 0 || (speaking !== "" && speaking === speaker));
+    keep(more ? this.place.n : this.place.n + 1, more ? speaker : speaking, memory);
     return {
       ...said,
       n: this.place.n,

@@ -14,6 +14,7 @@ for (const name of Object.keys(process.env)) {
       "CONVOSYNC_CLAUDE",
       "CONVOSYNC_CODEX",
       "CONVOSYNC_COPILOT",
+      "CONVOSYNC_GEMINI",
       "CONVOSYNC_QWEN",
     ].includes(name) &&
     name !== "GIT_SSL_CAINFO"

@@ -76,9 +76,9 @@ export type HowFound = "environment" | "live" | "newest";
 /** A coding agent that keeps its conversations on this machine. Knows nothing of git, encryption or refs. */
 export interface Agent {
   /** The word in session ids and on the command line. */
-  readonly name: "claude" | "codex" | "copilot" | "qwen";
+  readonly name: "claude" | "codex" | "gemini" | "copilot" | "qwen";
   /** The program, as manifests name it. */
-  readonly tool: "claude-code" | "codex" | "copilot-cli" | "qwen-code";
+  readonly tool: "claude-code" | "codex" | "gemini-cli" | "copilot-cli" | "qwen-code";
   readonly title: string;
 
   /** The folder all the agent's files lie in. Nothing is written outside it, or through a symlink below it. */
@@ -99,6 +99,11 @@ export interface Agent {
    * else in the folder for `cwd`. Unknown and unsafe names are an integrity error (`unsafe-name`).
    */
   target(name: string, kind: "stream" | "file", session: Destination, place: Workplace): Target;
+  /**
+   * Tells the agent which of its folders is that of `cwd`, where this does not follow from the path and it has none yet.
+   * Comes before the first file is put there; adds files and changes none.
+   */
+  settle?(cwd: string, place: Workplace): Promise<void>;
   /** The process that has the session open now. */
   live(sessionId: string, place: Workplace): Promise<LiveSession | null>;
   /** What a picker shows, from the first and the last 64 KiB of the main stream. Never throws. */

@@ -271,7 +271,7 @@ const outside = (path: string): ConvosyncError =>
 const lineTooLong = (path: string): ConvosyncError =>
   new ConvosyncError("line-too-long", Exit.failed, `a line of more than 32 MiB in ${path}`);
 
-const localChanged = (path: string): ConvosyncError =>
+export const localChanged = (path: string): ConvosyncError =>
   new ConvosyncError("local-changed", Exit.stopped, `changed while it was being restored: ${path}`, [
     "close the agent that has this conversation open, then run the command again",
   ]);

@@ -7,8 +7,11 @@ import { readEnds, type Where, windowBytes, workTreeOf } from "./glimpse.ts";
 // tenth of the time that as many promises take.
 
 export interface OneStore {
-  /** The main files there are, whoever's, with the ids they are named by. */
-  files(place: Workplace): Iterable<{ readonly id: string; readonly path: string }>;
+  /**
+   * The main files there are, whoever's, with the ids they are named by; and with the directory, where that follows from
+   * their place: of these there are only those of the repository.
+   */
+  files(place: Workplace): Iterable<{ readonly id: string; readonly path: string; readonly cwd?: string }>;
   /** The session that the agent's own shell names. */
   named(env: NodeJS.ProcessEnv): string | undefined;
   /** Sessions that a process has open. */
@@ -29,6 +32,7 @@ export interface StoreGlimpse {
 interface Candidate {
   readonly id: string;
   readonly path: string;
+  readonly cwd: string | undefined;
   readonly updatedAt: Date;
 }
 
@@ -69,17 +73,21 @@ async function* newestFirst(
   place: Workplace,
   wanted: (id: string) => boolean,
 ): AsyncGenerator<FoundSession> {
+  // Gemini CLI begins another log of a session it resumes, and goes on in the first: that one has the talk.
+  const seen = new Set<string>();
   for (const candidate of candidates(store, place, wanted)) {
-    if (startedAt(candidate.path, place) === null) continue;
+    if (candidate.cwd === undefined && startedAt(candidate.path, place) === null) continue;
     const session = await look(store, candidate, place, null);
-    if (session) yield session;
+    if (!session || seen.has(session.id)) continue;
+    seen.add(session.id);
+    yield session;
   }
 }
 
 /** A session with its title and where it belongs; null where that is neither here nor at `otherwise`, or nobody's talk. */
 async function look(
   store: OneStore,
-  { id, path, updatedAt }: Candidate,
+  { id, path, cwd, updatedAt }: Candidate,
   place: Workplace,
   otherwise: Where | null,
 ): Promise<FoundSession | null> {
@@ -89,8 +97,8 @@ async function look(
     const seen = store.glimpse(ends.head, ends.tail);
     if (seen === null && !ends.complete) continue;
     if (seen?.id !== id || seen.helper) return null;
-    const where =
-      seen.directories.map((cwd) => workTreeOf(cwd, place)).find((one) => one !== null) ?? otherwise;
+    const directories = cwd === undefined ? seen.directories : [cwd];
+    const where = directories.map((one) => workTreeOf(one, place)).find((one) => one !== null) ?? otherwise;
     return where && { id, cwd: where.cwd, workTree: where.root, updatedAt, title: seen.title, path };
   }
   return null;
@@ -99,9 +107,9 @@ async function look(
 /** Main files, the last written first. Symlinks are not followed. */
 function candidates(store: OneStore, place: Workplace, wanted: (id: string) => boolean): Candidate[] {
   const found: Candidate[] = [];
-  for (const { id, path } of store.files(place)) {
+  for (const { id, path, cwd } of store.files(place)) {
     const info = wanted(id) ? lstatSync(path, { throwIfNoEntry: false }) : undefined;
-    if (info?.isFile()) found.push({ id, path, updatedAt: info.mtime });
+    if (info?.isFile()) found.push({ id, path, cwd, updatedAt: info.mtime });
   }
   return found.sort((a, b) => b.updatedAt.getTime() - a.updatedAt.getTime());
 }

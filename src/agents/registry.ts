@@ -6,6 +6,7 @@ export type AgentName = Agent["name"];
 const loaders: Record<AgentName, () => Promise<Agent>> = {
   claude: async () => (await import("./claude-code/agent.ts")).claudeCode,
   codex: async () => (await import("./codex/agent.ts")).codex,
+  gemini: async () => (await import("./gemini/agent.ts")).gemini,
   copilot: async () => (await import("./copilot/agent.ts")).copilot,
   qwen: async () => (await import("./qwen/agent.ts")).qwen,
 };

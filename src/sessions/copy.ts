@@ -56,6 +56,7 @@ export async function writeCopy(
       }
     }
     const restored = files.map((file) => file.path);
+    await agent.settle?.(cwd, place);
     // The main transcript was written last, so that whoever sees it sees the rest.
     for (let file = files.shift(); file; file = files.shift())
       await file.commit({ backupDir: "", expect: null });

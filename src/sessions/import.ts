@@ -340,6 +340,7 @@ async function put(
       ({ name }, at) =>
         agent.target(name, at < incoming.files.length ? "file" : "stream", destination, place).path,
     );
+    if (written.length > 0) await agent.settle?.(cwd, place);
     while (written.length > 0) {
       await written[0]!.commit({ backupDir, expect: null });
       written.shift();

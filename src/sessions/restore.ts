@@ -62,6 +62,7 @@ export class Restore {
   branching: LocalBranch | null = null;
   #prepared: Prepared[] = [];
   #paths: readonly string[] = [];
+  readonly #streamPaths = new Map<string, string>();
   /** Lines the local transcript shares with the saved one, where they part. */
   #common = 0;
 
@@ -95,6 +96,7 @@ export class Restore {
     const destination = { id: manifest.session, cwd: this.cwd, ...(here && { path: here.path }) };
     for (const record of currentStreams(manifest)) {
       const target = this.#agent.target(record.name, "stream", destination, this.#place);
+      this.#streamPaths.set(record.name, target.path);
       const expect = await identify(target.path);
       const file = await RestoreFile.create(target.path, this.#agent.store(this.#place));
       const one = { name: record.name, target, file, expect };
@@ -227,19 +229,14 @@ export class Restore {
   async commit(backupDir: string): Promise<ResumeOperation["files"]> {
     const written: ResumeOperation["files"] = [];
     const ordered = [...this.#prepared].sort((a, b) => Number(a.name === "main") - Number(b.name === "main"));
+    if (ordered.length > 0) await this.#agent.settle?.(this.cwd, this.#place);
     for (const { file, expect } of ordered) {
       const backup = await file.commit({ backupDir, expect });
       const { size, mtimeMs } = await stat(file.path);
       written.push({ path: file.path, before: expect?.size ?? null, backup, size, mtimeMs });
     }
     for (const [name, at] of Object.entries(this.cursor.streams)) {
-      const target = this.#agent.target(
-        name,
-        "stream",
-        { id: this.#session.manifest.session, cwd: this.cwd },
-        this.#place,
-      );
-      const now = await examineTail(target.path, at.offset);
+      const now = await examineTail(this.#streamPaths.get(name)!, at.offset);
       if (now) Object.assign(at, { ino: now.ino, tail: now.tail });
       else delete this.cursor.streams[name];
     }

@@ -5,7 +5,7 @@ import type { Invocation } from "../world.ts";
 
 /** What hooks start in the background: never heard, never in the way. */
 export default async function hookCommand({ world }: Invocation, args: readonly string[]): Promise<number> {
-  const [what, commonDir] = args;
+  const [what, commonDir, once] = args;
   if (what !== "worker" || commonDir === undefined)
     throw new ConvosyncError("usage", Exit.usage, "this is for hooks to start", [
       "see: git convosync hooks -h",
@@ -15,7 +15,7 @@ export default async function hookCommand({ world }: Invocation, args: readonly 
   const ignore = (): void => undefined;
   for (const signal of signals) process.on(signal, ignore);
   try {
-    await runWorker(world, await realpath(commonDir));
+    await runWorker(world, await realpath(commonDir), once === "once" ? { outageMs: 0 } : {});
   } finally {
     for (const signal of signals) process.off(signal, ignore);
   }

@@ -1,4 +1,5 @@
 import { ConvosyncError, Exit } from "../errors.ts";
+import { captureNoted } from "../sessions/noted.ts";
 import { notifyOthers } from "../sessions/notify.ts";
 import { queuedError } from "../sessions/publish.ts";
 import { type Settings, withRepository } from "../sessions/repository.ts";
@@ -47,8 +48,9 @@ export default async function saveCommand(
   let settings: Settings | null = null;
   const result = await withRepository(
     world,
-    (context) => {
+    async (context) => {
       settings = context.settings;
+      if (!options.dryRun) await captureNoted(context);
       return save(
         context,
         {

@@ -1,4 +1,5 @@
 import { Exit } from "../errors.ts";
+import { captureNoted } from "../sessions/noted.ts";
 import { queuedError } from "../sessions/publish.ts";
 import { withRepository } from "../sessions/repository.ts";
 import { sync } from "../sessions/sync.ts";
@@ -11,9 +12,10 @@ export default async function syncCommand(
   _args: readonly string[],
   options: { code?: boolean; retry?: boolean },
 ): Promise<number> {
-  const result = await withRepository(world, (context) =>
-    sync(context, { noCode: options.code === false, restore: options.retry === true }),
-  );
+  const result = await withRepository(world, async (context) => {
+    await captureNoted(context);
+    return sync(context, { noCode: options.code === false, restore: options.retry === true });
+  });
   const { pushed, fetched, queued, publish, remote, due } = result;
   if (pushed.length > 0) terminal.step(`Sent to ${remote.name}: ${named(pushed)}`);
   if (fetched.length > 0) terminal.step(`Fetched ${plural(fetched.length, "session")} from other devices`);

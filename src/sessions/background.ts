@@ -36,9 +36,11 @@ export function backOff(failures: number, reason: QueueReason, chance: number): 
 export type BackgroundPush =
   /** Nothing waits, or there is nobody to send it to. */
   | { readonly status: "nothing" }
-  | { readonly status: "later"; readonly at: Date }
+  /** `failing`: because the last attempt failed. */
+  | { readonly status: "later"; readonly at: Date; readonly failing: boolean }
   | { readonly status: "pushed" }
-  | { readonly status: "failed"; readonly text: string };
+  /** `at`: when it may be tried again. */
+  | { readonly status: "failed"; readonly text: string; readonly at: Date };
 
 /**
  * Sends what waits of this replica's refs, never the user's branch, unless it is too soon. The clone is not locked
@@ -61,7 +63,7 @@ export async function pushInBackground(
   const known =
     eager && queue.background ? { ...queue, background: { ...queue.background, next: null } } : queue;
   const due = nextPush(known, context.world.now());
-  if (due) return { status: "later", at: due };
+  if (due) return { status: "later", at: due, failing: Boolean(known.background?.next) };
   let outcome = await publish(context, vault, replica, remote, null);
   if (isMendable(outcome) && replica) {
     const settled = await withCloneLock(context, async () => {
@@ -71,11 +73,15 @@ export async function pushInBackground(
     outcome = await publish(context, settled.vault, settled.replica, remote, null);
   }
   const now = context.world.now();
+  let at: Date | null = null;
   await updateQueue(context, remote.key, (entry) => {
     const failures = outcome.status === "queued" ? (entry.background?.failures ?? 0) + 1 : 0;
-    const wait = outcome.status === "queued" ? backOff(failures, outcome.reason, random()) : null;
-    const next = wait === null ? null : new Date(now.getTime() + wait).toISOString();
-    entry.background = { at: now.toISOString(), failures, next };
+    at =
+      outcome.status === "queued"
+        ? new Date(now.getTime() + backOff(failures, outcome.reason, random()))
+        : null;
+    entry.background = { at: now.toISOString(), failures, next: at?.toISOString() ?? null };
   });
-  return outcome.status === "queued" ? { status: "failed", text: outcome.text } : { status: "pushed" };
+  if (outcome.status !== "queued") return { status: "pushed" };
+  return { status: "failed", text: outcome.text, at: at ?? now };
 }

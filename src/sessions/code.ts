@@ -237,7 +237,7 @@ async function findCommit(
     Exit.stopped,
     `the conversation belongs to ${where}, which is neither here nor on the remote`,
     [
-      "push it from the machine that saved it: git convosync sync",
+      "push it from the machine that saved it: git convosync save",
       ...(context.repo.shallow ? ["this clone is shallow: git fetch --unshallow"] : []),
       "bring back the conversation alone: git convosync resume --stay-on-branch",
     ],

@@ -17,5 +17,5 @@ export async function watchOnce(world: World, commonDir: string): Promise<void> 
     }
     await noteEvent(context.cloneDir, { kind: "fetch", path: place.root });
   });
-  await runWorker(world, commonDir);
+  await runWorker(world, commonDir, { outageMs: 0 });
 }

@@ -9,7 +9,7 @@ import { healScript } from "./hooks.ts";
 import { notifyOthers } from "./notify.ts";
 import { openAt, openMain } from "./open-main.ts";
 import { receive } from "./receive.ts";
-import { type World, withCloneLock } from "./repository.ts";
+import { type Context, type World, withCloneLock } from "./repository.ts";
 import { isInBetween, snapshot } from "./snapshot.ts";
 import { openVault } from "./vault.ts";
 import { reportFailure, reportWork } from "./worker-report.ts";
@@ -20,6 +20,8 @@ const quietMs = 2_000;
 const agentQuietMs = 200;
 /** But a script that never pauses must not keep the conversation unsaved. */
 const longestQuietMs = 30_000;
+/** A network that is away for a moment is waited for this long; after that the next event, save or sync tries again. */
+const longestOutageMs = 5 * 60_000;
 /** What fails this often is given up: the conversation itself is still in the agent's store, for the next capture. */
 const mostFailures = 5;
 
@@ -27,31 +29,51 @@ const mostFailures = 5;
  * What hooks start: deals with what they noted until nothing is left, then ends. Only one runs per clone; whoever
  * comes second leaves at once, as the first one sees what is noted meanwhile.
  */
-export async function runWorker(world: World, commonDir: string): Promise<void> {
+export async function runWorker(
+  world: World,
+  commonDir: string,
+  { outageMs = longestOutageMs }: { outageMs?: number } = {},
+): Promise<void> {
   const cloneDir = join(commonDir, "convosync");
-  const env: NodeJS.ProcessEnv = { ...world.env, CONVOSYNC_BACKGROUND: "1" };
-  // Of the shell that happened to start us; each event says itself whose it is.
-  for (const name of ["CLAUDE_CODE_SESSION_ID", "CODEX_THREAD_ID", "COPILOT_AGENT_SESSION_ID"])
-    delete env[name];
+  const quiet = { ...world, env: { ...ofNobody(world.env), CONVOSYNC_BACKGROUND: "1" } };
   await healScript(cloneDir);
+  await unlessBusy(cloneDir, () => work(quiet, commonDir, cloneDir, outageMs));
+}
+
+/** Captures what is noted now, and leaves it to the worker where one is at it. */
+export async function captureOnce({ world, repo, cloneDir }: Context): Promise<void> {
+  const quiet = { ...world, env: ofNobody(world.env) };
+  await unlessBusy(cloneDir, () => dealWith(quiet, repo.commonDir, cloneDir));
+}
+
+/** The environment without the shell's conversation: each event says itself whose it is. */
+function ofNobody(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const names = ["CLAUDE_CODE_SESSION_ID", "CODEX_THREAD_ID", "COPILOT_AGENT_SESSION_ID"];
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)));
+}
+
+async function unlessBusy(cloneDir: string, task: () => Promise<unknown>): Promise<void> {
   try {
-    await withLock(join(cloneDir, "worker.lock"), 0, () => work({ ...world, env }, commonDir, cloneDir));
+    await withLock(join(cloneDir, "worker.lock"), 0, task);
   } catch (error) {
     if (!(error instanceof ConvosyncError && error.code === "locked")) throw error;
   }
 }
 
-async function work(world: World, commonDir: string, cloneDir: string): Promise<void> {
+async function work(world: World, commonDir: string, cloneDir: string, outageMs: number): Promise<void> {
   const pidPath = join(cloneDir, "worker.pid");
   const mine = `${process.pid}\n`;
+  let outageSince: number | null = null;
   for (;;) {
     // Hooks look here; one that started a second worker in vain has written that one's number.
     if ((await readIfPresent(pidPath))?.toString() !== mine) await writeAtomic(pidPath, mine);
     await untilQuiet(cloneDir);
     const pushed = await dealWith(world, commonDir, cloneDir);
-    const due = await send(world, commonDir, pushed);
-    if (due) {
-      await untilDue(due, cloneDir);
+    const sent = await send(world, commonDir, pushed);
+    outageSince = sent.failed ? (outageSince ?? Date.now()) : null;
+    const latest = outageSince === null ? Date.now() + longestQuietMs : outageSince + outageMs;
+    if (sent.due && sent.due.getTime() <= latest) {
+      await untilDue(sent.due, cloneDir);
       continue;
     }
     if (await lastEvent(cloneDir)) continue;
@@ -134,20 +156,27 @@ async function captureAt(
 const isOver = (error: unknown): boolean =>
   error instanceof ConvosyncError && ["not-set-up", "bare-repository"].includes(error.code);
 
-/** Sends what waits. Returns when to try again, unless there is nothing to wait for. */
-async function send(world: World, commonDir: string, eager: boolean): Promise<Date | null> {
+interface Sent {
+  /** When to try again; null where there is nothing to wait for. */
+  readonly due: Date | null;
+  /** The last attempt failed. */
+  readonly failed: boolean;
+}
+
+/** Sends what waits. */
+async function send(world: World, commonDir: string, eager: boolean): Promise<Sent> {
   const context = await openMain(world, commonDir);
-  if (!context) return null;
+  if (!context) return { due: null, failed: false };
   try {
     const pushed = await pushInBackground(context, { eager });
     if (pushed.status === "pushed") await notifyOthers(context.settings);
-    // A pause between pushes is waited out; after a failure the next event, save or sync tries again.
-    const soon = pushed.status === "later" && pushed.at.getTime() - Date.now() <= longestQuietMs;
-    return soon ? pushed.at : null;
+    if (pushed.status === "failed") return { due: pushed.at, failed: true };
+    return pushed.status === "later"
+      ? { due: pushed.at, failed: pushed.failing }
+      : { due: null, failed: false };
   } catch (error) {
-    if (isOver(error)) return null;
-    await reportFailure(join(commonDir, "convosync"), world.now(), error);
-    return null;
+    if (!isOver(error)) await reportFailure(join(commonDir, "convosync"), world.now(), error);
+    return { due: null, failed: false };
   } finally {
     await context.close();
   }

@@ -59,6 +59,9 @@ export const automatic: readonly Verb[] = [
     hidden: true,
     load: () => import("../commands/hook.ts"),
     define: (command) =>
-      void command.argument("<what>").argument("<common-dir>", "the clone's git directory"),
+      void command
+        .argument("<what>")
+        .argument("<common-dir>", "the clone's git directory")
+        .argument("[once]", "do not wait for a network that is away"),
   },
 ];

@@ -27,7 +27,7 @@ export async function work(machine: Machine): Promise<string[]> {
   const path = join(cloneDir(machine), "events");
   const before = new Date(Date.now() - 60_000);
   if (existsSync(path)) utimesSync(path, before, before);
-  done(await machine.run("hook", "worker", join(cloneDir(machine), "..")));
+  done(await machine.run("hook", "worker", join(cloneDir(machine), ".."), "once"));
   if (existsSync(join(cloneDir(machine), "hook.sh"))) startNothing(machine);
   return events;
 }

@@ -1,10 +1,11 @@
 // What is sent by itself: seldom, never asking, never lost, and status tells how it stands.
 
-import { chmodSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { cloneDir, installQuietHooks, longAgo, work } from "./automatic.ts";
+import { cloneDir, installQuietHooks, longAgo, noted, work } from "./automatic.ts";
 import { type Document, done, lines, type Machine, one, pair, type Sandbox, two } from "./harness.ts";
 
 async function hooked(): Promise<Sandbox> {
@@ -90,6 +91,35 @@ test("the user's own push sends ours after it, also before the next attempt is d
   desktop.git("push", "-q");
   expect(await work(desktop)).toEqual([`push ${desktop.path}`]);
   expect(await queueOf(desktop)).toEqual([]);
+});
+
+test("a remote that is away for a moment is asked again by the worker itself", async () => {
+  const box = await hooked();
+  const { desktop } = box;
+  renameSync(box.remote, `${box.remote}.away`);
+  turn(desktop, 0, 1);
+  const worker = desktop.run("hook", "worker", join(desktop.path, ".git"));
+  const queue = join(cloneDir(desktop), "queue.json");
+  while (!existsSync(queue) || background(desktop)?.["failures"] !== 1) await sleep(100);
+  renameSync(`${box.remote}.away`, box.remote);
+  // The wait is between 24 and 30 s, and nothing else happens in it.
+  done(await worker);
+  expect(await queueOf(desktop)).toEqual([]);
+  expect(background(desktop)).toMatchObject({ failures: 0, next: null });
+});
+
+test("what was noted when the machine went off is captured and sent by the next sync", async () => {
+  const box = await hooked();
+  const { desktop } = box;
+  turn(desktop, 0, 1);
+  expect(noted(desktop)).toHaveLength(1);
+  done(await desktop.run("sync"));
+  expect(noted(desktop)).toEqual([]);
+  // The code is the user's to send, and the laptop says so.
+  expect((await box.laptop.run("resume")).stderr).toContain("git convosync save");
+  done(await desktop.run("save"));
+  done(await box.laptop.run("resume"));
+  box.laptop.hears(1);
 });
 
 test("the next save, and the next sync, flush what waits and end the back-off", async () => {

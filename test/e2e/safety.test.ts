@@ -260,7 +260,7 @@ describe("resume", () => {
       exit: 4,
       error:
         /error: the conversation belongs to commit [0-9a-f]{10} of branch 'feature', which is neither here nor on the remote/,
-      hint: /hint: push it from the machine that saved it: git convosync sync/,
+      hint: /hint: push it from the machine that saved it: git convosync save/,
     });
     done(await laptop.run("resume", "--stay-on-branch"));
     laptop.hears(4);

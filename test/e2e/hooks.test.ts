@@ -13,10 +13,15 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
-import { expect, test } from "vitest";
+import { delimiter, dirname, join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { withBlock } from "../../src/sessions/hook-files.ts";
+import { hasConfiguredHooks } from "../../src/sessions/hooks.ts";
 import { cloneDir, installQuietHooks, noted, shown, untilIdle, work } from "./automatic.ts";
 import { done, lines, type Machine, one, pair, sandbox, two } from "./harness.ts";
+
+/** Git starts hooks by its configuration, and needs no files for them. */
+const configured = hasConfiguredHooks(execFileSync("git", ["version"], { encoding: "utf8" }));
 
 const hookNames = ["post-commit", "post-rewrite", "post-merge", "pre-push", "post-checkout"];
 
@@ -33,6 +38,13 @@ async function hooked(): Promise<Machine> {
 }
 
 const hookFile = (machine: Machine, name: string): string => join(machine.path, ".git/hooks", name);
+
+/** The git that the tests use. */
+const gitPath = (): string =>
+  (process.env["PATH"] ?? "")
+    .split(delimiter)
+    .map((folder) => join(folder, "git"))
+    .find((path) => existsSync(path))!;
 
 function script(path: string, content: string, mode = 0o755): void {
   mkdirSync(join(path, ".."), { recursive: true });
@@ -210,7 +222,7 @@ test("other ways to reach a commit: detached, packed refs, cherry-pick, GIT_INDE
   machine.git("switch", "-q", "main");
   machine.git("cherry-pick", second);
   const bare = machine.with({
-    env: { PATH: "/usr/bin:/bin", GIT_INDEX_FILE: join(machine.path, ".git/other") },
+    env: { PATH: `${dirname(gitPath())}:/usr/bin:/bin`, GIT_INDEX_FILE: join(machine.path, ".git/other") },
   });
   bare.git("read-tree", "HEAD");
   bare.git("commit", "-q", "--allow-empty", "-m", "third");
@@ -351,7 +363,9 @@ test("what is installed is said, and taken out byte for byte", async () => {
   expect(noted(machine)).not.toEqual([]);
 });
 
-test("hooks in the project's own files are left alone, and the line to add is shown and works", async () => {
+const files = test.skipIf(configured);
+
+files("hooks in the project's own files are left alone, and the line to add is shown and works", async () => {
   const machine = await desktop();
   mkdirSync(join(machine.path, ".husky/_"), { recursive: true });
   machine.git("config", "core.hooksPath", ".husky/_");
@@ -399,7 +413,7 @@ test("a hooks folder that all repositories share does nothing in the others", as
   expect(existsSync(join(other.path, ".git/convosync"))).toBe(false);
 });
 
-test("status tells what git really runs", async () => {
+files("status tells what git really runs", async () => {
   const machine = await desktop();
   const states = async () => {
     const { document } = await machine.json("hooks", "status");
@@ -417,6 +431,69 @@ test("status tells what git really runs", async () => {
   expect(await states()).toEqual(["current", ...hookNames.map(() => "absent")]);
   const shownText = (await machine.run("hooks", "status")).stdout;
   expect(shownText).toContain("git looks for hooks in /nonexistent (core.hooksPath = /nonexistent)");
+});
+
+describe.skipIf(!configured)("hooks in git's configuration (skipped before git 2.54)", () => {
+  test("run beside those in files, which stay as they are, also in a worktree and in a project's own folder", async () => {
+    const machine = await desktop();
+    script(join(machine.path, ".husky/_/post-commit"), '#!/bin/sh\necho husky >> "$PWD/.git/ran"\n');
+    machine.git("config", "core.hooksPath", ".husky/_");
+    const before = [picture(join(machine.path, ".husky")), picture(join(machine.path, ".git/hooks"))];
+    const settings = readFileSync(join(machine.path, ".git/config"), "utf8");
+    const { document } = await machine.json("hooks", "install");
+    expect(document["hooks"]).toMatchObject(
+      hookNames.map((event) => ({
+        event,
+        runs: `hook.convosync-${event}.command`,
+        ours: "current",
+      })),
+    );
+    await installQuietHooks(machine);
+    expect([picture(join(machine.path, ".husky")), picture(join(machine.path, ".git/hooks"))]).toEqual(
+      before,
+    );
+    machine.write("a.txt", "a\n");
+    machine.commit("one");
+    machine.git("commit", "-q", "--amend", "-m", "two");
+    expect(readFileSync(join(machine.path, ".git/ran"), "utf8")).toBe("husky\nhusky\n");
+    machine.git("push", "-q", "origin", "HEAD:refs/heads/other");
+    machine.git("worktree", "add", "-q", "../side", "-b", "side");
+    const side = machine.with({ path: join(machine.path, "../side") });
+    side.write("b.txt", "b\n");
+    side.commit("there");
+    expect(noted(machine).map((line) => line.split(" ")[0])).toEqual([
+      "commit",
+      "commit",
+      "rewrite",
+      "commit",
+      "push",
+      "commit",
+    ]);
+    expect(noted(machine).at(-1)).toBe(`commit ${side.head()} side - ${side.path}`);
+    done(await machine.run("hooks", "uninstall"));
+    machine.git("config", "--unset", "convosync.autoPush");
+    expect(readFileSync(join(machine.path, ".git/config"), "utf8").replace("[convosync]\n", "")).toBe(
+      settings.replace("[convosync]\n", ""),
+    );
+  });
+
+  test("take the place of what an older git was given, and another's command is told from ours", async () => {
+    const machine = await desktop();
+    script(hookFile(machine, "post-commit"), "#!/bin/sh\n:\n");
+    const before = picture(join(machine.path, ".git/hooks"));
+    const older = (await machine.json("hooks", "status")).document;
+    expect(older["hooks"].map((one: { ours: string }) => one.ours)).toEqual(hookNames.map(() => "absent"));
+    const block = withBlock("post-commit", "#!/bin/sh\n:\n");
+    writeFileSync(hookFile(machine, "post-commit"), block);
+    done(await machine.run("hooks", "install"));
+    expect(picture(join(machine.path, ".git/hooks"))).toEqual(before);
+    machine.git("config", "hook.convosync-post-commit.command", "echo mine");
+    const states = (await machine.json("hooks", "status")).document["hooks"];
+    expect(states.map((one: { ours: string }) => one.ours)).toEqual([
+      "outdated",
+      ...hookNames.slice(1).map(() => "current"),
+    ]);
+  });
 });
 
 test("whoever reads git's output does not wait for the worker", async () => {

@@ -36,7 +36,9 @@ const unprovoked: Readonly<Record<string, string>> = {
   "index-locked": "only when another git takes the index between two steps of a commit",
   "index-too-large": "takes an index of a megabyte that no repository has reached",
   internal: "a bug, whatever it is",
+  "oversized-session": "as session-too-large",
   "no-transcript": "only when the agent removes its file between two steps of a save",
+  queued: "has no code to be seen: the document of exit 3 is the command's own, test/e2e/offline.test.ts",
   "session-exists": "for agents whose sessions cannot be given a new id, as with cannot-fork",
   "session-too-large": "takes a conversation of 512 MiB",
 };
@@ -54,6 +56,10 @@ test("every error stands in docs/json.md, under its exit status", () => {
     [...exits].filter((exit) => !elsewhere.has(exit)).map((exit) => `${exit} ${code}`),
   );
   expect(made.filter((one) => !documented.has(one))).toEqual([]);
+});
+
+test("an error has one exit status, whoever makes it", () => {
+  expect([...errors].filter(([, exits]) => exits.size > 1)).toEqual([]);
 });
 
 test("every error is named by a test, or it is said why not", () => {

@@ -267,7 +267,7 @@ function checkStreams(manifest: Manifest): void {
     total += bytes;
   }
   if (total > limits.sessionBytes) {
-    throw integrityError("session-too-large", `the session is larger than ${limits.sessionBytes >> 20} MiB`);
+    throw integrityError("oversized-session", `the session is larger than ${limits.sessionBytes >> 20} MiB`);
   }
 }
 

@@ -301,7 +301,7 @@ function checkSums({ streams, files }: BundleHeader): void {
   }
   for (const { bytes } of files) total += bytes;
   if (total > limits.sessionBytes)
-    throw integrityError("session-too-large", `the bundle holds more than ${limits.sessionBytes >> 20} MiB`);
+    throw integrityError("oversized-session", `the bundle holds more than ${limits.sessionBytes >> 20} MiB`);
 }
 
 /** Where the part that begins at `at` has its bytes. */

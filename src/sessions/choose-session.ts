@@ -65,10 +65,10 @@ function theSession(sessions: readonly CatalogEntry[], wanted: string | undefine
 export async function agentOf(session: CatalogEntry): Promise<Agent> {
   if (!isAgentName(session.agent)) {
     throw new ConvosyncError(
-      "unknown-agent",
+      "unsupported-agent",
       Exit.failed,
       `this version does not know the agent '${session.agent}'`,
-      ["update convosync on this device"],
+      ["update convosync on this device", "see the other sessions: git convosync list"],
     );
   }
   const agent = await loadAgent(session.agent);

@@ -513,7 +513,7 @@ async function mergeCode(
   const paths = await mergeInto(context.git, commit, message);
   if (paths.length === 0) return;
   const stop = new ConvosyncError(
-    "merge-conflicts",
+    "code-conflicts",
     Exit.conflict,
     `merging has conflicts in ${paths.length === 1 ? "1 file" : `${paths.length} files`}; the conversation is untouched`,
     [

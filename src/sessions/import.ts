@@ -403,7 +403,7 @@ const notAConversation = (path: string): ConvosyncError =>
   );
 
 const unknownAgent = (name: string): ConvosyncError =>
-  new ConvosyncError("unknown-agent", Exit.failed, `this version does not know the agent '${name}'`, [
+  new ConvosyncError("unsupported-agent", Exit.failed, `this version does not know the agent '${name}'`, [
     "update convosync on this device",
   ]);
 

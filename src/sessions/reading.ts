@@ -107,7 +107,7 @@ function readerOf(
   const reader = agent?.reader?.();
   if (reader) return reader;
   throw new ConvosyncError(
-    "unknown-agent",
+    "unsupported-agent",
     Exit.failed,
     `this version cannot read conversations of the agent '${session.agent}'`,
     [`see its own bytes: git convosync show ${session.id} --raw`, "update convosync on this device"],

@@ -100,6 +100,7 @@ async function resumeLocked(
 ): Promise<ResumeResult> {
   const online = offline === null ? remote : null;
   if (!options.force) await checkSameRepository(context, vault.record, remote);
+  const agent = await agentOf(session);
   // Both at once, as each is mostly waiting; but not in a shallow clone, where git lets only one in.
   const early = online && !options.stayOnBranch && !context.repo.shallow ? session.newest.entry.br : null;
   const [conversation, code] = await Promise.allSettled([
@@ -108,7 +109,6 @@ async function resumeLocked(
   ]);
   if (conversation.status === "rejected") throw conversation.reason;
   if (code.status === "rejected") throw code.reason;
-  const agent = await agentOf(session);
   await refuseLive(agent, session.id, place);
   const copies = conversation.value;
   let { chosen, tips } = await mergeCopies(vault, copies);

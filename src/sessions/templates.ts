@@ -95,7 +95,7 @@ export async function startCommandOf({ template }: NamedTemplate): Promise<reado
   const agent = isAgentName(name) ? await loadAgent(name) : null;
   const command = agent?.startCommand?.(template.prompts[0]!);
   if (command) return command;
-  throw new ConvosyncError("unknown-agent", Exit.failed, `no way is known to start the agent '${name}'`, [
+  throw new ConvosyncError("unsupported-agent", Exit.failed, `no way is known to start the agent '${name}'`, [
     "read the text and start the agent yourself: git convosync template show <name>",
   ]);
 }

@@ -6,6 +6,7 @@ import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { createDevice } from "../../src/crypto/device.ts";
 import { utf8 } from "../../src/crypto/encoding.ts";
 import { addDevice, removeDevice, sealFor } from "../../src/crypto/keyring.ts";
+import { sessionDir } from "../../src/crypto/names.ts";
 import type { Page } from "../../src/domains/head.ts";
 import { hashOf } from "../../src/domains/reader.ts";
 import { filePath, type Manifest, segmentPath, workPath } from "../../src/packing/manifest.ts";
@@ -107,6 +108,26 @@ describe("a member's head", () => {
       code: newer ? "newer-version" : "damaged-head",
     });
   });
+});
+
+test("a session of an agent that this version does not know is listed, left alone, and said so", async () => {
+  const d = await asMember(laptop, ({ vault }) =>
+    sessionDir(vault.keyring.nameKey, vault.repo, "zed", "of-tomorrow"),
+  );
+  await forgeHead(laptop, (own) => ({
+    ...own,
+    sessions: [...own.sessions, { ...own.sessions[0]!, s: "zed:of-tomorrow", d }],
+  }));
+  tablet.convosync(["sync"]);
+  const { stdout } = tablet.convosync(["list", "--all", "--json"]);
+  expect(JSON.parse(stdout).sessions).toContainEqual(
+    expect.objectContaining({ agent: "zed", id: "of-tomorrow" }),
+  );
+  refused(tablet, ["resume", "of-tomorrow"], /does not know the agent 'zed'/, {
+    codes: [1],
+    code: "unsupported-agent",
+  });
+  tablet.convosync(resume);
 });
 
 test("a page of a member's index that is another than its head says", async () => {

@@ -187,6 +187,9 @@ describe("the code", () => {
     expect(stderr).toMatch(/error: merging has conflicts in 1 file; the conversation is untouched/);
     expect(stderr).toMatch(/hint: README\.md/);
     expect(laptop.heard()).toBe(before);
+    laptop.git("merge", "--abort");
+    const { document } = await laptop.json("resume", "--merge");
+    expect(document["error"]).toMatchObject({ code: "code-conflicts", exit: 5 });
     laptop.write("README.md", "# Both\n");
     laptop.commit("both");
     done(await laptop.run("resume"));

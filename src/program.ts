@@ -1,4 +1,4 @@
-import { CommanderError } from "commander";
+import { type Command, CommanderError } from "commander";
 import { commandLine, commandTree } from "./command-tree.ts";
 import { ConvosyncError, Exit } from "./errors.ts";
 import { Terminal } from "./ui/terminal.ts";
@@ -39,14 +39,37 @@ export async function run(argv: readonly string[], world: CommandWorld): Promise
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return Exit.done;
-    throw usage(error);
+    throw usage(error, named(program, argv), argv);
   }
   return status;
 }
 
+/** The command that the first words name, as far as they name one. */
+function named(program: Command, argv: readonly string[]): Command {
+  let at = program;
+  for (const word of argv) {
+    const below = at.commands.find((one) => one.name() === word || one.alias() === word);
+    if (!below) break;
+    at = below;
+  }
+  return at;
+}
+
+const fullName = (command: Command): string =>
+  command.parent ? `${fullName(command.parent)} ${command.name()}` : command.name();
+
 /** Commander's own words, and where to read more. */
-function usage(error: CommanderError): ConvosyncError {
-  const [message = "", suggestion] = error.message.replace(/^error: /, "").split("\n");
-  const hints = [...(suggestion ? [suggestion.replace(/^\((.*)\)$/, "$1")] : []), "see: git convosync -h"];
+function usage(error: CommanderError, command: Command, argv: readonly string[]): ConvosyncError {
+  const below = command.commands.map((one) => one.name()).join(", ");
+  // That is what commander says where it would show help.
+  const asked = command.parent
+    ? `'${command.name()}' goes on with one of: ${below}`
+    : `unknown command '${argv.at(-1)}'`;
+  const said = error.code === "commander.help" ? asked : error.message;
+  const [message = "", suggestion] = said.replace(/^error: /, "").split("\n");
+  const hints = [
+    ...(suggestion ? [suggestion.replace(/^\((.*)\)$/, "$1")] : []),
+    `see: ${fullName(command)} -h`,
+  ];
   return new ConvosyncError("usage", Exit.usage, message, hints);
 }

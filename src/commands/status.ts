@@ -5,6 +5,7 @@ import { type StatusResult, status } from "../sessions/status.ts";
 import { safeText } from "../ui/safe-text.ts";
 import type { Terminal } from "../ui/terminal.ts";
 import { byteSize, plural, relativeTime } from "../ui/time.ts";
+import { wrapRuns } from "../ui/width.ts";
 import type { Invocation } from "../world.ts";
 
 export default async function statusCommand({ world, terminal }: Invocation): Promise<number> {
@@ -40,11 +41,19 @@ export default async function statusCommand({ world, terminal }: Invocation): Pr
   return Exit.done;
 }
 
+/** Columns of what stands before a row. */
+const label = 14;
+
 function print(terminal: Terminal, result: StatusResult, now: Date): void {
   const { code, remote, current, queue } = result;
   const ago = (time: string | null): string => (time ? relativeTime(new Date(time), now) : "never");
-  const row = (name: string, text: string): void =>
-    terminal.print(`${terminal.style("bold", name.padEnd(14))}${text}`);
+  const room = Math.max(24, terminal.width - label);
+  const row = (name: string, text: string): void => {
+    for (const [n, line] of wrapRuns([{ text, style: null }], room).entries()) {
+      const before = terminal.style("bold", (n === 0 ? name : "").padEnd(label));
+      terminal.print(`${before}${line.map((one) => one.text).join("")}`);
+    }
+  };
   row("Repository", result.repository);
   row(
     "Branch",
@@ -60,7 +69,9 @@ function print(terminal: Terminal, result: StatusResult, now: Date): void {
     const saved = current.saved
       ? `saved with ${plural(current.savedMessages ?? 0, "message")}`
       : "not saved yet";
-    row("Conversation", `${current.session.slice(0, 8)} ${safeText(current.title, 50)} (${saved})`);
+    // In one line, if it can be.
+    const titled = Math.min(50, Math.max(20, room - saved.length - 12));
+    row("Conversation", `${current.session.slice(0, 8)} ${safeText(current.title, titled)} (${saved})`);
   } else row("Conversation", "none in this work tree");
   row(
     "Queue",
@@ -68,7 +79,7 @@ function print(terminal: Terminal, result: StatusResult, now: Date): void {
       ? "empty"
       : `${queue.waiting.map((what) => safeText(what)).join(", ")}, since ${ago(queue.since)}`,
   );
-  if (queue.reason) terminal.print(`${"".padEnd(14)}${safeText(queue.reason)}`);
+  if (queue.reason) row("", safeText(queue.reason));
   if (queue.waiting.length > 0) {
     const next = queue.next ? new Date(queue.next) : now;
     const later =

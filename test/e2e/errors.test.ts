@@ -88,6 +88,18 @@ describe("before anything is saved", () => {
     expect(document["error"]).toMatchObject({ code: "bare-repository", exit: 4 });
   });
 
+  test.each([
+    [["log"], "missing required argument 'session'", ["see: git convosync log -h"]],
+    [["hooks"], "'hooks' goes on with one of: install, uninstall, status", ["see: git convosync hooks -h"]],
+    [["hooks", "install", "--nope"], "unknown option '--nope'", ["see: git convosync hooks install -h"]],
+    [["sav"], "unknown command 'sav'", ["Did you mean save?", "see: git convosync -h"]],
+    [["help", "nope"], "unknown command 'nope'", ["see: git convosync -h"]],
+  ])("a command line that is none: %j", async (argv, message, hints) => {
+    const { exit, stdout, stderr } = await desktop.run(...argv);
+    const told = [`error: ${message}`, ...hints.map((hint) => `hint: ${hint}`), ""].join("\n");
+    expect({ exit, stdout, stderr }).toEqual({ exit: 2, stdout: "", stderr: told });
+  });
+
   test("an agent nobody knows", async () => {
     await refuses(desktop, ["save", "--agent", "nobody"], {
       code: "unknown-agent",

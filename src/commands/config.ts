@@ -59,7 +59,7 @@ function print(terminal: Terminal, view: SettingView): void {
   terminal.print(
     `${terminal.style("yellow", setting.name.padEnd(16))}${shown}  ${terminal.style("dim", whence(view))}`,
   );
-  terminal.print(terminal.style("dim", `${"".padEnd(16)}${setting.what}`));
+  terminal.printBeside("".padEnd(16), 16, setting.what, "dim");
   warn(terminal, view);
 }
 

@@ -45,8 +45,7 @@ export default async function doctorCommand(
 const styles = { ok: "green", info: "cyan", warning: "yellow", error: "red" } as const;
 
 function print(terminal: Terminal, { name, status, message, hint }: Check): void {
-  terminal.print(
-    `${terminal.style(styles[status], status.padEnd(8))} ${name.padEnd(10)} ${safeText(message, 400)}`,
-  );
-  if (hint) terminal.print(terminal.style("dim", `${"".padEnd(20)}${safeText(hint, 400)}`));
+  const before = `${terminal.style(styles[status], status.padEnd(8))} ${name.padEnd(10)} `;
+  terminal.printBeside(before, 20, safeText(message, 400));
+  if (hint) terminal.printBeside("".padEnd(20), 20, safeText(hint, 400), "dim");
 }

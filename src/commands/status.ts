@@ -5,7 +5,6 @@ import { type StatusResult, status } from "../sessions/status.ts";
 import { safeText } from "../ui/safe-text.ts";
 import type { Terminal } from "../ui/terminal.ts";
 import { byteSize, plural, relativeTime } from "../ui/time.ts";
-import { wrapRuns } from "../ui/width.ts";
 import type { Invocation } from "../world.ts";
 
 export default async function statusCommand({ world, terminal }: Invocation): Promise<number> {
@@ -47,13 +46,8 @@ const label = 14;
 function print(terminal: Terminal, result: StatusResult, now: Date): void {
   const { code, remote, current, queue } = result;
   const ago = (time: string | null): string => (time ? relativeTime(new Date(time), now) : "never");
-  const room = Math.max(24, terminal.width - label);
-  const row = (name: string, text: string): void => {
-    for (const [n, line] of wrapRuns([{ text, style: null }], room).entries()) {
-      const before = terminal.style("bold", (n === 0 ? name : "").padEnd(label));
-      terminal.print(`${before}${line.map((one) => one.text).join("")}`);
-    }
-  };
+  const row = (name: string, text: string): void =>
+    terminal.printBeside(terminal.style("bold", name.padEnd(label)), label, text);
   row("Repository", result.repository);
   row(
     "Branch",
@@ -70,7 +64,7 @@ function print(terminal: Terminal, result: StatusResult, now: Date): void {
       ? `saved with ${plural(current.savedMessages ?? 0, "message")}`
       : "not saved yet";
     // In one line, if it can be.
-    const titled = Math.min(50, Math.max(20, room - saved.length - 12));
+    const titled = Math.min(50, Math.max(20, terminal.width - label - saved.length - 12));
     row("Conversation", `${current.session.slice(0, 8)} ${safeText(current.title, titled)} (${saved})`);
   } else row("Conversation", "none in this work tree");
   row(

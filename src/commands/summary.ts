@@ -80,7 +80,7 @@ function printSummary(
   const list = (texts: readonly string[]): void => {
     for (const text of texts) item(terminal, safeText(text, 400));
   };
-  terminal.print(terminal.style("bold", safeText(entry.t || shown.session.id)));
+  terminal.printBeside("", 0, safeText(entry.t || shown.session.id), "bold");
   const branches = [...new Set(shown.stored.manifest.links.flatMap((one) => one.branch ?? []))];
   const facts = [
     shown.session.id.slice(0, 8),
@@ -89,7 +89,7 @@ function printSummary(
     plural(summary.messages, "message"),
     plural(summary.toolCalls, "tool call"),
   ];
-  terminal.print(terminal.style("dim", facts.join(" · ")));
+  terminal.printBeside("", 0, facts.join(" · "), "dim");
   head("Goal");
   list([summary.goal || "(nothing was asked)"]);
   if (summary.asked.length > 0) {

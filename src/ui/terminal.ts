@@ -1,5 +1,6 @@
 import type { ConvosyncError } from "../errors.ts";
 import { safeText } from "./safe-text.ts";
+import { wrapRuns } from "./width.ts";
 
 /**
  * The only door to the terminal. Data goes to stdout; progress, notes, questions and errors go to stderr.
@@ -82,6 +83,18 @@ export class Terminal {
     const { stdout } = this.streams;
     // A program that reads it gets every character as it is.
     stdout.write(`${this.unicode || !stdout.isTTY ? text : inAscii(text)}\n`);
+  }
+
+  /**
+   * Writes text beside what stands before it, which takes `columns`: on a terminal in as many lines as it needs, each
+   * below the first.
+   */
+  printBeside(before: string, columns: number, text: string, style?: Style): void {
+    const room = Math.max(24, this.width - columns);
+    for (const [n, runs] of wrapRuns([{ text, style: null }], room).entries()) {
+      const line = runs.map((one) => one.text).join("");
+      this.print(`${n === 0 ? before : " ".repeat(columns)}${style ? this.style(style, line) : line}`);
+    }
   }
 
   /** Writes bytes as they are to stdout. */

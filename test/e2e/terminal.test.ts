@@ -21,6 +21,17 @@ const down = "\u001b[B";
 const esc = "\u001b";
 
 /**
+ * Styles that can be read on a dark ground as on a light one: of colours the five that are neither, and grey; no ground
+ * of its own but the reverse of the terminal's.
+ */
+const legible = new Set([0, 1, 2, 3, 4, 7, 8, 9, 22, 23, 24, 27, 28, 29, 31, 32, 33, 35, 36, 39, 90]);
+
+const illegible = (screen: string): number[] =>
+  [...screen.matchAll(/\u001b\[([0-9;]*)m/g)]
+    .flatMap(([, codes]) => codes!.split(";").map(Number))
+    .filter((code) => !legible.has(code));
+
+/**
  * Runs the program on a terminal. Each step waits for a text to appear after the step before, then presses keys, which
  * may take until something else has happened.
  */
@@ -50,11 +61,11 @@ function onTerminal(
       else if (keys) keys().then((now) => child.stdin.write(now), fail);
     });
     child.on("error", fail);
-    child.on("close", (code) =>
-      waiting.length > 0
-        ? fail(new Error(`never saw '${waiting[0]![0]}' in\n${screen}`))
-        : settle({ exit: code ?? -1, screen }),
-    );
+    child.on("close", (code) => {
+      if (waiting.length > 0) fail(new Error(`never saw '${waiting[0]![0]}' in\n${screen}`));
+      else if (illegible(screen).length > 0) fail(new Error(`styles ${illegible(screen)} in\n${screen}`));
+      else settle({ exit: code ?? -1, screen });
+    });
   });
 }
 
@@ -120,6 +131,16 @@ describe.skipIf(!hasScript())("on a terminal (skipped without util-linux's scrip
     for (const line of shown) expect({ line, fits: textWidth(line) <= 40 }).toEqual({ line, fits: true });
     done(await laptop.run("delete", three, "--yes"));
     rmSync(laptop.transcript(three));
+  });
+
+  test.each([60, 80, 120])("what stands beside labels keeps to %i columns", async (columns) => {
+    const verbs = [["status"], ["doctor"], ["config"], ["summary", two, "--offline"]];
+    for (const argv of verbs) {
+      const { screen } = await onTerminal(desktop, argv, [], columns);
+      const shown = stripVTControlCharacters(screen).split("\r\n");
+      const beyond = shown.filter((line) => textWidth(line) > columns);
+      expect({ argv, beyond, lines: shown.length > 5 }).toEqual({ argv, beyond: [], lines: true });
+    }
   });
 
   test("in a locale without UTF-8 everything is drawn in ASCII; with NO_COLOR nothing in colour", async () => {

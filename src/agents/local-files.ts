@@ -62,28 +62,20 @@ export async function* readWholeLines(path: string, from = 0): AsyncGenerator<Bu
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     let end = from;
-    let torn: Buffer[] = [];
-    let tornBytes = 0;
+    let torn: Buffer = Buffer.alloc(0);
     for (;;) {
-      const { buffer, bytesRead } = await file.read(
-        Buffer.allocUnsafe(chunkBytes),
-        0,
-        chunkBytes,
-        end + tornBytes,
-      );
+      // Behind what is left of the chunk before; a long line is not copied more often than it doubles.
+      const wanted = Math.max(chunkBytes, torn.length);
+      const chunk = Buffer.allocUnsafe(torn.length + wanted);
+      torn.copy(chunk);
+      const { bytesRead } = await file.read(chunk, torn.length, wanted, end + torn.length);
       if (bytesRead === 0) break;
-      const read = buffer.subarray(0, bytesRead);
-      const whole = read.lastIndexOf(0x0a) + 1;
-      if (whole > 0) {
-        const lines = Buffer.concat([...torn, read.subarray(0, whole)]);
-        end += lines.length;
-        torn = [];
-        tornBytes = 0;
-        yield lines;
-      }
-      torn.push(read.subarray(whole));
-      tornBytes += bytesRead - whole;
-      if (tornBytes > longestLine) throw lineTooLong(path);
+      const held = chunk.subarray(0, torn.length + bytesRead);
+      const whole = held.lastIndexOf(0x0a) + 1;
+      end += whole;
+      torn = Buffer.from(held.subarray(whole));
+      if (whole > 0) yield held.subarray(0, whole);
+      if (torn.length > longestLine) throw lineTooLong(path);
     }
     const now = identityOf(await file.stat());
     const named = await lstat(path).catch(absent);

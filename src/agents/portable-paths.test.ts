@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type PathForm, type Places, toLocal, toPortable } from "./portable-paths.ts";
+import { localLength, type PathForm, type Places, toLocal, toPortable } from "./portable-paths.ts";
 
 const laptop = machine("/home/me/code/shop", "/home/me", { keys: ["-home-me-code-shop"] });
 const mac = machine("/Users/al/shop", "/Users/al", { keys: ["-Users-al-shop"] });
@@ -250,6 +250,7 @@ describe("law 1: capture, then restore on the same machine, is the identity on b
     fc.assert(
       fc.property(machineAndBytes, anyForm, ([places, stored], form) => {
         const here = toLocal(stored, places, form);
+        expect(localLength(stored, places, form)).toBe(here.length);
         expect(Buffer.from(toLocal(toPortable(here, places, form), places, form)).equals(here)).toBe(true);
       }),
       { numRuns: 1000 },

@@ -90,9 +90,34 @@ export function toPortable(bytes: Uint8Array, places: Places, form: PathForm): U
 /** Replaces tokens by this machine's paths. Returns `bytes` itself when there is nothing to replace. */
 export function toLocal(bytes: Uint8Array, places: Places, form: PathForm): Uint8Array {
   const text = asBuffer(bytes);
-  const known = new Map<string, Uint8Array | null>([["", prefix]]);
   const out: Uint8Array[] = [];
   let copied = 0;
+  for (const { at, end, local } of tokensIn(text, places, form)) {
+    out.push(text.subarray(copied, at), local);
+    copied = end;
+  }
+  if (out.length === 0) return bytes;
+  out.push(text.subarray(copied));
+  return Buffer.concat(out);
+}
+
+/** How long {@link toLocal} would come out, without making it. */
+export function localLength(bytes: Uint8Array, places: Places, form: PathForm): number {
+  let length = bytes.length;
+  for (const { at, end, local } of tokensIn(asBuffer(bytes), places, form))
+    length += local.length - (end - at);
+  return length;
+}
+
+interface Token {
+  readonly at: number;
+  readonly end: number;
+  readonly local: Uint8Array;
+}
+
+/** The tokens that stand for something here, in order. */
+function* tokensIn(text: Buffer, places: Places, form: PathForm): Generator<Token> {
+  const known = new Map<string, Uint8Array | null>([["", prefix]]);
   for (let at = text.indexOf(prefix); at >= 0; at = text.indexOf(prefix, at + prefix.length)) {
     const name = tokenBody(text, at + prefix.length);
     if (name === null) continue;
@@ -101,13 +126,8 @@ export function toLocal(bytes: Uint8Array, places: Places, form: PathForm): Uint
       local = expand(name, places, form);
       known.set(name, local);
     }
-    if (local === null) continue;
-    out.push(text.subarray(copied, at), local);
-    copied = at + prefix.length + name.length + 2;
+    if (local !== null) yield { at, end: at + prefix.length + name.length + 2, local };
   }
-  if (out.length === 0) return bytes;
-  out.push(text.subarray(copied));
-  return Buffer.concat(out);
 }
 
 /** One byte string in which a place may be written, and all it may stand for, the likeliest first. */

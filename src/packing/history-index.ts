@@ -52,16 +52,18 @@ export class HistoryIndex {
 
   /** Takes in the bytes that follow what was taken in before. */
   extend(bytes: Uint8Array): this {
-    const fresh = new Uint8Array(this.#pending.length + bytes.length);
-    fresh.set(this.#pending);
-    fresh.set(bytes, this.#pending.length);
     const from = this.#length - this.#pending.length;
+    // Only where a block begins in what was held back it has to be put together.
+    const seam = joined(this.#pending, bytes.subarray(0, blockLength));
+    const border = this.#pending.length;
     this.#length += bytes.length;
     let next = this.#count * this.#stride;
     for (; next + blockLength <= this.#length; next = this.#count * this.#stride) {
-      this.#push(blockHash(fresh, next - from));
+      const at = next - from;
+      this.#push(at < border ? blockHash(seam, at) : blockHash(bytes, at - border));
     }
-    this.#pending = fresh.slice(next - from);
+    const rest = next - from;
+    this.#pending = rest < border ? joined(this.#pending.subarray(rest), bytes) : bytes.slice(rest - border);
     return this;
   }
 
@@ -125,6 +127,13 @@ export function blockHash(bytes: Uint8Array, at: number): number {
 /** The hash of the block one byte further: `gone` leaves it and `come` enters. */
 export function rollHash(hash: number, gone: number, come: number): number {
   return (Math.imul(hash - Math.imul(gone, leaving), factor) + come) | 0;
+}
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const both = new Uint8Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
 }
 
 function power(base: number, exponent: number): number {

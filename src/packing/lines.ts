@@ -42,7 +42,9 @@ export async function* segmentLines(
   function cut(): LineSegment {
     const segment = { bytes: buffer.subarray(0, whole), lines, end: end + whole };
     const rest = buffer.subarray(whole, filled);
-    buffer = new Uint8Array(Math.max(smallestBuffer, rest.length));
+    // After a full segment comes another, most likely: growing to its size again would leave as much behind.
+    const expected = whole + rest.length > limits.segment / 2 ? Math.min(buffer.length, limits.segment) : 0;
+    buffer = new Uint8Array(Math.max(smallestBuffer, expected, rest.length));
     buffer.set(rest);
     end = segment.end;
     filled = rest.length;

@@ -18,6 +18,28 @@ test("a cached source reads the same bytes, whatever is asked", async () => {
   );
 });
 
+test("a source that uses the room it is given, and one that has views of its own, are read alike", () => {
+  const filled: SourceReader = {
+    length,
+    read(offset, size, room) {
+      const into = room?.subarray(0, size) ?? new Uint8Array(size);
+      into.set(bytes.subarray(offset, offset + size));
+      return into;
+    },
+  };
+  for (const source of [cached(filled), cached(sourceOf(bytes))])
+    for (let at = 0; at + 100 < length; at += 777)
+      expect(Buffer.compare(source.read(at, 100), bytes.subarray(at, at + 100))).toBe(0);
+  // More pages than are kept: their memory is used again, and each holds what it should.
+  const page = 1 << 16;
+  const many = cached({
+    length: 100 * page,
+    read: (offset, size, room) => room!.subarray(0, size).fill(offset / page),
+  });
+  for (let round = 0; round < 2; round++)
+    for (let n = 0; n < 100; n++) expect(many.read(n * page + 7, 4)).toEqual(Uint8Array.of(n, n, n, n));
+});
+
 test("small reads of one place cost one read of the source, and memory is bounded", () => {
   const reads: number[] = [];
   const source: SourceReader = {

@@ -2,8 +2,11 @@
 export interface SourceReader {
   /** How many bytes there are. */
   readonly length: number;
-  /** Exactly `length` bytes from `offset`, both within bounds; the result is only read, and may be a view. */
-  read(offset: number, length: number): Uint8Array;
+  /**
+   * Exactly `length` bytes from `offset`, both within bounds; the result is only read, may be a view, and may have been
+   * put into `room`, which holds as many and belongs to the caller.
+   */
+  read(offset: number, length: number, room?: Uint8Array): Uint8Array;
 }
 
 export function sourceOf(bytes: Uint8Array): SourceReader {
@@ -14,23 +17,37 @@ export function sourceOf(bytes: Uint8Array): SourceReader {
 }
 
 const pageLength = 64 * 1024;
-/** 16 MiB of pages. */
-const mostPages = 256;
+/** 4 MiB of pages. */
+const mostPages = 64;
 
 /**
  * Keeps the pages of `source` that were read last, so that many small reads of a file cost few system calls.
- * Its memory is bounded whatever the length of the source.
+ * Its memory is bounded whatever the length of the source, and used again; so what was read holds until the next read.
  */
 export function cached(source: SourceReader): SourceReader {
   const pages = new Map<number, Uint8Array>();
+  /** The memory that is ours: a source may give us views of its own. */
+  const ours = new Set<ArrayBufferLike>();
+  const unused: Uint8Array[] = [];
+
+  function read(number: number): Uint8Array {
+    const from = number * pageLength;
+    const room = unused.pop() ?? new Uint8Array(pageLength);
+    ours.add(room.buffer);
+    const bytes = source.read(from, Math.min(pageLength, source.length - from), room);
+    if (bytes.buffer !== room.buffer) unused.push(room);
+    return bytes;
+  }
 
   function page(number: number): Uint8Array {
     let bytes = pages.get(number);
     if (bytes === undefined) {
-      const from = number * pageLength;
-      bytes = source.read(from, Math.min(pageLength, source.length - from));
-      const oldest = pages.keys().next().value;
-      if (pages.size >= mostPages && oldest !== undefined) pages.delete(oldest);
+      const [oldest] = pages.size >= mostPages ? pages : [];
+      if (oldest !== undefined) {
+        pages.delete(oldest[0]);
+        if (ours.has(oldest[1].buffer)) unused.push(new Uint8Array(oldest[1].buffer));
+      }
+      bytes = read(number);
     } else {
       pages.delete(number);
     }

@@ -23,6 +23,7 @@ import type { NewFile, Oid } from "../refs/object-database.ts";
 import type { CatalogEntry, Copy } from "./catalog.ts";
 import { type Cursor, examineTail, readCursor } from "./cursor.ts";
 import { DeltaPacker } from "./deltas.ts";
+import { freeMemory } from "./free-memory.ts";
 import { LocalHistory } from "./local-history.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
@@ -403,6 +404,7 @@ async function* captureStream(
       hash.update(part.bytes);
       bytes += part.bytes.length;
       lines += part.lines;
+      if (part.bytes.length > limits.segmentBytes / 2) freeMemory();
     }
   } finally {
     await packer.close();

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
-import { type Places, toLocal, toPortable } from "../agents/portable-paths.ts";
+import { localLength, type Places, toPortable } from "../agents/portable-paths.ts";
 import type { Segment } from "../packing/manifest.ts";
 import type { SourceReader } from "../packing/source.ts";
 import { readExactly, temporaryFile, writeFully } from "./spool.ts";
@@ -60,19 +60,19 @@ export class LocalHistory implements SourceReader {
 
   /** Takes in the segment that follows in the file; `bytes` are its portable bytes, just read from there. */
   append(segment: Part, bytes: Uint8Array): void {
-    const local = this.#places ? toLocal(bytes, this.#places, "jsonl").length : bytes.length;
+    const local = this.#places ? localLength(bytes, this.#places, "jsonl") : bytes.length;
     this.#segments.push(segment);
     this.#starts.push(this.#end);
     this.#end += local;
     this.#keep(this.#segments.length - 1, bytes);
   }
 
-  read(offset: number, length: number): Uint8Array {
+  read(offset: number, length: number, room?: Uint8Array): Uint8Array {
     if (length === 0) return new Uint8Array(0);
     const first = this.#segmentAt(offset);
     const last = this.#segmentAt(offset + length - 1);
     for (let index = first; index <= last; index++) this.#prove(index);
-    if (this.#spool !== null) return readExactly(this.#spool, offset, length);
+    if (this.#spool !== null) return readExactly(this.#spool, offset, length, room);
     const joined = new Uint8Array(length);
     for (let index = first; index <= last; index++) {
       const { off } = this.#segments[index]!;

@@ -22,8 +22,8 @@ export function writeFully(file: number, bytes: Uint8Array, offset: number): voi
     done += writeSync(file, bytes, done, bytes.length - done, offset + done);
 }
 
-export function readExactly(file: number, offset: number, length: number): Uint8Array {
-  const bytes = Buffer.allocUnsafe(length);
+export function readExactly(file: number, offset: number, length: number, room?: Uint8Array): Uint8Array {
+  const bytes = room?.subarray(0, length) ?? Buffer.allocUnsafe(length);
   for (let done = 0; done < length; ) {
     const got = readSync(file, bytes, done, length - done, offset + done);
     if (got === 0) throw new Error("a temporary file is shorter than what was written to it");
@@ -53,7 +53,7 @@ export class FileSpool implements Spool {
   get source(): SourceReader {
     const file = this.#file;
     if (file === null) return this.#memory.source;
-    return { length: this.#length, read: (offset, length) => readExactly(file, offset, length) };
+    return { length: this.#length, read: (offset, length, room) => readExactly(file, offset, length, room) };
   }
 
   close(): void {

@@ -1,9 +1,14 @@
 // What tests of the automatic room share: hooks whose worker runs when the test says so, in this process.
 
+import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { hasConfiguredHooks } from "../../src/sessions/hooks.ts";
 import { type Document, done, type Machine } from "./harness.ts";
+
+/** Git starts hooks by its configuration (from 2.54 on), and needs no files for them. */
+export const configuredHooks = hasConfiguredHooks(execFileSync("git", ["version"], { encoding: "utf8" }));
 
 export const cloneDir = (machine: Machine): string =>
   join(machine.git("rev-parse", "--path-format=absolute", "--git-common-dir"), "convosync");

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { configuredHooks } from "./automatic.ts";
 import { type Document, done, type Machine, one, pair, type Sandbox } from "./harness.ts";
 
 async function checks(
@@ -104,7 +105,7 @@ describe("doctor", () => {
     expect(wrong(fresh.all)).toEqual(["warning vault"]);
   });
 
-  test("hooks that git passes over, and a worker that nobody heard of", async () => {
+  test.skipIf(configuredHooks)("hooks that git passes over, and a worker that nobody heard of", async () => {
     const { desktop } = await saved();
     done(await desktop.run("hooks", "install"));
     const sound = (await checks(desktop)).all.find((row) => row["name"] === "hooks")!;

@@ -16,12 +16,8 @@ import {
 import { delimiter, dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { withBlock } from "../../src/sessions/hook-files.ts";
-import { hasConfiguredHooks } from "../../src/sessions/hooks.ts";
-import { cloneDir, installQuietHooks, noted, shown, untilIdle, work } from "./automatic.ts";
+import { cloneDir, configuredHooks, installQuietHooks, noted, shown, untilIdle, work } from "./automatic.ts";
 import { done, lines, type Machine, one, pair, sandbox, two } from "./harness.ts";
-
-/** Git starts hooks by its configuration, and needs no files for them. */
-const configured = hasConfiguredHooks(execFileSync("git", ["version"], { encoding: "utf8" }));
 
 const hookNames = ["post-commit", "post-rewrite", "post-merge", "pre-push", "post-checkout"];
 
@@ -363,7 +359,7 @@ test("what is installed is said, and taken out byte for byte", async () => {
   expect(noted(machine)).not.toEqual([]);
 });
 
-const files = test.skipIf(configured);
+const files = test.skipIf(configuredHooks);
 
 files("hooks in the project's own files are left alone, and the line to add is shown and works", async () => {
   const machine = await desktop();
@@ -433,7 +429,7 @@ files("status tells what git really runs", async () => {
   expect(shownText).toContain("git looks for hooks in /nonexistent (core.hooksPath = /nonexistent)");
 });
 
-describe.skipIf(!configured)("hooks in git's configuration (skipped before git 2.54)", () => {
+describe.skipIf(!configuredHooks)("hooks in git's configuration (skipped before git 2.54)", () => {
   test("run beside those in files, which stay as they are, also in a worktree and in a project's own folder", async () => {
     const machine = await desktop();
     script(join(machine.path, ".husky/_/post-commit"), '#!/bin/sh\necho husky >> "$PWD/.git/ran"\n');

@@ -1,4 +1,4 @@
-import { closeSync, constants, mkdirSync, openSync, readSync, writeFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import * as v from "valibot";
 import type { WatchedFolder, Workplace } from "../agent.ts";
@@ -45,8 +45,8 @@ function contentOf(path: string, bytes: number): string | null {
   try {
     const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
     try {
-      const content = Buffer.alloc(bytes);
-      return content.toString("utf8", 0, readSync(file, content, 0, bytes, 0));
+      const content = Buffer.alloc(Math.min(bytes, fstatSync(file).size));
+      return content.toString("utf8", 0, readSync(file, content, 0, content.length, 0));
     } finally {
       closeSync(file);
     }

@@ -11,6 +11,7 @@ import { openAt, openMain } from "./open-main.ts";
 import { receive } from "./receive.ts";
 import { type Context, type World, withCloneLock } from "./repository.ts";
 import { isInBetween, snapshot } from "./snapshot.ts";
+import { startWorker } from "./start-worker.ts";
 import { openVault } from "./vault.ts";
 import { reportFailure, reportWork } from "./worker-report.ts";
 
@@ -43,7 +44,9 @@ export async function runWorker(
 /** Captures what is noted now, and leaves it to the worker where one is at it. */
 export async function captureOnce({ world, repo, cloneDir }: Context): Promise<void> {
   const quiet = { ...world, env: ofNobody(world.env) };
-  await unlessBusy(cloneDir, () => dealWith(quiet, repo.commonDir, cloneDir));
+  const idle = await unlessBusy(cloneDir, () => dealWith(quiet, repo.commonDir, cloneDir));
+  // What was noted meanwhile started a worker, which saw us at it and left.
+  if (idle && (await lastEvent(cloneDir))) await startWorker(repo.commonDir, world.env);
 }
 
 /** The environment without the shell's conversation: each event says itself whose it is. */
@@ -52,11 +55,14 @@ function ofNobody(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)));
 }
 
-async function unlessBusy(cloneDir: string, task: () => Promise<unknown>): Promise<void> {
+/** Whether no other worker was at it, so that the task was done. */
+async function unlessBusy(cloneDir: string, task: () => Promise<unknown>): Promise<boolean> {
   try {
     await withLock(join(cloneDir, "worker.lock"), 0, task);
+    return true;
   } catch (error) {
     if (!(error instanceof ConvosyncError && error.code === "locked")) throw error;
+    return false;
   }
 }
 

@@ -1,6 +1,6 @@
 import type { ConvosyncError } from "../errors.ts";
 import { safeText } from "./safe-text.ts";
-import { wrapRuns } from "./width.ts";
+import { textWidth, wrapRuns } from "./width.ts";
 
 /**
  * The only door to the terminal. Data goes to stdout; progress, notes, questions and errors go to stderr.
@@ -87,13 +87,16 @@ export class Terminal {
 
   /**
    * Writes text beside what stands before it, which takes `columns`: on a terminal in as many lines as it needs, each
-   * below the first.
+   * below the first. What fits is written as it is: a path may have two spaces in a row.
    */
   printBeside(before: string, columns: number, text: string, style?: Style): void {
     const room = Math.max(24, this.width - columns);
-    for (const [n, runs] of wrapRuns([{ text, style: null }], room).entries()) {
+    const painted = (line: string): string => (style ? this.style(style, line) : line);
+    const fits = textWidth(text) <= room;
+    const lines = fits ? [[{ text, style: null }]] : wrapRuns([{ text, style: null }], room);
+    for (const [n, runs] of lines.entries()) {
       const line = runs.map((one) => one.text).join("");
-      this.print(`${n === 0 ? before : " ".repeat(columns)}${style ? this.style(style, line) : line}`);
+      this.print(`${n === 0 ? before : " ".repeat(columns)}${painted(line)}`);
     }
   }
 

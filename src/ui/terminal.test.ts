@@ -1,0 +1,21 @@
+import { PassThrough } from "node:stream";
+import { expect, test } from "vitest";
+import { Terminal } from "./terminal.ts";
+
+function printed(columns: number | null, text: string): string[] {
+  const stdout = Object.assign(new PassThrough(), columns === null ? {} : { isTTY: true, columns });
+  const terminal = new Terminal({ stdin: new PassThrough(), stdout, stderr: new PassThrough() }, {});
+  terminal.printBeside("Name  ", 6, text);
+  return String(stdout.read()).split("\n").slice(0, -1);
+}
+
+test("what stands beside a label is broken between words on a terminal, and nowhere else", () => {
+  const text = "one two three four five six seven";
+  expect(printed(30, text)).toEqual(["Name  one two three four five", "      six seven"]);
+  expect(printed(null, text)).toEqual([`Name  ${text}`]);
+});
+
+test("what fits is written as it is", () => {
+  expect(printed(80, "/home/me/my  shop ")).toEqual(["Name  /home/me/my  shop "]);
+  expect(printed(null, "/home/me/my  shop")).toEqual(["Name  /home/me/my  shop"]);
+});

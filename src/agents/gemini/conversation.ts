@@ -75,7 +75,8 @@ function remembered(memory: string): Told {
   return { id, thoughts: Number(thoughts), words: words === "1", calls, summary };
 }
 
-const oneWord = (id: string): string => id.replace(/\s/g, " ");
+/** An id as it is remembered; the client's own have 36 characters. */
+const oneWord = (id: string): string => id.slice(0, 64).replace(/\s/g, " ");
 
 /** What a message adds to what was told of it, and what is told of it then. */
 function newIn(one: Message, known: Told): { said: Said | null; memory: string } {

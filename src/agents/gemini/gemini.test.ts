@@ -51,6 +51,12 @@ describe("a log", () => {
     expect(gemini.recognise?.(bytes(header, prompt))).toEqual({ id });
   });
 
+  test("that was made to be searched for long is looked at as fast as any other", () => {
+    const opening = message("c", "user", [{ text: "<session_context>\n".repeat(60_000) }]);
+    const lines = [header, opening, message("u", "user", "Hello.")];
+    expect(glimpse(bytes(...lines), nothing)).toMatchObject({ title: "Hello.", directories: [] });
+  });
+
   test("in which nobody has spoken is none; nor is a helper's a conversation, nor another agent's", () => {
     expect(glimpse(bytes(header, context), nothing)).toBeNull();
     expect(glimpse(bytes(header, message("g", "gemini", "Hello.")), nothing)?.title).toBe("");

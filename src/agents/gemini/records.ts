@@ -81,5 +81,10 @@ function textOf(value: v.InferOutput<typeof content> | undefined): string {
 export const isSpoken = (said: string): boolean => /^\s*(?!<(?:session|hook)_context>)[^\s/?]/.test(said);
 
 /** The first directory that the client's first words to the model name as the workspace. */
-const directoryIn = (said: string): string | null =>
-  /^<session_context>[\s\S]*\*\*Workspace Directories:\*\*\n\s*- (.+)$/m.exec(said)?.[1]?.trim() ?? null;
+function directoryIn(said: string): string | null {
+  const heading = "**Workspace Directories:**\n";
+  const at = said.startsWith("<session_context>") ? said.indexOf(heading) : -1;
+  // No pattern over the whole: the text is another's, and may be made to be searched for long.
+  const [line = ""] = at < 0 ? [] : said.slice(at + heading.length, at + heading.length + 4096).split("\n");
+  return /^ *- (.+)$/.exec(line)?.[1]?.trim() ?? null;
+}

@@ -65,7 +65,7 @@ export async function* readWholeLines(path: string, from = 0): AsyncGenerator<Bu
     let torn: Buffer = Buffer.alloc(0);
     for (;;) {
       // Behind what is left of the chunk before; a long line is not copied more often than it doubles.
-      const wanted = Math.max(chunkBytes, torn.length);
+      const wanted = Math.min(Math.max(chunkBytes, torn.length), longestLine + chunkBytes - torn.length);
       const chunk = Buffer.allocUnsafe(torn.length + wanted);
       torn.copy(chunk);
       const { bytesRead } = await file.read(chunk, torn.length, wanted, end + torn.length);

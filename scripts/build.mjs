@@ -1,32 +1,49 @@
-// Bundles src into dist: one entry, code-split, so that a verb loads only what it uses.
+// Bundles src into dist: a small entry, and the program it loads through a cache of compiled code. A verb's modules
+// are set up only when it is called.
+import { createHash } from "node:crypto";
 import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
 
-/** What the bundle is made with; the test that guards its size and shape uses the same. */
+/** What both are made with, and the test that guards what each verb loads. */
 export const options = {
   absWorkingDir: fileURLToPath(new URL("..", import.meta.url)),
-  entryPoints: { cli: "src/cli.ts" },
-  outdir: "dist",
-  chunkNames: "chunks/[name]-[hash]",
   bundle: true,
-  splitting: true,
-  format: "esm",
   platform: "node",
   target: "node20.12",
   legalComments: "linked",
   minify: true,
   keepNames: true,
   define: { __VERSION__: JSON.stringify(version) },
-  // Dependencies of isomorphic-git and execa call require() for built-in modules.
-  banner: { js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);" },
   logLevel: "warning",
 };
 
+const program = {
+  ...options,
+  entryPoints: ["src/main.ts"],
+  outfile: "dist/program.cjs",
+  // One script, as V8 keeps what it has compiled by script, in characters that read as Latin-1.
+  format: "cjs",
+  charset: "ascii",
+  supported: { "dynamic-import": false },
+  banner: { js: "const __url=require('node:url').pathToFileURL(__filename).href;" },
+  define: { ...options.define, "import.meta.url": "__url" },
+};
+
+const entry = (id) => ({
+  ...options,
+  entryPoints: ["src/cli.ts"],
+  outfile: "dist/cli.js",
+  format: "esm",
+  define: { ...options.define, __BUILD__: JSON.stringify(id) },
+});
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   rmSync("dist", { recursive: true, force: true });
-  await build(options);
+  await build(program);
+  const id = createHash("sha256").update(readFileSync("dist/program.cjs")).digest("hex").slice(0, 16);
+  await build(entry(`${version}-${id}`));
   chmodSync("dist/cli.js", 0o755);
 }

@@ -1,5 +1,12 @@
 #!/usr/bin/env node
 // The entry: refuses a Node that is too old, and loads the rest only then.
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { loadProgram } from "./code-cache.ts";
+import { userCacheDir } from "./user-directories.ts";
+import { version } from "./version.ts";
+
+declare const __BUILD__: string;
 
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 if (major < 20 || (major === 20 && minor < 12)) {
@@ -14,10 +21,23 @@ process.emitWarning = ((warning: string | Error, ...rest: never[]) => {
   emitWarning(warning, ...rest);
 }) as typeof process.emitWarning;
 
-const { main } = await import("./main.ts");
-process.exitCode = await main(process.argv.slice(2), {
-  cwd: process.cwd(),
-  env: process.env,
-  now: () => new Date(),
-  streams: { stdin: process.stdin, stdout: process.stdout, stderr: process.stderr },
-});
+const argv = process.argv.slice(2);
+if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-V")) {
+  process.stdout.write(`git-convosync version ${version}\n`);
+} else {
+  const { env } = process;
+  // Node's own switch for its own cache of compiled code.
+  const cache = env["NODE_DISABLE_COMPILE_CACHE"] ? null : join(userCacheDir(env), "code");
+  const verb = /^[a-z]{1,20}$/.test(argv[0] ?? "") ? argv[0]! : "other";
+  const path = fileURLToPath(new URL("./program.cjs", import.meta.url));
+  const program = loadProgram(path, __BUILD__, cache, verb);
+  const { main } = program.exports as typeof import("./main.ts");
+  process.exitCode = await main(argv, {
+    cwd: process.cwd(),
+    env,
+    now: () => new Date(),
+    streams: { stdin: process.stdin, stdout: process.stdout, stderr: process.stderr },
+  });
+  // What ends otherwise may not have been a verb at all.
+  if (process.exitCode === 0) program.keep();
+}

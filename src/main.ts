@@ -1,13 +1,9 @@
 import { ConvosyncError, Exit } from "./errors.ts";
 import { Terminal } from "./ui/terminal.ts";
-import { type CommandWorld, version } from "./world.ts";
+import type { CommandWorld } from "./world.ts";
 
 /** Runs the program: arguments in, exit status out. Never throws, never ends the process. */
 export async function main(argv: readonly string[], world: CommandWorld): Promise<number> {
-  if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-V")) {
-    world.streams.stdout.write(`git-convosync version ${version}\n`);
-    return Exit.done;
-  }
   world.streams.stdout.on("error", (error: NodeJS.ErrnoException) => {
     // Whoever reads our output has seen enough; that is no failure.
     if (error.code === "EPIPE") process.exit(Exit.done);

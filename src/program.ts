@@ -2,7 +2,8 @@ import { type Command, CommanderError } from "commander";
 import { commandLine, commandTree } from "./command-tree.ts";
 import { ConvosyncError, Exit } from "./errors.ts";
 import { Terminal } from "./ui/terminal.ts";
-import { type CommandWorld, version } from "./world.ts";
+import { version } from "./version.ts";
+import type { CommandWorld } from "./world.ts";
 
 /** Options of every verb. */
 interface Common {

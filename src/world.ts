@@ -2,10 +2,6 @@ import type { World } from "./sessions/repository.ts";
 import type { Streams, Terminal } from "./ui/terminal.ts";
 import type { CommandLine } from "./verbs/verb.ts";
 
-declare const __VERSION__: string | undefined;
-/** Set by the build. */
-export const version = typeof __VERSION__ === "string" ? __VERSION__ : "0.0.0-source";
-
 /** The whole world a command sees. */
 export interface CommandWorld extends World {
   readonly streams: Streams;

@@ -1,13 +1,7 @@
 import { realpathSync } from "node:fs";
-import { homedir } from "node:os";
 import { relative, resolve, sep } from "node:path";
 import type { Workplace } from "./agent.ts";
 import type { Places } from "./portable-paths.ts";
-
-/** The home directory as agents find it: HOME, on Windows USERPROFILE, else what the system says. */
-export function homeOf(env: NodeJS.ProcessEnv): string {
-  return (process.platform === "win32" ? env["USERPROFILE"] : env["HOME"]) || homedir();
-}
 
 /** Whether `path` is `directory` or lies below it. Both absolute and normalised; no disk access. */
 export function isInside(path: string, directory: string): boolean {

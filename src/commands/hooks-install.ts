@@ -1,8 +1,9 @@
 import { Exit } from "../errors.ts";
 import { type AgentHooks, installAgentHooks } from "../sessions/agent-hooks.ts";
 import { installHooks } from "../sessions/hooks.ts";
-import { userStateDir, withRepository } from "../sessions/repository.ts";
+import { withRepository } from "../sessions/repository.ts";
 import type { Terminal } from "../ui/terminal.ts";
+import { userStateDir } from "../user-directories.ts";
 import type { Invocation } from "../world.ts";
 import { hooksDocument, tellInstalled } from "./hooks-status.ts";
 

@@ -1,10 +1,11 @@
 import { Exit } from "../errors.ts";
 import { type AgentHooks, agentHooks, hookedAgents } from "../sessions/agent-hooks.ts";
 import { type HooksStatus, hooksStatus } from "../sessions/hooks.ts";
-import { userStateDir, withRepository } from "../sessions/repository.ts";
+import { withRepository } from "../sessions/repository.ts";
 import { workerReport } from "../sessions/worker-report.ts";
 import { safeText } from "../ui/safe-text.ts";
 import type { Terminal } from "../ui/terminal.ts";
+import { userStateDir } from "../user-directories.ts";
 import type { Invocation } from "../world.ts";
 
 export default async function hooksStatusCommand({ world, terminal }: Invocation): Promise<number> {

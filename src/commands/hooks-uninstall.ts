@@ -1,7 +1,8 @@
 import { Exit } from "../errors.ts";
 import { uninstallAgentHooks } from "../sessions/agent-hooks.ts";
 import { uninstallHooks } from "../sessions/hooks.ts";
-import { userStateDir, withRepository } from "../sessions/repository.ts";
+import { withRepository } from "../sessions/repository.ts";
+import { userStateDir } from "../user-directories.ts";
 import type { Invocation } from "../world.ts";
 
 export default async function hooksUninstallCommand(

@@ -1,8 +1,8 @@
-import { basename, join } from "node:path";
-import { homeOf } from "../agents/spellings.ts";
+import { join } from "node:path";
 import { type Config, configAround, discover, type Git, type Repository, repositoryGit } from "../git/git.ts";
 import { openGitDatabase } from "../refs/git-database.ts";
 import type { ObjectDatabase, Oid } from "../refs/object-database.ts";
+import { userCacheDir, userStateDir } from "../user-directories.ts";
 import { remoteSettings } from "../worktree/remotes.ts";
 import { withLock } from "./files.ts";
 import { KeyStore } from "./key-store.ts";
@@ -83,7 +83,7 @@ export async function openRepository(world: World, prepare?: () => void): Promis
     config,
     cloneDir: join(repo.commonDir, "convosync"),
     stateDir: userStateDir(world.env),
-    cacheDir: userDirectory(world.env, "XDG_CACHE_HOME", ".cache"),
+    cacheDir: userCacheDir(world.env),
     close: () => db.close(),
   };
 }
@@ -151,14 +151,4 @@ export function withCloneLock<T>(context: Context, work: () => Promise<T>): Prom
     context.db.forgetRefs();
     return work();
   });
-}
-
-/** Where what is not of one repository, and may be lost without harm, is kept. */
-export const userStateDir = (env: NodeJS.ProcessEnv): string =>
-  userDirectory(env, "XDG_STATE_HOME", ".local/state");
-
-function userDirectory(env: NodeJS.ProcessEnv, variable: string, usual: string): string {
-  if (process.platform === "win32" && env["LOCALAPPDATA"])
-    return join(env["LOCALAPPDATA"], "convosync", basename(usual));
-  return join(env[variable] || join(homeOf(env), usual), "convosync");
 }

@@ -1,6 +1,6 @@
 import { access, constants, rm } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import { homeOf } from "../agents/spellings.ts";
+import { homeOf } from "../user-directories.ts";
 import { readIfPresent, writeAtomic } from "./files.ts";
 import type { World } from "./repository.ts";
 

@@ -3,9 +3,9 @@ import { createHash } from "node:crypto";
 import { chmod, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { homeOf } from "../agents/spellings.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { isGone, olderThan } from "../leftovers.ts";
+import { homeOf } from "../user-directories.ts";
 import { readIfPresent, writeAtomic } from "./files.ts";
 import { programPath, shellQuote } from "./installation.ts";
 

@@ -2,8 +2,8 @@ import { readdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import type { Agent, FoundSession, Workplace } from "../agents/agent.ts";
 import { loadAgents } from "../agents/registry.ts";
-import { homeOf } from "../agents/spellings.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
+import { homeOf } from "../user-directories.ts";
 import type { Context } from "./repository.ts";
 
 /** Where agents look for the sessions of this repository: its work tree and all linked ones. */

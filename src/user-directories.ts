@@ -1,0 +1,21 @@
+import { homedir } from "node:os";
+import { basename, join } from "node:path";
+
+/** The home directory as agents find it: HOME, on Windows USERPROFILE, else what the system says. */
+export function homeOf(env: NodeJS.ProcessEnv): string {
+  return (process.platform === "win32" ? env["USERPROFILE"] : env["HOME"]) || homedir();
+}
+
+/** Where what is not of one repository, and may be lost without harm, is kept. */
+export const userStateDir = (env: NodeJS.ProcessEnv): string =>
+  userDirectory(env, "XDG_STATE_HOME", ".local/state");
+
+/** Where what can be made again is kept. */
+export const userCacheDir = (env: NodeJS.ProcessEnv): string =>
+  userDirectory(env, "XDG_CACHE_HOME", ".cache");
+
+function userDirectory(env: NodeJS.ProcessEnv, variable: string, usual: string): string {
+  if (process.platform === "win32" && env["LOCALAPPDATA"])
+    return join(env["LOCALAPPDATA"], "convosync", basename(usual));
+  return join(env[variable] || join(homeOf(env), usual), "convosync");
+}

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { esbuildKernel } from "./kernel.mjs";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
 
@@ -17,6 +18,7 @@ export const options = {
   minify: true,
   keepNames: true,
   define: { __VERSION__: JSON.stringify(version) },
+  plugins: [esbuildKernel],
   logLevel: "warning",
 };
 

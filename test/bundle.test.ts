@@ -44,7 +44,7 @@ describe("the program", () => {
     ["src/commands/list.ts", light, 80_000],
     ["src/commands/status.ts", light, 90_000],
     ["src/commands/save.ts", full, 250_000],
-    ["src/commands/resume.ts", full, 222_000],
+    ["src/commands/resume.ts", full, 226_000],
     ["src/commands/sync.ts", full, 220_000],
     ["src/commands/show.ts", full, 220_000],
     ["src/commands/log.ts", full, 220_000],

@@ -1,7 +1,8 @@
-import { blockHash, blockLength, type HistoryIndex, rollHash } from "./history-index.ts";
+import { blockLength, type HistoryIndex } from "./history-index.ts";
+import type { Kernel } from "./kernel.ts";
 import type { SourceReader } from "./source.ts";
 
-/** A stretch of the target, from `start` to `end`, that also begins at `address` of the source. */
+/** A stretch of the window, from `start` to `end`, that also begins at `address` of the source. */
 export interface FarMatch {
   readonly start: number;
   readonly end: number;
@@ -12,38 +13,41 @@ export interface FarMatch {
 const mostCandidates = 4;
 
 /**
- * The stretches of `target` that begin in `source` before `limit`, as far as the index knows: each position's
- * block is looked up by its rolling hash, compared, and extended both ways (rsync's way of finding old data).
- * In the order of their starts, not overlapping.
+ * The stretches of `target`, which is in the kernel's window from `first` on, that begin in `source` before `limit`,
+ * as far as the index knows: each position's block is looked up by its rolling hash, compared, and extended both ways
+ * (rsync's way of finding old data). In the order of their starts, not overlapping.
  */
 export function farMatches(
+  kernel: Kernel,
   target: Uint8Array,
+  first: number,
   index: HistoryIndex,
   source: SourceReader,
   limit: number,
 ): FarMatch[] {
+  const { call } = kernel;
   const matches: FarMatch[] = [];
-  const blocks = new Blocks(index, limit);
-  const last = target.length - blockLength;
-  if (blocks.count === 0 || last < 0) return matches;
+  const hashes = index.hashes.subarray(0, Math.ceil(limit / index.stride));
+  if (hashes.length === 0) return matches;
+  kernel.words(call.setUpBlocks(hashes.length, blockLength), hashes.length).set(hashes);
+  call.learnBlocks(hashes.length);
   let free = 0;
-  let hash = blockHash(target, 0);
-  for (let at = 0; ; ) {
+  for (let at = call.scan(first) - first; at >= 0; ) {
     let best: FarMatch | undefined;
-    let tried = 0;
-    for (let i = blocks.first(hash); i >= 0 && tried < mostCandidates; i = blocks.next(i, hash), tried++) {
-      const match = extend(target, at, source, blocks.offset(i), free);
+    for (let tried = 0; tried < mostCandidates; tried++) {
+      const block = call.nextBlock();
+      if (block < 0) break;
+      const match = extend(target, at, source, block * index.stride, free);
       if (match !== undefined && (best === undefined || match.end > best.end)) best = match;
     }
     if (best !== undefined) {
-      matches.push(best);
+      matches.push({ ...best, start: best.start + first, end: best.end + first });
       free = best.end;
     }
-    const next = Math.max(at + 1, free - blockLength + 1);
-    if (next > last) return matches;
-    hash = next === at + 1 ? rollHash(hash, target[at]!, target[at + blockLength]!) : blockHash(target, next);
-    at = next;
+    at = call.scan(first + Math.max(at + 1, free - blockLength + 1)) - first;
   }
+  call.endBlocks();
+  return matches;
 }
 
 /** Extends an equal block both ways, back to `free` at most; undefined when the block only hashed alike. */
@@ -75,55 +79,4 @@ function extend(
     if (same < length) break;
   }
   return { start: at - back, end: at + ahead, address: offset - back };
-}
-
-/** The indexed blocks that begin before `limit`, by their hashes. */
-class Blocks {
-  readonly #hashes: Int32Array;
-  readonly #stride: number;
-  readonly #newest: Int32Array;
-  readonly #before: Int32Array;
-  readonly #shift: number;
-
-  constructor(index: HistoryIndex, limit: number) {
-    this.#stride = index.stride;
-    this.#hashes = index.hashes.subarray(0, Math.ceil(limit / index.stride));
-    const slotBits = 33 - Math.clz32(this.#hashes.length | 128);
-    this.#shift = 32 - slotBits;
-    this.#newest = new Int32Array(1 << slotBits).fill(-1);
-    this.#before = new Int32Array(this.#hashes.length);
-    for (let i = 0; i < this.#hashes.length; i++) {
-      const slot = this.#slot(this.#hashes[i]!);
-      this.#before[i] = this.#newest[slot]!;
-      this.#newest[slot] = i;
-    }
-  }
-
-  get count(): number {
-    return this.#hashes.length;
-  }
-
-  /** The newest block with this hash; -1 for none. */
-  first(hash: number): number {
-    return this.#alike(this.#newest[this.#slot(hash)]!, hash);
-  }
-
-  /** The next older one after block `i`. */
-  next(i: number, hash: number): number {
-    return this.#alike(this.#before[i]!, hash);
-  }
-
-  offset(i: number): number {
-    return i * this.#stride;
-  }
-
-  #alike(i: number, hash: number): number {
-    let found = i;
-    while (found >= 0 && this.#hashes[found] !== hash) found = this.#before[found]!;
-    return found;
-  }
-
-  #slot(hash: number): number {
-    return Math.imul(hash ^ (hash >>> 15), 0x85ebca6b) >>> this.#shift;
-  }
 }

@@ -113,9 +113,8 @@ export class HistoryIndex {
   }
 }
 
-/** Multiplier of the rolling hash (any odd number whose powers spread well), and its power that leaves it. */
+/** Multiplier of the hash: any odd number whose powers spread well, and the same as in kernel/blocks.ts. */
 const factor = 0x2f0b4c47;
-const leaving = power(factor, blockLength - 1);
 
 /** The hash of the block at `at`: a polynomial in `factor` modulo 2^32 (Karp and Rabin). */
 export function blockHash(bytes: Uint8Array, at: number): number {
@@ -124,22 +123,11 @@ export function blockHash(bytes: Uint8Array, at: number): number {
   return hash;
 }
 
-/** The hash of the block one byte further: `gone` leaves it and `come` enters. */
-export function rollHash(hash: number, gone: number, come: number): number {
-  return (Math.imul(hash - Math.imul(gone, leaving), factor) + come) | 0;
-}
-
 function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
   const both = new Uint8Array(a.length + b.length);
   both.set(a);
   both.set(b, a.length);
   return both;
-}
-
-function power(base: number, exponent: number): number {
-  let product = 1;
-  for (let i = 0; i < exponent; i++) product = Math.imul(product, base);
-  return product;
 }
 
 function damaged() {

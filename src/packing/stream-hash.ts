@@ -1,5 +1,6 @@
 import { base64urlnopad } from "@scure/base";
 import { integrityError } from "../errors.ts";
+import { Kernel } from "./kernel.ts";
 
 // Round constants and initial hash value of SHA-256 (FIPS 180-4, sections 4.2.2 and 5.3.3): the first 32 bits of
 // the fractional parts of the cube roots of the first 64 primes, and of the square roots of the first 8. Computed
@@ -11,7 +12,8 @@ const initialHash = Int32Array.from(primes.slice(0, 8), (p) => fraction(Math.sqr
 const blockLength = 64;
 /** Eight words of hash, then the length as a 64-bit number; the pending bytes follow. */
 const savedHeader = 40;
-const schedule = new Int32Array(64);
+/** Blocks that are compressed at once. */
+const mostBlocks = 1024;
 
 /**
  * SHA-256 that can be put aside and continued: the hash of a growing stream is carried from save to save
@@ -103,49 +105,21 @@ export class StreamHash {
 
 /** Runs the compression function (FIPS 180-4, section 6.2.2) over `blocks` blocks of `bytes` from `at`. */
 function compress(hash: Int32Array, bytes: Uint8Array, at: number, blocks: number): void {
-  const w = schedule;
-  const k = roundConstants;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  for (let block = 0; block < blocks; block++) {
-    for (let t = 0; t < 16; t++, at += 4) w[t] = view.getInt32(at);
-    for (let t = 16; t < 64; t++) {
-      const x = w[t - 15]!;
-      const y = w[t - 2]!;
-      const s0 = ((x >>> 7) | (x << 25)) ^ ((x >>> 18) | (x << 14)) ^ (x >>> 3);
-      const s1 = ((y >>> 17) | (y << 15)) ^ ((y >>> 19) | (y << 13)) ^ (y >>> 10);
-      w[t] = (w[t - 16]! + s0 + w[t - 7]! + s1) | 0;
+  if (blocks === 0) return;
+  Kernel.use((kernel) => {
+    const { call } = kernel;
+    const state = kernel.words(call.stateAt(), hash.length);
+    const input = kernel.bytes(call.inputAt(), mostBlocks * blockLength);
+    kernel.words(call.constantsAt(), roundConstants.length).set(roundConstants);
+    state.set(hash);
+    for (let done = 0; done < blocks; done += mostBlocks) {
+      const count = Math.min(mostBlocks, blocks - done);
+      const from = at + done * blockLength;
+      input.set(bytes.subarray(from, from + count * blockLength));
+      call.compress(count);
     }
-    let a = hash[0]!;
-    let b = hash[1]!;
-    let c = hash[2]!;
-    let d = hash[3]!;
-    let e = hash[4]!;
-    let f = hash[5]!;
-    let g = hash[6]!;
-    let h = hash[7]!;
-    for (let t = 0; t < 64; t++) {
-      const s1 = ((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7));
-      const t1 = (h + s1 + (g ^ (e & (f ^ g))) + k[t]! + w[t]!) | 0;
-      const s0 = ((a >>> 2) | (a << 30)) ^ ((a >>> 13) | (a << 19)) ^ ((a >>> 22) | (a << 10));
-      const t2 = (s0 + ((a & b) | (c & (a | b)))) | 0;
-      h = g;
-      g = f;
-      f = e;
-      e = (d + t1) | 0;
-      d = c;
-      c = b;
-      b = a;
-      a = (t1 + t2) | 0;
-    }
-    hash[0] = hash[0]! + a;
-    hash[1] = hash[1]! + b;
-    hash[2] = hash[2]! + c;
-    hash[3] = hash[3]! + d;
-    hash[4] = hash[4]! + e;
-    hash[5] = hash[5]! + f;
-    hash[6] = hash[6]! + g;
-    hash[7] = hash[7]! + h;
-  }
+    hash.set(state);
+  });
 }
 
 function firstPrimes(count: number): number[] {

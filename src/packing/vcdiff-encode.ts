@@ -1,5 +1,6 @@
 import { farMatches } from "./far-matches.ts";
 import type { HistoryIndex } from "./history-index.ts";
+import { Kernel } from "./kernel.ts";
 import { cached, type SourceReader } from "./source.ts";
 import {
   ADD,
@@ -17,8 +18,7 @@ import {
   SELF,
   windowHasSource,
 } from "./vcdiff-format.ts";
-import { parse } from "./vcdiff-parse.ts";
-import { literal, repeated, type Step } from "./vcdiff-path.ts";
+import { literal, parse, repeated } from "./vcdiff-parse.ts";
 
 /**
  * The end of the source in which every string is looked for; what lies before is found by its index. Half a MiB
@@ -44,23 +44,26 @@ export function encode(target: Uint8Array, index: HistoryIndex, source: SourceRe
   const reader = cached(source);
   const first = Math.min(nearLength, reader.length);
   const origin = reader.length - first;
-  const window = new Uint8Array(first + target.length);
-  window.set(reader.read(origin, first));
-  window.set(target, first);
-  const far = farMatches(target, index, reader, origin).map(({ start, end, address }) => {
-    return { start: start + first, end: end + first, address };
+  const steps = Kernel.use((kernel) => {
+    const at = kernel.call.setUpWindow(first + target.length, first);
+    const window = kernel.bytes(at, first + target.length);
+    window.set(reader.read(origin, first));
+    window.set(target, first);
+    return parse(kernel, origin, farMatches(kernel, target, first, index, reader, origin));
   });
-  return write(parse({ window, first, origin, far }), target, reader.length);
+  return write(steps, target, reader.length);
 }
 
-function write(steps: readonly Step[], target: Uint8Array, sourceLength: number): Delta {
+function write(steps: Int32Array, target: Uint8Array, sourceLength: number): Delta {
   const data = new Output();
   const codes = new Output();
   const addresses = new Output();
   const cache = new AddressCache();
   let pending: Instruction | undefined;
   let at = 0;
-  for (const { length, address } of steps) {
+  for (let i = 0; i < steps.length; i += 2) {
+    const length = steps[i]!;
+    const address = steps[i + 1]!;
     let instruction: Instruction;
     if (address === literal) {
       data.bytes(target.subarray(at, at + length));

@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { viteKernel } from "./scripts/kernel.mjs";
 
 export default defineConfig({
   test: {
@@ -6,6 +7,7 @@ export default defineConfig({
     maxWorkers: "100%",
     projects: [
       {
+        plugins: [viteKernel()],
         test: {
           name: "unit",
           include: ["src/**/*.test.ts"],
@@ -14,6 +16,7 @@ export default defineConfig({
         },
       },
       {
+        plugins: [viteKernel()],
         test: {
           name: "e2e",
           include: ["test/**/*.test.ts"],

@@ -1,0 +1,59 @@
+import bytes from "./kernel.wasm";
+
+/** Of the platform's WebAssembly what is used here: Node's types have none. */
+declare const WebAssembly: {
+  Module: new (bytes: Uint8Array) => object;
+  Instance: new (module: object, imports: object) => { readonly exports: object };
+};
+
+/** What src/packing/kernel exports; addresses are bytes of its memory, which moves whenever something is called. */
+interface Exports {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  setUpWindow(length: number, first: number): number;
+  setUpBlocks(count: number, length: number): number;
+  learnBlocks(count: number): void;
+  scan(at: number): number;
+  nextBlock(): number;
+  endBlocks(): void;
+  setUpParse(origin: number, farCount: number): number;
+  parse(): number;
+  found(): number;
+  stateAt(): number;
+  constantsAt(): number;
+  inputAt(): number;
+  compress(blocks: number): void;
+}
+
+/** Memory beyond this is given back after use, though what a longer target needs is then asked for again. */
+const keptMemory = 64 << 20;
+
+/** The part of packing that is in WebAssembly. It is used from one function at a time, which keeps nothing in it. */
+export class Kernel {
+  static #shared: Kernel | undefined;
+  readonly call: Exports;
+
+  private constructor() {
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {});
+    this.call = exports as Exports;
+  }
+
+  static use<T>(work: (kernel: Kernel) => T): T {
+    Kernel.#shared ??= new Kernel();
+    const kernel = Kernel.#shared;
+    try {
+      return work(kernel);
+    } finally {
+      if (kernel.call.memory.buffer.byteLength > keptMemory) Kernel.#shared = undefined;
+    }
+  }
+
+  /** A view of its memory that holds until the next call. */
+  bytes(at: number, length: number): Uint8Array {
+    return new Uint8Array(this.call.memory.buffer, at, length);
+  }
+
+  /** The same of 32-bit numbers. */
+  words(at: number, length: number): Int32Array {
+    return new Int32Array(this.call.memory.buffer, at, length);
+  }
+}

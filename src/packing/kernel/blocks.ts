@@ -1,0 +1,88 @@
+import { mark, reset, take } from "./memory";
+import * as window from "./window";
+
+// The blocks of the source that its index knows, by their hashes, and the target's positions whose blocks hash alike.
+
+/** Multiplier of the rolling hash (any odd number whose powers spread well). */
+const factor: i32 = 0x2f0b4c47;
+
+let blockLength: i32 = 0;
+/** What the byte that leaves the block has been multiplied with. */
+let leaving: i32 = 0;
+let hashes: i32 = 0;
+let newest: i32 = 0;
+let before: i32 = 0;
+let shift: i32 = 0;
+let memoryBefore: i32 = 0;
+/** The hash of the block at `rolledTo`. */
+let hash: i32 = 0;
+let rolledTo: i32 = 0;
+/** The last block given out; -1 for none. */
+let block: i32 = -1;
+
+/** Room for the hashes of so many blocks of this length; after them {@link learn}. */
+export function setUp(count: i32, length: i32): i32 {
+  memoryBefore = mark();
+  blockLength = length;
+  leaving = 1;
+  for (let i = 1; i < length; i++) leaving *= factor;
+  hashes = take(count << 2);
+  return hashes;
+}
+
+export function learn(count: i32): void {
+  const slotBits = 33 - clz<i32>(count | 128);
+  shift = 32 - slotBits;
+  newest = take(4 << slotBits);
+  memory.fill(newest, 0xff, 4 << slotBits);
+  before = take(count << 2);
+  for (let i = 0; i < count; i++) {
+    const slot = newest + (slotOf(load<i32>(hashes + (i << 2))) << 2);
+    store<i32>(before + (i << 2), load<i32>(slot));
+    store<i32>(slot, i);
+  }
+  rolledTo = -1;
+}
+
+/** The first position of the window from `at` on whose block hashes like one of the source; -1 for none. */
+export function scan(at: i32): i32 {
+  const last = window.length - blockLength;
+  for (let i = at; i <= last; i++) {
+    roll(i);
+    block = alike(load<i32>(newest + (slotOf(hash) << 2)));
+    if (block >= 0) return i;
+  }
+  return -1;
+}
+
+/** The newest block that hashes like the position {@link scan} has found, and then each older one; -1 for no more. */
+export function next(): i32 {
+  const found = block;
+  if (found >= 0) block = alike(load<i32>(before + (found << 2)));
+  return found;
+}
+
+/** Frees what this has taken. */
+export function end(): void {
+  reset(memoryBefore);
+}
+
+function roll(to: i32): void {
+  if (to === rolledTo + 1 && rolledTo >= 0) {
+    hash = (hash - window.byte(rolledTo) * leaving) * factor + window.byte(rolledTo + blockLength);
+  } else {
+    hash = 0;
+    for (let i = to; i < to + blockLength; i++) hash = hash * factor + window.byte(i);
+  }
+  rolledTo = to;
+}
+
+function alike(from: i32): i32 {
+  let found = from;
+  while (found >= 0 && load<i32>(hashes + (found << 2)) !== hash) found = load<i32>(before + (found << 2));
+  return found;
+}
+
+function slotOf(hash: i32): i32 {
+  return ((hash ^ (hash >>> 15)) * <i32>0x85ebca6b) >>> shift;
+}

@@ -1,0 +1,12 @@
+// What of packing is in WebAssembly, because a process that has just started runs JavaScript several times slower than
+// it will once it is warm, and this is what a save and a resume mostly compute. AssemblyScript, without its runtime.
+export {
+  end as endBlocks,
+  learn as learnBlocks,
+  next as nextBlock,
+  scan,
+  setUp as setUpBlocks,
+} from "./blocks";
+export { found, parse, setUp as setUpParse } from "./parse";
+export { compress, constantsAt, inputAt, stateAt } from "./sha256";
+export { setUp as setUpWindow } from "./window";

@@ -55,6 +55,16 @@ export async function x25519PublicKey(secret: Uint8Array): Promise<Uint8Array> {
   return publicKeyOf(await importSecret("X25519", secret, ["deriveBits"]));
 }
 
+/** A secret as a key of the platform's; undefined where it has no X25519. */
+export async function x25519Key(secret: Uint8Array): Promise<CryptoKey | undefined> {
+  try {
+    return await importSecret("X25519", secret, ["deriveBits"]);
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "NotSupportedError") return undefined;
+    throw error;
+  }
+}
+
 // RFC 8410 private keys are these bytes, the last octet of the OID (1.3.101.110 X25519, .112 Ed25519), then
 // the secret. PKCS #8 is the only form of a bare secret that Web Crypto imports.
 const PKCS8_HEAD = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65] as const;

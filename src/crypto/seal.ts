@@ -1,8 +1,9 @@
 import type { Decrypter } from "age-encryption";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { type HeaderLimits, readAgeHeader } from "./age-header.ts";
-import { isAgeRecipient } from "./age-keys.ts";
+import { ageSecret, isAgeRecipient } from "./age-keys.ts";
 import { concat } from "./encoding.ts";
+import { x25519Key } from "./primitives.ts";
 
 // The only module that loads age-encryption, and lazily: it costs 40 ms.
 
@@ -85,7 +86,10 @@ export async function openWithPassphrase(file: Uint8Array, passphrase: string): 
   return decrypt(decrypter, file);
 }
 
-/** One per list of identities: setting one up costs a third of opening a small object. */
+/**
+ * One per list of identities: setting one up costs a third of opening a small object, and age would import a secret
+ * anew for each.
+ */
 const decrypters = new Map<string, Decrypter>();
 
 async function decrypterFor(identities: readonly string[]): Promise<Decrypter> {
@@ -94,7 +98,10 @@ async function decrypterFor(identities: readonly string[]): Promise<Decrypter> {
   if (known !== undefined) return known;
   const { Decrypter } = await import("age-encryption");
   const decrypter = new Decrypter();
-  for (const identity of identities) decrypter.addIdentity(identity);
+  for (const identity of identities) {
+    const secret = ageSecret(identity);
+    decrypter.addIdentity((secret && (await x25519Key(secret))) ?? identity);
+  }
   failWhenNothingFits(decrypter, () => {
     return new ConvosyncError("no-key", Exit.noKey, "this device has no key that opens a sealed file");
   });

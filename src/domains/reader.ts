@@ -298,6 +298,17 @@ async function readBody(vault: Vault, session: StoredSession, part: Segment): Pr
   return vault.codec.unpack(await openSealed(vault, sealed, part.epoch), part.enc);
 }
 
+/** Begins to read a segment, for whoever may want it. */
+function readAhead(
+  vault: Vault,
+  session: StoredSession,
+  part: Segment | undefined,
+): Promise<Uint8Array> | null {
+  const reading = part ? readBody(vault, session, part) : null;
+  reading?.catch(() => undefined);
+  return reading;
+}
+
 async function readSegment(vault: Vault, { files }: StoredSession, part: Segment): Promise<Uint8Array> {
   const sealed = await readFile(vault, files, segmentPath(part.i), sealedLimit(part.enc));
   if ((await hashOf(sealed)) !== part.ct)
@@ -361,18 +372,23 @@ export async function readSealed(
   return vault.codec.unpackWithin(await openSealed(vault, sealed, epoch), limit);
 }
 
-/** Streams a log from its first byte, segment by segment; the whole is proved when the last one has come. Exit 6. */
+/**
+ * Streams a log from its first byte, segment by segment; the whole is proved when the last one has come. `whole` is
+ * the hash of what has been yielded. Exit 6.
+ */
 export async function* readStream(
   vault: Vault,
   session: StoredSession,
   stream: StreamRecord,
+  whole = StreamHash.start(),
 ): AsyncGenerator<Uint8Array> {
-  const whole = StreamHash.start();
   const lastDelta = stream.segments.findLastIndex((part) => part.codec === "vcd");
   const spool = vault.newSpool();
   try {
+    let next = readAhead(vault, session, stream.segments[0]);
     for (const [index, part] of stream.segments.entries()) {
-      const body = await readBody(vault, session, part);
+      const body = (await next)!;
+      next = readAhead(vault, session, stream.segments[index + 1]);
       const bytes = part.codec === "vcd" ? decode(body, spool.source, part.raw) : body;
       if ((await hashOf(bytes)) !== part.sha) throw wrongSegment();
       whole.update(bytes);

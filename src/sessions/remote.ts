@@ -69,7 +69,7 @@ async function fetchWhile(
     receive(context, remote, refspecs, fetchTimeoutMs),
     opening,
   ]);
-  context.db.forgetRefs();
+  context.db.forgetRefs("incoming");
   try {
     if (known.status === "rejected") throw known.reason;
     if (received.status === "rejected") throw received.reason;
@@ -199,8 +199,14 @@ export async function receive(
   refspecs: readonly string[],
   timeoutMs: number,
 ): Promise<FetchResult> {
-  const result = await fetch(context.git, { remote: remote.name, refspecs, timeoutMs, prompt: true });
-  context.db.forgetRefs();
+  const result = await fetch(context.git, {
+    remote: remote.name,
+    refspecs,
+    timeoutMs,
+    prompt: true,
+    sealed: true,
+  });
+  context.db.forgetRefs("incoming");
   return result;
 }
 

@@ -90,38 +90,58 @@ export async function openRepository(world: World, prepare?: () => void): Promis
 
 /** A database that asks for our own refs once; when it moves one itself it knows where that is. */
 export interface RememberingDatabase extends ObjectDatabase {
-  /** Others may have moved refs. */
-  forgetRefs(): void;
+  /** Others may have moved refs; a fetch, those in quarantine alone. */
+  forgetRefs(which?: "incoming"): void;
 }
 
-const namespaces = ["refs/convosync/", "refs/convosync-incoming/"] as const;
-const isOurs = (ref: string): boolean => namespaces.some((one) => ref.startsWith(one));
+const own = "refs/convosync/";
+const incoming = "refs/convosync-incoming/";
+const namespaceOf = (ref: string): string | undefined =>
+  [own, incoming].find((namespace) => ref.startsWith(namespace));
 
 function remembering(db: ObjectDatabase): RememberingDatabase {
-  let known: Promise<ReadonlyMap<string, Oid>> | null = null;
+  const known = new Map<string, Promise<ReadonlyMap<string, Oid>>>();
+
+  /** Both are asked for at once while neither is known. */
+  function load(namespace: string): Promise<ReadonlyMap<string, Oid>> {
+    const missing = [own, incoming].filter((one) => !known.has(one));
+    if (missing.includes(namespace)) {
+      const all = db.refs(...missing);
+      for (const one of missing) {
+        const refs = all.then((found) => new Map([...found].filter(([ref]) => ref.startsWith(one))));
+        refs.catch(() => undefined);
+        known.set(one, refs);
+      }
+    }
+    return known.get(namespace)!;
+  }
+
   return {
     ...db,
-    forgetRefs: () => {
-      known = null;
+    forgetRefs: (which) => {
+      if (which === undefined) known.delete(own);
+      known.delete(incoming);
     },
     async refs(...prefixes) {
-      if (!prefixes.every(isOurs)) return db.refs(...prefixes);
-      known ??= db.refs(...namespaces);
+      const namespaces = prefixes.map(namespaceOf);
+      if (namespaces.includes(undefined)) return db.refs(...prefixes);
       const wanted = (ref: string): boolean =>
         prefixes.some((prefix) => (prefix.endsWith("/") ? ref.startsWith(prefix) : ref === prefix));
-      return new Map([...(await known)].filter(([ref]) => wanted(ref)));
+      const found = await Promise.all([...new Set(namespaces)].map((one) => load(one!)));
+      return new Map(found.flatMap((refs) => [...refs]).filter(([ref]) => wanted(ref)));
     },
     async update(updates) {
-      const before = known;
-      known = null;
+      const before = [...known];
+      known.clear();
       await db.update(updates);
-      if (!before) return;
-      const refs = new Map(await before);
-      for (const { ref, to } of updates) {
-        if (to === null) refs.delete(ref);
-        else if (isOurs(ref)) refs.set(ref, to);
+      for (const [namespace, loading] of before) {
+        const refs = new Map(await loading);
+        for (const { ref, to } of updates) {
+          if (to === null) refs.delete(ref);
+          else if (namespaceOf(ref) === namespace) refs.set(ref, to);
+        }
+        known.set(namespace, Promise.resolve(refs));
       }
-      known = Promise.resolve(refs);
     },
   };
 }

@@ -181,7 +181,7 @@ export class Restore {
       let localLines = 0;
       let tail = Buffer.alloc(0);
       const size = local ? expect!.size : 0;
-      for await (const part of readStream(this.#vault, this.#session, record)) {
+      for await (const part of readStream(this.#vault, this.#session, record, hash)) {
         const bytes = Buffer.from(toLocal(part, this.#places, "jsonl"));
         if (local && offset < size) {
           const length = Math.min(bytes.length, size - offset);
@@ -196,7 +196,6 @@ export class Restore {
           localLines += countLines(whole);
         }
         await file.write(bytes);
-        await hash.update(part);
         starts.push(offset);
         offset += bytes.length;
         tail = bytes.subarray(-(256 << 10));

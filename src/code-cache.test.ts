@@ -61,6 +61,13 @@ test("what was compiled is kept once for each verb, for its owner alone", () => 
   expect(statSync(join(kept()[0]!, "..")).mode & 0o777).toBe(0o700);
 });
 
+test("a verb that has nothing yet begins with what init needed, and has a file of its own then", () => {
+  expect(run("init")).toBe(true);
+  expect(run("resume")).toBe(true);
+  expect(run("resume")).toBe(false);
+  expect(kept()).toHaveLength(2);
+});
+
 test("another build has files of its own, and old ones that nobody adds to are removed", () => {
   run("save", "1");
   const [old] = readdirSync(folder);

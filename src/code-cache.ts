@@ -7,7 +7,6 @@ import { createHash } from "node:crypto";
 import {
   closeSync,
   fstatSync,
-  fsyncSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -25,6 +24,9 @@ import { Script } from "node:vm";
 
 /** Another build's files, or another Node's, that nobody has added to for so long are removed. */
 const keptForMs = 30 * 86_400_000;
+/** Comes first on every machine: what it needed is a beginning for a verb that has nothing yet. */
+const firstVerb = "init";
+
 /** A file still being written after so long was left behind. */
 const writtenWithinMs = 60_000;
 
@@ -41,19 +43,20 @@ export interface CachedProgram {
  */
 export function loadProgram(path: string, build: string, folder: string | null, verb: string): CachedProgram {
   const source = readFileSync(path, "latin1");
-  const cache = folder === null ? null : new Cache(folder, build, verb);
-  const cachedData = cache?.read();
+  const cache = folder === null ? null : new Cache(folder, build);
+  const own = cache?.read(verb);
+  const cachedData = own ?? cache?.read(firstVerb);
   const wrapped = `(function(module,exports,require,__filename,__dirname){${source}\n})`;
   const script = new Script(wrapped, { filename: path, ...(cachedData && { cachedData }) });
   const module = { exports: {} };
   const run: unknown = script.runInThisContext();
   if (typeof run !== "function") throw new TypeError(`${path} is no program`);
   run(module, module.exports, createRequire(path), path, dirname(path));
-  const known = cachedData !== undefined && script.cachedDataRejected === false;
+  const known = own !== undefined && script.cachedDataRejected === false;
   return {
     exports: module.exports,
     keep: () => {
-      if (!known) cache?.write(() => script.createCachedData());
+      if (!known) cache?.write(verb, () => script.createCachedData());
     },
   };
 }
@@ -61,20 +64,18 @@ export function loadProgram(path: string, build: string, folder: string | null, 
 class Cache {
   readonly #all: string;
   readonly #folder: string;
-  readonly #path: string;
 
-  constructor(folder: string, build: string, verb: string) {
+  constructor(folder: string, build: string) {
     const v8 = cachedDataVersionTag().toString(16);
     this.#all = folder;
     this.#folder = join(folder, `${build}-${process.version}-${process.arch}-${v8}`);
-    this.#path = join(this.#folder, verb);
   }
 
   /** Undefined when there is none, when it is damaged, or when another user could have written it: it is code. */
-  read(): Buffer | undefined {
+  read(verb: string): Buffer | undefined {
     let file: number | undefined;
     try {
-      file = openSync(this.#path, "r");
+      file = openSync(join(this.#folder, verb), "r");
       const { uid, mode } = fstatSync(file);
       if (process.getuid && (uid !== process.getuid() || (mode & 0o022) !== 0)) return undefined;
       const bytes = readFileSync(file);
@@ -88,18 +89,18 @@ class Cache {
   }
 
   /** Costs time, and nothing else, where it does not work: a full disk, a home that may not be written to. */
-  write(compiled: () => Buffer): void {
+  write(verb: string, compiled: () => Buffer): void {
     try {
       if (mkdirSync(this.#folder, { recursive: true, mode: 0o700 }) !== undefined) this.#removeOld();
       // Whoever holds this file writes the same; whoever died over it is not waited for.
-      const temporary = `${this.#path}.new`;
+      const path = join(this.#folder, verb);
+      const temporary = `${path}.new`;
       if (Date.now() - modified(temporary) > writtenWithinMs) unlinkSync(temporary);
       const file = openSync(temporary, "wx", 0o600);
       try {
         const data = compiled();
         for (const bytes of [hashOf(data), data]) writeAll(file, bytes);
-        fsyncSync(file);
-        renameSync(temporary, this.#path);
+        renameSync(temporary, path);
       } catch {
         unlinkSync(temporary);
       } finally {

@@ -31,16 +31,8 @@ for (const { text } of source) {
 const unprovoked: Readonly<Record<string, string>> = {
   "agent-missing": "test/e2e/terminal.test.ts shows it on a terminal, where there is no code to be seen",
   "agent-not-started": "as agent-missing",
-  "cannot-fork": "for agents whose files name the conversation inside; Claude Code's copies can be renamed",
-  "device-exists": "only when another process makes keys while this one does",
-  "index-locked": "only when another git takes the index between two steps of a commit",
-  "index-too-large": "takes an index of a megabyte that no repository has reached",
-  internal: "a bug, whatever it is",
-  "oversized-session": "as session-too-large",
   "no-transcript": "only when the agent removes its file between two steps of a save",
   queued: "has no code to be seen: the document of exit 3 is the command's own, test/e2e/offline.test.ts",
-  "session-exists": "for agents whose sessions cannot be given a new id, as with cannot-fork",
-  "session-too-large": "takes a conversation of 512 MiB",
 };
 
 test("every error stands in docs/json.md, under its exit status", () => {

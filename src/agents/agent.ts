@@ -128,8 +128,8 @@ export interface Agent {
    * hold only one.
    */
   readonly joinLogs?: (logs: readonly Uint8Array[]) => JoinedLogs;
-  /** An id for a copy of a conversation. Absent where no copy can be made of the files alone. */
-  readonly newId?: () => string;
+  /** An id for a copy of a conversation. */
+  newId(): string;
   /** The agent looks for the id inside the files too: a copy needs its own there. */
   readonly idInside?: boolean;
 }

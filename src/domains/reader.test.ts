@@ -120,6 +120,16 @@ beforeAll(async () => {
   head = (await sealHead(vault, deviceSigner(made.device), nextHead(vault, context, { put: [entry] }))).files;
 });
 
+test("a manifest that no reader would accept is not written", async () => {
+  const at = await commit(session);
+  const { manifest } = await readSession(vault, replica, entry, { commit: at, files: await db.files(at) });
+  const meta = { ...manifest.meta, cwd: "/".padEnd(5 * 2 ** 20, "x") };
+  await expect(sealManifest(vault, { ...manifest, meta }, null)).rejects.toMatchObject({
+    code: "index-too-large",
+    exit: 1,
+  });
+});
+
 async function readBack(from: Vault, at: Oid): Promise<void> {
   const stored = await readSession(from, replica, entry, { commit: at, files: await db.files(at) });
   await proveSession(from, stored, new Set());

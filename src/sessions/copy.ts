@@ -3,7 +3,6 @@ import { RestoreFile } from "../agents/local-files.ts";
 import { toLocal } from "../agents/portable-paths.ts";
 import { replaceId } from "../agents/session-id.ts";
 import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
-import { ConvosyncError, Exit } from "../errors.ts";
 import { currentStreams, type Manifest, type Snapshot, type StreamRecord } from "../packing/manifest.ts";
 import type { OpenVault } from "./vault.ts";
 
@@ -24,11 +23,6 @@ export async function writeCopy(
   cwd: string,
   snapshot: Snapshot | null,
 ): Promise<Copied> {
-  if (!agent.newId) {
-    throw new ConvosyncError("cannot-fork", Exit.failed, `conversations of ${agent.title} cannot be copied`, [
-      "its files name the conversation inside",
-    ]);
-  }
   const id = agent.newId();
   const { session } = stored.manifest;
   const renamed = (bytes: Uint8Array): Uint8Array => (agent.idInside ? replaceId(bytes, session, id) : bytes);

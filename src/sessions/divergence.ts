@@ -69,7 +69,7 @@ export async function settleDivergence(
     ...(agent.joinLogs ? (["merge"] as const) : []),
     "theirs",
     ...(now.local || mineOf(before, now.heads) ? (["mine"] as const) : []),
-    ...(agent.newId ? (["fork"] as const) : []),
+    "fork",
   ];
   const otherwise = now.local
     ? localDiverged(now.session, now.local, choices)

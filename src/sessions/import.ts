@@ -297,7 +297,7 @@ async function put(
   const places = agent.places({ cwd, workTree: place.root }, place);
   const here = (await agent.find(place, incoming.id)).find((one) => one.id === incoming.id) ?? null;
   const clash = here ? await differs(incoming, here, places) : await isSavedAs(context, vault, incoming);
-  const id = clash ? freshId(agent) : incoming.id;
+  const id = clash ? agent.newId() : incoming.id;
   const result = {
     session: id,
     agent,
@@ -382,16 +382,6 @@ async function isSavedAs(context: Context, vault: OpenVault | null, incoming: In
   const hash = StreamHash.start();
   for await (const part of incoming.streams.find((one) => one.name === "main")!.content()) hash.update(part);
   return toBase64url(hash.digest()) !== record.sha;
-}
-
-function freshId(agent: Agent): string {
-  if (agent.newId) return agent.newId();
-  throw new ConvosyncError(
-    "session-exists",
-    Exit.stopped,
-    `another conversation of ${agent.title} has the same id here, and this version cannot give it a new one`,
-    ["import it in another clone"],
-  );
 }
 
 const notAConversation = (path: string): ConvosyncError =>

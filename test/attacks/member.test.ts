@@ -277,6 +277,7 @@ describe("manifests", () => {
     ["a stream that is a file", "unsafe-name", /names a (?:file|stream)/, named("subagents/agent-x.jsonl")],
     ["a negative length", "damaged-manifest", /malformed/, first({ bytes: -1 })],
     ["a length beyond all lengths", "damaged-manifest", /malformed|larger/, first({ bytes: 2 ** 52 })],
+    ["more than a session may hold", "oversized-session", /larger than 512 MiB/, twice(288)],
     [
       "a stream that is not the sum of its segments",
       "damaged-manifest",
@@ -336,6 +337,21 @@ describe("manifests", () => {
       ...manifest,
       streams: manifest.streams.map((one, at) => (at === 0 ? { ...one, ...change } : one)),
     });
+  }
+  /** Two streams of so many MiB, in segments of 32. */
+  function twice(size: number) {
+    const raw = 32 * 2 ** 20;
+    const count = size / 32;
+    return (manifest: Manifest) => {
+      const [part] = manifest.streams[0]!.segments;
+      const streams = ["main", "subagents/agent-1.jsonl"].map((name, n) => {
+        const segments = Array.from({ length: count }, (_, k) => {
+          return { ...part, i: n * count + k, off: k * raw, raw, enc: raw, lines: 1, codec: "gz" };
+        });
+        return { ...manifest.streams[0], name, bytes: count * raw, lines: count, segments };
+      });
+      return { ...manifest, streams };
+    };
   }
   function named(name: string) {
     return (manifest: Manifest) => ({

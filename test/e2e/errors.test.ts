@@ -8,6 +8,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:http";
@@ -66,6 +67,34 @@ describe("before anything is saved", () => {
         "save one where the conversation is: git convosync save",
       ],
     }));
+
+  test("a transcript of more than 512 MiB", async () => {
+    const path = join(desktop.home, "large.jsonl");
+    writeFileSync(path, "");
+    truncateSync(path, 512 * 2 ** 20 + 1);
+    await refuses(desktop, ["import", path], {
+      code: "session-too-large",
+      exit: 1,
+      says: [`'${path}' is larger than 512 MiB`],
+    });
+  });
+
+  test("a bug is told from what is wrong outside", async () => {
+    const script = join(desktop.home, "broken.cjs");
+    writeFileSync(script, `Date.prototype.getTime = () => { throw new TypeError("broken on purpose") };`);
+    const broken = desktop.with({ env: { NODE_OPTIONS: `--require=${script}` } });
+    const hint = "this is a bug in convosync; run the command again with --debug and report what it prints";
+    expect(await broken.spawn("sync")).toEqual({
+      exit: 1,
+      stdout: "",
+      stderr: `error: unexpected: broken on purpose\nhint: ${hint}\n`,
+    });
+    const { exit, stdout } = await broken.spawn("sync", "--json");
+    expect({ exit, error: JSON.parse(stdout).error }).toEqual({
+      exit: 1,
+      error: { code: "internal", message: "unexpected: broken on purpose", hints: [hint], exit: 1 },
+    });
+  });
 
   test("nothing to undo", async () => {
     const message = "nothing was done here that could be undone";
@@ -380,6 +409,27 @@ describe("with sessions", () => {
         "or save the conversation alone: git convosync save --no-code",
       ],
     });
+  });
+
+  test("the index is held by a hook that has failed", async () => {
+    const hook = join(desktop.path, ".git", "hooks", "pre-commit");
+    const lock = join(desktop.path, ".git", "index.lock");
+    writeFileSync(hook, `#!/bin/sh\ntouch "${lock}"\nexit 1\n`, { mode: 0o755 });
+    desktop.write("README.md", "changed\n");
+    const { exit, document } = await desktop.json("save", "--session", one);
+    expect({ exit, error: document["error"] }).toEqual({
+      exit: 1,
+      error: {
+        code: "index-locked",
+        message: "another git process holds the index, so what was staged could not be unstaged",
+        hints: ["git restore --staged .", `if no git is running, first: rm '${lock}'`],
+        exit: 1,
+      },
+    });
+    expect(existsSync(lock)).toBe(true);
+    rmSync(lock);
+    rmSync(hook);
+    desktop.git("checkout", "-q", "HEAD", "--", ".");
   });
 
   test("two conversations that have nothing in common", async () => {

@@ -19,3 +19,11 @@ test("what fits is written as it is", () => {
   expect(printed(80, "/home/me/my  shop ")).toEqual(["Name  /home/me/my  shop "]);
   expect(printed(null, "/home/me/my  shop")).toEqual(["Name  /home/me/my  shop"]);
 });
+
+test("an ellipsis is three dots in an ASCII locale, or one sign where three do not fit", () => {
+  const stdout = Object.assign(new PassThrough(), { isTTY: true, columns: 12 });
+  const streams = { stdin: new PassThrough(), stdout, stderr: new PassThrough() };
+  const terminal = new Terminal(streams, { LC_ALL: "C" });
+  terminal.print("saving…\nwork on log…\n\u001b[2mwork on lo…\u001b[22m");
+  expect(String(stdout.read())).toBe("saving...\nwork on log~\n\u001b[2mwork on lo~\u001b[22m\n");
+});

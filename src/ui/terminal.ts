@@ -82,7 +82,7 @@ export class Terminal {
     if (this.json) return;
     const { stdout } = this.streams;
     // A program that reads it gets every character as it is.
-    stdout.write(`${this.unicode || !stdout.isTTY ? text : inAscii(text)}\n`);
+    stdout.write(`${this.unicode || !stdout.isTTY ? text : inAscii(text, this.width)}\n`);
   }
 
   /**
@@ -154,7 +154,7 @@ export class Terminal {
 
   #say(text: string): void {
     const shown = this.#colours.stderr ? text : withoutStyle(text);
-    this.streams.stderr.write(`${this.unicode ? shown : inAscii(shown)}\n`);
+    this.streams.stderr.write(`${this.unicode ? shown : inAscii(shown, this.width)}\n`);
   }
 }
 
@@ -186,5 +186,13 @@ function styled(style: Style, text: string): string {
 const withoutStyle = (text: string): string => text.replace(/\u001b\[\d+m/g, "");
 
 /** Our own marks, for terminals that have none of them. */
-const marks: Readonly<Record<string, string>> = { "✓": "*", "→": "-", "·": "-", "…": "...", "–": "-" };
-const inAscii = (text: string): string => text.replace(/[✓→·…–]/g, (mark) => marks[mark]!);
+const marks: Readonly<Record<string, string>> = { "✓": "*", "→": "-", "·": "-", "…": "~", "–": "-" };
+
+/** Three dots where a line has room for them: one that was cut to the width has not. */
+function inAscii(text: string, width: number): string {
+  const lines = text.split("\n").map((line) => {
+    const dotted = line.replaceAll("…", "...");
+    return textWidth(withoutStyle(dotted)) <= width ? dotted : line;
+  });
+  return lines.join("\n").replace(/[✓→·…–]/g, (mark) => marks[mark]!);
+}

@@ -1,3 +1,4 @@
+import { lstatSync } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { FoundSession, HowFound, WatchedFolder, Workplace } from "../agent.ts";
@@ -103,16 +104,21 @@ async function list(
     const directory = join(projects, folder.name);
     const names = id === null ? await readdir(directory).catch(() => []) : [`${id}.jsonl`];
     const seen = names.map((name) => candidateAt(join(directory, name)));
-    candidates.push(...(await Promise.all(seen)).filter((candidate) => candidate !== null));
+    candidates.push(...seen.filter((candidate) => candidate !== null));
   }
   return candidates.sort((a, b) => b.updatedAt.getTime() - a.updatedAt.getTime());
 }
 
-async function candidateAt(path: string): Promise<Candidate | null> {
+/** Without waiting: there may be thousands, and as many promises take ten times as long. */
+function candidateAt(path: string): Candidate | null {
   const id = basename(path, ".jsonl");
   if (!path.endsWith(".jsonl") || !validId(id)) return null;
-  const stat = await lstat(path).catch(() => null);
-  return stat?.isFile() ? { id, path, updatedAt: stat.mtime } : null;
+  try {
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    return stat?.isFile() ? { id, path, updatedAt: stat.mtime } : null;
+  } catch {
+    return null;
+  }
 }
 
 /** Folder names are lossy: what counts is the recorded directory. One long last line can hide it: look wider once. */

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
@@ -38,7 +39,10 @@ const cursorPath = (context: Context, key: string): string =>
   join(context.cloneDir, "cursors", `${key.replace(":", "-")}.json`);
 
 export async function readCursor(context: Context, key: string): Promise<Cursor> {
-  return (await readCache(cursorPath(context, key), cursorSchema)) ?? { v: 1, streams: {}, files: {} };
+  const path = cursorPath(context, key);
+  // Asked for a thousand sessions that other devices have: most have none here.
+  const known = existsSync(path) ? await readCache(path, cursorSchema) : null;
+  return known ?? { v: 1, streams: {}, files: {} };
 }
 
 export async function writeCursor(context: Context, key: string, cursor: Cursor): Promise<void> {

@@ -19,6 +19,8 @@ export const options = {
   keepNames: true,
   define: { __VERSION__: JSON.stringify(version) },
   plugins: [esbuildKernel],
+  // The same without threads, which its other build loads at once.
+  alias: { fflate: "fflate/browser" },
   logLevel: "warning",
 };
 
@@ -30,8 +32,7 @@ const program = {
   format: "cjs",
   charset: "ascii",
   supported: { "dynamic-import": false },
-  banner: { js: "const __url=require('node:url').pathToFileURL(__filename).href;" },
-  define: { ...options.define, "import.meta.url": "__url" },
+  define: { ...options.define, "import.meta.dirname": "__dirname" },
 };
 
 const entry = (id) => ({

@@ -1,10 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 
-/** The folder this program is installed in: the one with its package.json, above whatever chunk this became. */
+/** The folder this program is installed in: the one with its package.json, above whatever file this became part of. */
 function installation(): string {
-  for (let dir = dirname(fileURLToPath(import.meta.url)); ; dir = dirname(dir)) {
+  for (let dir = import.meta.dirname; ; dir = dirname(dir)) {
     if (existsSync(join(dir, "package.json"))) return dir;
     if (dirname(dir) === dir) throw new Error("convosync's own folder has no package.json");
   }

@@ -35,13 +35,13 @@ const codes: Record<Style, readonly [number, number]> = {
 
 export class Terminal {
   readonly json: boolean;
-  readonly interactive: boolean;
   readonly streams: Streams;
   readonly #quiet: boolean;
   readonly #colours: { readonly stdout: boolean; readonly stderr: boolean };
   /** The terminal can show more than ASCII. */
   readonly unicode: boolean;
   readonly #debug: boolean;
+  readonly #mayAsk: boolean;
 
   constructor(streams: Streams, env: NodeJS.ProcessEnv, options: TerminalOptions = {}) {
     this.streams = streams;
@@ -55,8 +55,7 @@ export class Terminal {
       stderr: told ?? streams.stderr.isTTY === true,
     };
     this.unicode = env["TERM"] !== "linux" && speaksUnicode(env);
-    this.interactive =
-      streams.stdin.isTTY === true &&
+    this.#mayAsk =
       streams.stderr.isTTY === true &&
       !isSet(env["CI"]) &&
       env["TERM"] !== "dumb" &&
@@ -64,6 +63,11 @@ export class Terminal {
       !isSet(env["CONVOSYNC_NO_INPUT"]) &&
       options.noInput !== true &&
       !this.json;
+  }
+
+  /** There is a person who can be asked. */
+  get interactive(): boolean {
+    return this.#mayAsk && this.streams.stdin.isTTY === true;
   }
 
   /** Columns for text that is to be wrapped; none where a program reads it, which is not to find lines broken. */

@@ -10,7 +10,8 @@ import { ConvosyncError, Exit, integrityError } from "../errors.ts";
  */
 
 export const limits = {
-  segmentBytes: 4 << 20,
+  /** What a writer fills a segment with; a longer line is one by itself. */
+  segmentBytes: 1 << 20,
   lineBytes: 32 << 20,
   fileBytes: 32 << 20,
   sessionBytes: 512 << 20,

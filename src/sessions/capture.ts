@@ -358,6 +358,9 @@ export async function* captureTree(
   }
 }
 
+/** Of so many bytes of segments buffers may lie about before they are freed: most saves have fewer. */
+const leftBehind = 4 << 20;
+
 /** Seals what a stream has gained; `numbers` counts segments and bytes of the whole session. */
 async function* captureStream(
   context: Context,
@@ -382,6 +385,7 @@ async function* captureStream(
   );
   const chunks = portableLines(source.path, stream.offset, plan.places);
   try {
+    let left = 0;
     for await (const part of segmentLines(chunks, { segment: limits.segmentBytes, line: limits.lineBytes })) {
       numbers.bytes += part.bytes.length;
       if (numbers.next >= limits.segments || numbers.bytes > limits.sessionBytes) throw tooLarge(plan);
@@ -404,7 +408,10 @@ async function* captureStream(
       hash.update(part.bytes);
       bytes += part.bytes.length;
       lines += part.lines;
-      if (part.bytes.length > limits.segmentBytes / 2) freeMemory();
+      left += part.bytes.length;
+      if (left < leftBehind) continue;
+      freeMemory();
+      left = 0;
     }
   } finally {
     await packer.close();

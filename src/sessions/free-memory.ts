@@ -11,6 +11,8 @@ export function freeMemory(): void {
   if (collect === null) {
     setFlagsFromString("--expose-gc");
     const gc: unknown = runInNewContext("typeof gc === 'function' ? gc : null");
+    // V8 refuses compiled code that was kept under other flags.
+    setFlagsFromString("--no-expose-gc");
     collect = typeof gc === "function" ? () => void gc() : () => undefined;
   }
   collect();

@@ -76,7 +76,7 @@ async function* diffText(
 ): AsyncGenerator<string> {
   const { style } = terminal;
   const paint = style.bind(terminal);
-  yield `${paint("bold", `--- ${title(a)}`)}\n${paint("bold", `+++ ${title(b)}`)}\n`;
+  yield `${paint("bold", `--- ${title(a, terminal.width - 4)}`)}\n${paint("bold", `+++ ${title(b, terminal.width - 4)}`)}\n`;
   yield `${paint("cyan", `@@ ${plural(common, "message")} in common @@`)}\n`;
   const detail = (one: Reading): Detail => ({
     style: paint,
@@ -104,9 +104,12 @@ async function* diffText(
   if (onlyA.length === 0 && onlyB.length === 0) yield "The two are the same.\n";
 }
 
-function title(one: Reading): string {
+/** In one line of `width` columns, if it can be. */
+function title(one: Reading, width: number): string {
   const when = one.snapshot ? ` (${one.snapshot.ts.slice(0, 16).replace("T", " ")})` : "";
-  return `${nameOf(one)}  ${safeText(one.session.newest.entry.t, 60)}${when}`;
+  const name = nameOf(one);
+  const room = width - name.length - 2 - when.length;
+  return `${name}  ${safeText(one.session.newest.entry.t, Math.min(60, Math.max(20, room)))}${when}`;
 }
 
 async function* statText(

@@ -31,7 +31,6 @@ for (const { text } of source) {
 const unprovoked: Readonly<Record<string, string>> = {
   "agent-missing": "test/e2e/terminal.test.ts shows it on a terminal, where there is no code to be seen",
   "agent-not-started": "as agent-missing",
-  "no-transcript": "only when the agent removes its file between two steps of a save",
   queued: "has no code to be seen: the document of exit 3 is the command's own, test/e2e/offline.test.ts",
 };
 

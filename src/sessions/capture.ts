@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { open, readFile, stat } from "node:fs/promises";
 import type { Agent, FileSource, FoundSession, StreamSource, Workplace } from "../agents/agent.ts";
 import { readWholeLines } from "../agents/local-files.ts";
@@ -88,7 +89,12 @@ export async function planCapture(
   const inventory = await agent.inventory(found, place);
   const cursor = await readCursor(context, key);
   const main = inventory.streams.find((one) => one.name === "main");
-  if (!main) throw new ConvosyncError("no-transcript", Exit.failed, `session ${found.id} has no transcript`);
+  if (!main || !existsSync(main.path)) {
+    throw new ConvosyncError("no-transcript", Exit.failed, `session ${found.id} has no transcript`, [
+      "its agent has removed the file meanwhile; what was saved of it before stays saved",
+      "a commit that was made stands; see it and what is not pushed: git status",
+    ]);
+  }
   const basis = await chooseBasis(context, vault, main, cursor, places, known.session, known.replica);
   const records = new Map((basis ? currentStreams(basis.manifest) : []).map((one) => [one.name, one]));
   const streams: StreamPlan[] = [];

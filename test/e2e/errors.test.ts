@@ -1,5 +1,6 @@
 // Refusals as a person and as a script meet them: exit status, stdout, stderr, and the document under --json.
 
+import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   existsSync,
@@ -409,6 +410,37 @@ describe("with sessions", () => {
         "or save the conversation alone: git convosync save --no-code",
       ],
     });
+  });
+
+  test("the agent removes its transcript while it is being saved", async () => {
+    const id = "44444444-4444-4444-8444-444444444444";
+    const transcript = desktop.transcript(id);
+    desktop.write(transcript, desktop.told(2, id, " (soon gone)", 1));
+    desktop.write("README.md", "changed meanwhile\n");
+    const real = execFileSync("sh", ["-c", "command -v git"], { encoding: "utf8" }).trim();
+    const folder = join(desktop.home, "wrapper");
+    mkdirSync(folder);
+    // Between looking for conversations and reading this one, the code is committed.
+    const gone = `case " $* " in *" commit "*) rm -f '${transcript}' ;; esac`;
+    writeFileSync(join(folder, "git"), `#!/bin/sh\n${gone}\nexec ${real} "$@"\n`, { mode: 0o755 });
+    const meddled = desktop.with({ env: { PATH: `${folder}:${desktop.env["PATH"]}` } });
+    const before = desktop.git("rev-parse", "HEAD");
+    const { exit, document } = await meddled.json("save", "--session", id);
+    expect({ exit, error: document["error"] }).toEqual({
+      exit: 1,
+      error: {
+        code: "no-transcript",
+        message: `session ${id} has no transcript`,
+        hints: [
+          "its agent has removed the file meanwhile; what was saved of it before stays saved",
+          "a commit that was made stands; see it and what is not pushed: git status",
+        ],
+        exit: 1,
+      },
+    });
+    expect(desktop.git("rev-parse", "HEAD^")).toBe(before);
+    done(await desktop.run("save", "--session", one));
+    expect(desktop.git("rev-parse", "HEAD")).toBe(desktop.git("ls-remote", "origin", "main").split("\t")[0]);
   });
 
   test("the index is held by a hook that has failed", async () => {

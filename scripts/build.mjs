@@ -46,7 +46,11 @@ const entry = (id) => ({
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   rmSync("dist", { recursive: true, force: true });
   await build(program);
-  const id = createHash("sha256").update(readFileSync("dist/program.cjs")).digest("hex").slice(0, 16);
+  const bytes = readFileSync("dist/program.cjs");
+  // esbuild leaves them in regular expressions.
+  const at = bytes.findIndex((byte) => byte > 127);
+  if (at >= 0) throw new Error(`not ASCII: write it with \\u in …${bytes.subarray(at - 60, at + 20)}…`);
+  const id = createHash("sha256").update(bytes).digest("hex").slice(0, 16);
   await build(entry(`${version}-${id}`));
   chmodSync("dist/cli.js", 0o755);
 }

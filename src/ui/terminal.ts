@@ -198,5 +198,5 @@ function inAscii(text: string, width: number): string {
     const dotted = line.replaceAll("…", "...");
     return textWidth(withoutStyle(dotted)) <= width ? dotted : line;
   });
-  return lines.join("\n").replace(/[✓→·…–]/g, (mark) => marks[mark]!);
+  return lines.join("\n").replace(/[\u2713\u2192\u00b7\u2026\u2013]/g, (mark) => marks[mark]!);
 }

@@ -314,6 +314,22 @@ describe.skipIf(!hasScript())("on a terminal (skipped without util-linux's scrip
     expect(started.screen).toContain("is it installed, and on your PATH?");
   });
 
+  test("where the locale is ASCII, nothing of ours is anything else", async () => {
+    const plain = laptop.with({ env: { LC_ALL: "C" } });
+    for (const argv of [
+      ["resume", one],
+      ["list"],
+      ["status"],
+      ["log", one],
+      ["show", one],
+      ["config"],
+      ["doctor"],
+    ]) {
+      const { screen } = await onTerminal(plain, argv, [], 60);
+      expect({ argv, beyond: screen.match(/[^\0-\x7f]/g) }).toEqual({ argv, beyond: null });
+    }
+  });
+
   test("without a terminal there is no form", async () => {
     const { exit, stderr } = await desktop.run("save", "--interactive");
     expect(exit).toBe(4);

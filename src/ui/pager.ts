@@ -59,7 +59,11 @@ export async function openOutput(
 ): Promise<Output> {
   const { stdout } = terminal.streams;
   const paged = stdout.isTTY === true && terminal.interactive ? startPager(await pager(), env) : null;
-  return paged ?? plainOutput(stdout);
+  const output = paged ?? plainOutput(stdout);
+  return {
+    write: (text) => output.write(typeof text === "string" ? terminal.drawn(text) : text),
+    end: () => output.end(),
+  };
 }
 
 /** Writes part by part until the end, or until nobody reads any more. */

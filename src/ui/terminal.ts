@@ -84,9 +84,12 @@ export class Terminal {
   /** Writes data for people to stdout. */
   print(text = ""): void {
     if (this.json) return;
-    const { stdout } = this.streams;
-    // A program that reads it gets every character as it is.
-    stdout.write(`${this.unicode || !stdout.isTTY ? text : inAscii(text, this.width)}\n`);
+    this.streams.stdout.write(`${this.drawn(text)}\n`);
+  }
+
+  /** Text for stdout as a terminal can show it; a program that reads it gets every character as it is. */
+  drawn(text: string): string {
+    return this.unicode || !this.streams.stdout.isTTY ? text : inAscii(text, this.width);
   }
 
   /**

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // The entry: refuses a Node that is too old, and loads the rest only then.
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { loadProgram } from "./code-cache.ts";
 import { userCacheDir } from "./user-directories.ts";
 import { version } from "./version.ts";
@@ -26,7 +26,10 @@ if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-V")) {
 } else {
   const { env } = process;
   // Node's own switch for its own cache of compiled code.
-  const cache = env["NODE_DISABLE_COMPILE_CACHE"] ? null : join(userCacheDir(env), "code");
+  const off = env["NODE_DISABLE_COMPILE_CACHE"];
+  // It is code: never from a folder below the one we are in, which may be somebody else's repository.
+  const folder = join(userCacheDir(env), "code");
+  const cache = !off && isAbsolute(folder) ? folder : null;
   const verb = /^[a-z]{1,20}$/.test(argv[0] ?? "") ? argv[0]! : "other";
   const path = join(import.meta.dirname, "program.cjs");
   const program = loadProgram(path, __BUILD__, cache, verb);

@@ -1,5 +1,5 @@
 import { homedir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, isAbsolute, join } from "node:path";
 
 /** The home directory as agents find it: HOME, on Windows USERPROFILE, else what the system says. */
 export function homeOf(env: NodeJS.ProcessEnv): string {
@@ -17,5 +17,7 @@ export const userCacheDir = (env: NodeJS.ProcessEnv): string =>
 function userDirectory(env: NodeJS.ProcessEnv, variable: string, usual: string): string {
   if (process.platform === "win32" && env["LOCALAPPDATA"])
     return join(env["LOCALAPPDATA"], "convosync", basename(usual));
-  return join(env[variable] || join(homeOf(env), usual), "convosync");
+  const given = env[variable] ?? "";
+  // One that is relative is to be ignored (XDG Base Directory Specification): it would lead into whatever folder we are in.
+  return join(isAbsolute(given) ? given : join(homeOf(env), usual), "convosync");
 }

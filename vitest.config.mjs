@@ -1,5 +1,5 @@
 import { defineConfig } from "vitest/config";
-import { viteKernel } from "./scripts/kernel.mjs";
+import { viteWasm } from "./scripts/wasm.mjs";
 
 export default defineConfig({
   test: {
@@ -7,7 +7,7 @@ export default defineConfig({
     maxWorkers: "100%",
     projects: [
       {
-        plugins: [viteKernel()],
+        plugins: [viteWasm()],
         test: {
           name: "unit",
           include: ["src/**/*.test.ts"],
@@ -16,7 +16,7 @@ export default defineConfig({
         },
       },
       {
-        plugins: [viteKernel()],
+        plugins: [viteWasm()],
         test: {
           name: "e2e",
           include: ["test/**/*.test.ts"],

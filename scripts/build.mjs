@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { esbuildKernel } from "./kernel.mjs";
+import { esbuildWasm } from "./wasm.mjs";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
 
@@ -18,7 +18,7 @@ export const options = {
   minify: true,
   keepNames: true,
   define: { __VERSION__: JSON.stringify(version) },
-  plugins: [esbuildKernel],
+  plugins: [esbuildWasm],
   // The same without threads, which its other build loads at once.
   alias: { fflate: "fflate/browser" },
   logLevel: "warning",

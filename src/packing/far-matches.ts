@@ -1,6 +1,6 @@
 import { blockLength, type HistoryIndex } from "./history-index.ts";
-import type { Kernel } from "./kernel.ts";
 import type { SourceReader } from "./source.ts";
+import type { Wasm } from "./wasm.ts";
 
 /** A stretch of the window, from `start` to `end`, that also begins at `address` of the source. */
 export interface FarMatch {
@@ -13,23 +13,23 @@ export interface FarMatch {
 const mostCandidates = 4;
 
 /**
- * The stretches of `target`, which is in the kernel's window from `first` on, that begin in `source` before `limit`,
+ * The stretches of `target`, which is in the module's window from `first` on, that begin in `source` before `limit`,
  * as far as the index knows: each position's block is looked up by its rolling hash, compared, and extended both ways
  * (rsync's way of finding old data). In the order of their starts, not overlapping.
  */
 export function farMatches(
-  kernel: Kernel,
+  wasm: Wasm,
   target: Uint8Array,
   first: number,
   index: HistoryIndex,
   source: SourceReader,
   limit: number,
 ): FarMatch[] {
-  const { call } = kernel;
+  const { call } = wasm;
   const matches: FarMatch[] = [];
   const hashes = index.hashes.subarray(0, Math.ceil(limit / index.stride));
   if (hashes.length === 0) return matches;
-  kernel.words(call.setUpBlocks(hashes.length, blockLength), hashes.length).set(hashes);
+  wasm.words(call.setUpBlocks(hashes.length, blockLength), hashes.length).set(hashes);
   call.learnBlocks(hashes.length);
   let free = 0;
   for (let at = call.scan(first) - first; at >= 0; ) {

@@ -113,7 +113,7 @@ export class HistoryIndex {
   }
 }
 
-/** Multiplier of the hash: any odd number whose powers spread well, and the same as in kernel/blocks.ts. */
+/** Multiplier of the hash: any odd number whose powers spread well, and the same as in wasm/blocks.ts. */
 const factor = 0x2f0b4c47;
 
 /** The hash of the block at `at`: a polynomial in `factor` modulo 2^32 (Karp and Rabin). */

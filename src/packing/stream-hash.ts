@@ -1,6 +1,6 @@
 import { base64urlnopad } from "@scure/base";
 import { integrityError } from "../errors.ts";
-import { Kernel } from "./kernel.ts";
+import { Wasm } from "./wasm.ts";
 
 // Round constants and initial hash value of SHA-256 (FIPS 180-4, sections 4.2.2 and 5.3.3): the first 32 bits of
 // the fractional parts of the cube roots of the first 64 primes, and of the square roots of the first 8. Computed
@@ -106,11 +106,11 @@ export class StreamHash {
 /** Runs the compression function (FIPS 180-4, section 6.2.2) over `blocks` blocks of `bytes` from `at`. */
 function compress(hash: Int32Array, bytes: Uint8Array, at: number, blocks: number): void {
   if (blocks === 0) return;
-  Kernel.use((kernel) => {
-    const { call } = kernel;
-    const state = kernel.words(call.stateAt(), hash.length);
-    const input = kernel.bytes(call.inputAt(), mostBlocks * blockLength);
-    kernel.words(call.constantsAt(), roundConstants.length).set(roundConstants);
+  Wasm.use((wasm) => {
+    const { call } = wasm;
+    const state = wasm.words(call.stateAt(), hash.length);
+    const input = wasm.bytes(call.inputAt(), mostBlocks * blockLength);
+    wasm.words(call.constantsAt(), roundConstants.length).set(roundConstants);
     state.set(hash);
     for (let done = 0; done < blocks; done += mostBlocks) {
       const count = Math.min(mostBlocks, blocks - done);

@@ -1,6 +1,5 @@
 import { farMatches } from "./far-matches.ts";
 import type { HistoryIndex } from "./history-index.ts";
-import { Kernel } from "./kernel.ts";
 import { cached, type SourceReader } from "./source.ts";
 import {
   ADD,
@@ -19,6 +18,7 @@ import {
   windowHasSource,
 } from "./vcdiff-format.ts";
 import { literal, parse, repeated } from "./vcdiff-parse.ts";
+import { Wasm } from "./wasm.ts";
 
 /**
  * The end of the source in which every string is looked for; what lies before is found by its index. Half a MiB
@@ -44,12 +44,12 @@ export function encode(target: Uint8Array, index: HistoryIndex, source: SourceRe
   const reader = cached(source);
   const first = Math.min(nearLength, reader.length);
   const origin = reader.length - first;
-  const steps = Kernel.use((kernel) => {
-    const at = kernel.call.setUpWindow(first + target.length, first);
-    const window = kernel.bytes(at, first + target.length);
+  const steps = Wasm.use((wasm) => {
+    const at = wasm.call.setUpWindow(first + target.length, first);
+    const window = wasm.bytes(at, first + target.length);
     window.set(reader.read(origin, first));
     window.set(target, first);
-    return parse(kernel, origin, farMatches(kernel, target, first, index, reader, origin));
+    return parse(wasm, origin, farMatches(wasm, target, first, index, reader, origin));
   });
   return write(steps, target, reader.length);
 }

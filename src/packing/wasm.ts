@@ -1,4 +1,4 @@
-import bytes from "./kernel.wasm";
+import bytes from "./module.wasm";
 
 /** Of the platform's WebAssembly what is used here: Node's types have none. */
 declare const WebAssembly: {
@@ -6,7 +6,7 @@ declare const WebAssembly: {
   Instance: new (module: object, imports: object) => { readonly exports: object };
 };
 
-/** What src/packing/kernel exports; addresses are bytes of its memory, which moves whenever something is called. */
+/** What src/packing/wasm exports; addresses are bytes of its memory, which moves whenever something is called. */
 interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer };
   setUpWindow(length: number, first: number): number;
@@ -28,8 +28,8 @@ interface Exports {
 const keptMemory = 64 << 20;
 
 /** The part of packing that is in WebAssembly. It is used from one function at a time, which keeps nothing in it. */
-export class Kernel {
-  static #shared: Kernel | undefined;
+export class Wasm {
+  static #shared: Wasm | undefined;
   readonly call: Exports;
 
   private constructor() {
@@ -37,13 +37,13 @@ export class Kernel {
     this.call = exports as Exports;
   }
 
-  static use<T>(work: (kernel: Kernel) => T): T {
-    Kernel.#shared ??= new Kernel();
-    const kernel = Kernel.#shared;
+  static use<T>(work: (wasm: Wasm) => T): T {
+    Wasm.#shared ??= new Wasm();
+    const wasm = Wasm.#shared;
     try {
-      return work(kernel);
+      return work(wasm);
     } finally {
-      if (kernel.call.memory.buffer.byteLength > keptMemory) Kernel.#shared = undefined;
+      if (wasm.call.memory.buffer.byteLength > keptMemory) Wasm.#shared = undefined;
     }
   }
 

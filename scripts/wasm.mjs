@@ -1,4 +1,4 @@
-// Compiles src/packing/kernel to WebAssembly, for whoever imports it as `kernel.wasm`.
+// Compiles src/packing/wasm to WebAssembly, for whoever imports it as `module.wasm`.
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
 
@@ -10,38 +10,38 @@ let compiled;
 function compile() {
   compiled ??= (async () => {
     let wasm;
-    const options = ["-O3", "--runtime", "stub", "--noAssert", "--outFile", "kernel.wasm"];
-    const { error, stderr } = await asc.main(["src/packing/kernel/index.ts", "--baseDir", root, ...options], {
+    const options = ["-O3", "--runtime", "stub", "--noAssert", "--outFile", "module.wasm"];
+    const { error, stderr } = await asc.main(["src/packing/wasm/index.ts", "--baseDir", root, ...options], {
       writeFile: (_name, contents) => {
         wasm = contents;
       },
     });
-    if (error) throw new Error(`the kernel does not compile:\n${stderr.toString()}`, { cause: error });
+    if (error) throw new Error(`the WebAssembly does not compile:\n${stderr.toString()}`, { cause: error });
     return wasm;
   })();
   return compiled;
 }
 
 /** For esbuild. */
-export const esbuildKernel = {
-  name: "kernel",
+export const esbuildWasm = {
+  name: "wasm",
   setup(build) {
-    build.onLoad({ filter: /[/\\]packing[/\\]kernel\.wasm$/ }, async () => {
+    build.onLoad({ filter: /[/\\]packing[/\\]module\.wasm$/ }, async () => {
       return { contents: await compile(), loader: "binary" };
     });
-    build.onResolve({ filter: /\/kernel\.wasm$/ }, ({ path, resolveDir }) => ({
+    build.onResolve({ filter: /\/module\.wasm$/ }, ({ path, resolveDir }) => ({
       path: fileURLToPath(new URL(path, `file://${resolveDir}/`)),
     }));
   },
 };
 
 /** For Vite, which runs the tests on the sources. */
-export const viteKernel = () => ({
-  name: "kernel",
+export const viteWasm = () => ({
+  name: "wasm",
   enforce: "pre",
-  resolveId: (id) => (id.endsWith("/kernel.wasm") ? "\0kernel" : null),
+  resolveId: (id) => (id.endsWith("/module.wasm") ? "\0wasm" : null),
   async load(id) {
-    if (id !== "\0kernel") return null;
+    if (id !== "\0wasm") return null;
     const bytes = Buffer.from(await compile()).toString("base64");
     return `export default Uint8Array.from(atob("${bytes}"), (c) => c.charCodeAt(0));`;
   },

@@ -44,6 +44,8 @@ session() {
     s=codex:$CODEX_THREAD_ID
   elif [ -n "${COPILOT_AGENT_SESSION_ID:-}" ]; then
     s=copilot:$COPILOT_AGENT_SESSION_ID
+  elif [ -n "${CONVOSYNC_OPENCODE_SESSION:-}" ]; then
+    s=opencode:$CONVOSYNC_OPENCODE_SESSION
   fi
   case $s in *[!A-Za-z0-9:._-]*) s=- ;; esac
 }

@@ -21,4 +21,8 @@ export const Convosync = async ({ directory }) => ({
       .on("error", () => {})
       .unref();
   },
+  // opencode does not tell the commands it runs whose they are.
+  "shell.env": async ({ sessionID }, output) => {
+    if (sessionID) output.env.CONVOSYNC_OPENCODE_SESSION = sessionID;
+  },
 });

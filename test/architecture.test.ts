@@ -88,7 +88,7 @@ const allowed: Record<string, readonly string[]> = {
     ...["leftovers.ts", "user-directories.ts"],
     ...["agents", "worktree", "domains", "refs", "packing", "crypto", "git"],
   ],
-  agents: ["leftovers.ts", "packing"],
+  agents: ["leftovers.ts", "user-directories.ts", "packing"],
   worktree: ["leftovers.ts", "git"],
   domains: ["refs", "packing", "crypto"],
   refs: ["git", "crypto"],
@@ -112,12 +112,13 @@ const nodeFiles = ["refs/transport.ts", "refs/git-database.ts", "refs/object-rea
 
 /**
  * Who may start processes: git's room, the pager, the user's own commands that print a key, a summary or a notice, the
- * worker's starter, the system's service manager, and the agent itself, when the user asks for it.
+ * worker's starter, the system's service manager, and the agent itself, when the user asks for it or when it alone can take
+ * a session in.
  */
 const starters = [
   ...["git/git.ts", "git/process-group.ts", "ui/pager.ts"],
   ...["sessions/key-store.ts", "sessions/summary-command.ts", "sessions/notify.ts"],
-  ...["sessions/start-worker.ts", "sessions/watch-service.ts"],
+  ...["sessions/start-worker.ts", "sessions/watch-service.ts", "sessions/deliver.ts"],
   ...["commands/template-start.ts", "commands/resume.ts"],
 ];
 

@@ -15,6 +15,7 @@ for (const name of Object.keys(process.env)) {
       "CONVOSYNC_CODEX",
       "CONVOSYNC_COPILOT",
       "CONVOSYNC_GEMINI",
+      "CONVOSYNC_OPENCODE",
       "CONVOSYNC_QWEN",
     ].includes(name) &&
     name !== "GIT_SSL_CAINFO"

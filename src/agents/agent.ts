@@ -76,13 +76,17 @@ export type HowFound = "environment" | "live" | "newest";
 /** A coding agent that keeps its conversations on this machine. Knows nothing of git, encryption or refs. */
 export interface Agent {
   /** The word in session ids and on the command line. */
-  readonly name: "claude" | "codex" | "gemini" | "copilot" | "qwen";
+  readonly name: "claude" | "codex" | "gemini" | "copilot" | "qwen" | "opencode";
   /** The program, as manifests name it. */
-  readonly tool: "claude-code" | "codex" | "gemini-cli" | "copilot-cli" | "qwen-code";
+  readonly tool: "claude-code" | "codex" | "gemini-cli" | "copilot-cli" | "qwen-code" | "opencode";
   readonly title: string;
 
   /** The folder all the agent's files lie in. Nothing is written outside it, or through a symlink below it. */
   store(place: Workplace): string;
+  /** Where the agent itself keeps its conversations, when that is not the store. */
+  home?(place: Workplace): string;
+  /** Why what it keeps cannot be read, so that none of its sessions are found; null when it can. */
+  unreadable?(place: Workplace): string | null;
   /**
    * Sessions whose recorded directory lies in one of the repository's work trees, newest first. Looks only at those
    * whose id begins with `prefix`: looking at all takes a second when there are a thousand.
@@ -104,6 +108,11 @@ export interface Agent {
    * Comes before the first file is put there; adds files and changes none.
    */
   settle?(cwd: string, place: Workplace): Promise<void>;
+  /**
+   * The commands of the agent's own that make it know a session whose files were put in its store, where it does not look
+   * at them itself; to be run in the session's directory. Each has been run, and went well, when the next is asked for.
+   */
+  deliver?(session: Destination, place: Workplace): AsyncIterable<readonly string[]>;
   /** The process that has the session open now. */
   live(sessionId: string, place: Workplace): Promise<LiveSession | null>;
   /** What a picker shows, from the first and the last 64 KiB of the main stream. Never throws. */
@@ -130,8 +139,8 @@ export interface Agent {
   readonly joinLogs?: (logs: readonly Uint8Array[]) => JoinedLogs;
   /** An id for a copy of a conversation. */
   newId(): string;
-  /** The agent looks for the id inside the files too: a copy needs its own there. */
-  readonly idInside?: boolean;
+  /** Lines of a session as those of a copy of it, where the agent looks for ids inside the files too. */
+  withId?(lines: Uint8Array, from: string, to: string): Uint8Array;
 }
 
 /** A folder with one file per session, named by the session's id. */

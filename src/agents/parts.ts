@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import type { Action, Block, PlanItem, ToolResult } from "./conversation.ts";
-import { asObject, planState, subjectOf } from "./records.ts";
+import { asObject, planState, subjectOf, textsIn } from "./records.ts";
 
 // The parts of which Gemini CLI, and Qwen Code that began as a copy of it, make their messages: those of Gemini's API.
 
@@ -40,10 +40,7 @@ export function toolCall({ id, name = "", args }: v.InferOutput<typeof call>): B
 }
 
 function actionOf(name: string, input: Record<string, unknown>): Action | null {
-  const word = (field: string): string | null => {
-    const value = input[field];
-    return typeof value === "string" ? value : null;
-  };
+  const word = textsIn(input);
   const path = word("file_path") ?? word("absolute_path") ?? word("path");
   switch (name) {
     case "run_shell_command": {

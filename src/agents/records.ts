@@ -4,6 +4,7 @@ import type {
   Block,
   ConversationReader,
   Edit,
+  Hunk,
   Piece,
   PlanItem,
   ReadingPlace,
@@ -95,6 +96,15 @@ export function asObject(value: unknown): Record<string, unknown> {
   return parsed.success ? parsed.output : {};
 }
 
+/** The texts among the fields of a tool's input. */
+export function textsIn(input: unknown): (field: string) => string | null {
+  const fields = asObject(input);
+  return (field) => {
+    const value = fields[field];
+    return typeof value === "string" ? value : null;
+  };
+}
+
 /** A plan in one line. */
 export function planSubject(items: readonly PlanItem[]): string {
   const active = items.find((one) => one.state === "active");
@@ -141,4 +151,15 @@ function editsIn(lines: readonly string[]): Edit[] {
     if (line.startsWith(" ") || line.startsWith("+")) edit.after.push(content);
   }
   return edits.map(({ before, after }) => ({ before: before.join("\n"), after: after.join("\n") }));
+}
+
+/** The hunks of a unified diff of one file. */
+export function hunksIn(diff: string): Hunk[] {
+  const hunks: { oldStart: number; newStart: number; lines: string[] }[] = [];
+  for (const line of diff.split("\n")) {
+    const head = /^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@/.exec(line);
+    if (head) hunks.push({ oldStart: Number(head[1]), newStart: Number(head[2]), lines: [] });
+    else if (/^[ +-]/.test(line)) hunks.at(-1)?.lines.push(line);
+  }
+  return hunks;
 }

@@ -9,6 +9,7 @@ const loaders: Record<AgentName, () => Promise<Agent>> = {
   gemini: async () => (await import("./gemini/agent.ts")).gemini,
   copilot: async () => (await import("./copilot/agent.ts")).copilot,
   qwen: async () => (await import("./qwen/agent.ts")).qwen,
+  opencode: async () => (await import("./opencode/agent.ts")).opencode,
 };
 
 export const agentNames = Object.keys(loaders) as readonly AgentName[];

@@ -1,9 +1,9 @@
 import type { Agent, Workplace } from "../agents/agent.ts";
 import { RestoreFile } from "../agents/local-files.ts";
 import { toLocal } from "../agents/portable-paths.ts";
-import { replaceId } from "../agents/session-id.ts";
 import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
 import { currentStreams, type Manifest, type Snapshot, type StreamRecord } from "../packing/manifest.ts";
+import { deliver } from "./deliver.ts";
 import type { OpenVault } from "./vault.ts";
 
 export interface Copied {
@@ -25,7 +25,7 @@ export async function writeCopy(
 ): Promise<Copied> {
   const id = agent.newId();
   const { session } = stored.manifest;
-  const renamed = (bytes: Uint8Array): Uint8Array => (agent.idInside ? replaceId(bytes, session, id) : bytes);
+  const renamed = (bytes: Uint8Array): Uint8Array => agent.withId?.(bytes, session, id) ?? bytes;
   const places = agent.places({ cwd, workTree: place.root }, place);
   const files: RestoreFile[] = [];
   const open = async (name: string, kind: "stream" | "file"): Promise<RestoreFile> => {
@@ -54,6 +54,7 @@ export async function writeCopy(
     // The main transcript was written last, so that whoever sees it sees the rest.
     for (let file = files.shift(); file; file = files.shift())
       await file.commit({ backupDir: "", expect: null });
+    await deliver(agent, { id, cwd }, place);
     return { id, restored };
   } finally {
     for (const file of files) await file.abort().catch(() => undefined);

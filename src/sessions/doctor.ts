@@ -314,7 +314,13 @@ async function agentFolders(context: Context): Promise<Check[]> {
   const place = await openWorkplace(context);
   const checks: Check[] = [];
   for (const agent of await loadAgents()) {
-    const folder = agent.store(place);
+    const folder = (agent.home ?? agent.store)(place);
+    const why = agent.unreadable?.(place) ?? null;
+    if (why !== null) {
+      const doing = "its conversations are left alone; a newer convosync may know what it keeps";
+      checks.push(warning("agent", `${agent.title}: what is in ${folder} cannot be read: ${why}`, doing));
+      continue;
+    }
     const there = await lstat(folder).catch(() => null);
     checks.push(
       there

@@ -14,6 +14,7 @@ import { StreamHash } from "../packing/stream-hash.ts";
 import { vaultPrefix } from "../refs/names.ts";
 import { Bundle, isBundle } from "./bundle.ts";
 import { catalog } from "./catalog.ts";
+import { deliver } from "./deliver.ts";
 import { loadHeads } from "./heads.ts";
 import { localDirectory } from "./local-directory.ts";
 import type { Context } from "./repository.ts";
@@ -307,7 +308,8 @@ async function put(
     resumeCommand: agent.resumeCommand(id),
   };
   if (here && !clash) return { ...result, imported: false, messages: 0, files: [] };
-  const renamed = (bytes: Uint8Array): Uint8Array => (clash ? replaceId(bytes, incoming.id, id) : bytes);
+  const withId = agent.withId ?? replaceId;
+  const renamed = (bytes: Uint8Array): Uint8Array => (clash ? withId(bytes, incoming.id, id) : bytes);
   const inPlace = (bytes: Uint8Array, form: "jsonl" | "text" | "raw"): Uint8Array =>
     form === "raw" ? bytes : renamed(incoming.local ? bytes : toLocal(bytes, places, form));
   const destination = { id, cwd };
@@ -345,6 +347,7 @@ async function put(
       await written[0]!.commit({ backupDir, expect: null });
       written.shift();
     }
+    if (!dryRun) await deliver(agent, destination, place);
     return { ...result, imported: true, messages, files: names };
   } catch (error) {
     for (const file of written.reverse()) await file.abort().catch(() => undefined);

@@ -31,6 +31,7 @@ export async function restoreSession(
     if (restore.branching) throw new Error("the conversation here is not part of the version to be restored");
     await restore.commit(join(context.stateDir, "backup", session));
     await writeCursor(context, `${agent.name}:${session}`, restore.cursor);
+    if (agent.deliver) await (await import("./deliver.ts")).deliver(agent, { id: session, cwd }, place);
     return { restored: restore.paths, workingDirectory: cwd };
   } finally {
     await restore.abort();

@@ -201,6 +201,7 @@ async function resumeLocked(
     if (restore.bypass && snapshot && snapshot.device !== vault.device.id) {
       tell({ step: "bypass", device: deviceName(vault, snapshot.device) });
     }
+    if (agent.deliver) await (await import("./deliver.ts")).deliver(agent, { id: session.id, cwd }, place);
     const there = await stat(cwd).then(
       (info) => info.isDirectory(),
       () => false,

@@ -15,6 +15,7 @@ import { checkResume } from "../worktree/safety.ts";
 import { catalog, refOf, tombstonesOf } from "./catalog.ts";
 import { type ChosenRemote, findRemote } from "./chosen-remote.ts";
 import { forgetCursor } from "./cursor.ts";
+import { deliver } from "./deliver.ts";
 import { withFreshHeads } from "./fresh-heads.ts";
 import { writeIndex } from "./index-writer.ts";
 import {
@@ -151,6 +152,8 @@ async function goBack(context: Context, one: ResumeOperation): Promise<UndoEvent
   const id = one.session.slice(one.session.indexOf(":") + 1);
   if (await agent.live(id, place))
     throw refuse(`${agent.title} has this conversation open`, "leave it first");
+  // What an agent that keeps no files has gone on with since is seen in them only once they are brought up to it.
+  const { cwd } = (await agent.find(place, id))[0] ?? { cwd: place.root };
   for (const file of one.files) await requireUnchanged(file);
   const did: UndoEvent[] = [];
   if (moved) did.push(...(await codeBack(context, one)));
@@ -161,6 +164,7 @@ async function goBack(context: Context, one: ResumeOperation): Promise<UndoEvent
     else await putBack(file, agent.store(place), backupDir);
     did.push({ step: file.before === null ? "file-removed" : "file-restored", path: file.path });
   }
+  await deliver(agent, { id, cwd }, place);
   await forgetCursor(context, one.session);
   return did;
 }

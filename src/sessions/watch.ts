@@ -322,7 +322,7 @@ class Watch {
       if (!state || id === null || this.#files.get(path) === state) continue;
       this.#files.set(path, state);
       const agent = this.#agents.find(
-        (one) => one.watched !== undefined && path.startsWith(one.store(this.#seen.place)),
+        (one) => one.watched !== undefined && path.startsWith((one.home ?? one.store)(this.#seen.place)),
       );
       if (!agent) continue;
       const workTree = folder.workTreeOf?.(basename(path)) ?? folder.workTree ?? this.#root;

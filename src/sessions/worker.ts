@@ -51,7 +51,10 @@ export async function captureOnce({ world, repo, cloneDir }: Context): Promise<v
 
 /** The environment without the shell's conversation: each event says itself whose it is. */
 function ofNobody(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const names = ["CLAUDE_CODE_SESSION_ID", "CODEX_THREAD_ID", "COPILOT_AGENT_SESSION_ID"];
+  const names = [
+    ...["CLAUDE_CODE_SESSION_ID", "CODEX_THREAD_ID", "COPILOT_AGENT_SESSION_ID"],
+    "CONVOSYNC_OPENCODE_SESSION",
+  ];
   return Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)));
 }
 

@@ -20,6 +20,7 @@ import { newId } from "../../src/agents/codex/store.ts";
 import { opening, openingLines, turnLines, turns } from "../fixtures/rollout.ts";
 import { cloneDir, noted, shown, untilIdle } from "./automatic.ts";
 import { type Document, done, lines, type Machine, one, pair, two } from "./harness.ts";
+import { id as opencodeId, turns as opencodeTurns, say, withOpencode } from "./opencode-machine.ts";
 
 const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 
@@ -113,6 +114,20 @@ test("what an agent writes is sealed and sent, also into folders that appear and
   expect((await desktop.json("status")).document["queue"]).toEqual([]);
   done(await laptop.run("resume", two));
   laptop.hears(3, two);
+});
+
+test("what opencode writes into its database is sealed", async () => {
+  const desktop = withOpencode((await pair()).desktop);
+  const watch = watching(desktop);
+  await watch.says(/Watching/);
+  for (const to of [1, 2]) {
+    say(desktop, opencodeTurns(desktop, to));
+    await until(
+      async () => (await savedLines(desktop, opencodeId)) === 2 * to,
+      () => `${to} turns`,
+    );
+  }
+  expect(await watch.stop()).toBe(0);
 });
 
 test("what Codex writes is sealed, in a store that appears meanwhile; other projects of its start nothing", async () => {

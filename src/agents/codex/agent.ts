@@ -1,6 +1,7 @@
 import { ConvosyncError, Exit, integrityError } from "../../errors.ts";
 import type { Agent, Destination, Target, Workplace } from "../agent.ts";
 import { currentIn, findIn } from "../one-store.ts";
+import { replaceId } from "../session-id.ts";
 import { placesOf } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";
 import { glimpse, metaIn } from "./rollout.ts";
@@ -43,7 +44,7 @@ export const codex: Agent = {
   startCommand: (prompt) => ["codex", ...(prompt.startsWith("-") ? ["--"] : []), prompt],
   validId,
   newId,
-  idInside: true,
+  withId: replaceId,
 };
 
 function target(name: string, kind: "stream" | "file", session: Destination, place: Workplace): Target {

@@ -5,6 +5,7 @@ import { integrityError } from "../../errors.ts";
 import type { Agent, Destination, FileSource, FoundSession, Inventory, Target, Workplace } from "../agent.ts";
 import { currentIn, findIn } from "../one-store.ts";
 import { safeSegments } from "../safe-name.ts";
+import { replaceId } from "../session-id.ts";
 import { formByName, walk } from "../sidecars.ts";
 import { placesOf } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";
@@ -50,7 +51,7 @@ export const copilot: Agent = {
   startCommand: (prompt) => ["copilot", `--interactive=${prompt}`],
   validId,
   newId: randomUUID,
-  idInside: true,
+  withId: replaceId,
 };
 
 const trees = ["checkpoints", "files", "research"] as const;

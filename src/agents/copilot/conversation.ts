@@ -8,7 +8,7 @@ import {
   transcriptStart,
 } from "../conversation.ts";
 import { parseLine } from "../json-line.ts";
-import { actionOfPatch, asObject, RecordReader, type Said, saying, subjectOf } from "../records.ts";
+import { actionOfPatch, RecordReader, type Said, saying, subjectOf, textsIn } from "../records.ts";
 
 // The events of Copilot CLI, from version 0.0.330 on, as a neutral conversation: what was said, and the calls of tools
 // with their results. The rest tells of the client.
@@ -102,11 +102,7 @@ function toolCall(one: v.InferOutput<typeof request>): Block {
 
 function actionOf(name: string, input: unknown): Action | null {
   if (name === "apply_patch") return typeof input === "string" ? actionOfPatch(input) : null;
-  const fields = asObject(input);
-  const word = (field: string): string | null => {
-    const value = fields[field];
-    return typeof value === "string" ? value : null;
-  };
+  const word = textsIn(input);
   const path = word("path") ?? word("file_path");
   switch (name) {
     case "bash":

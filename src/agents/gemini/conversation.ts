@@ -2,14 +2,13 @@ import * as v from "valibot";
 import {
   type Block,
   type ConversationReader,
-  type Hunk,
   type ReadingPlace,
   type ToolResult,
   transcriptStart,
 } from "../conversation.ts";
 import { parseLine } from "../json-line.ts";
 import { blocksOf, type Part, part, parts, resultOf, text, toolCall } from "../parts.ts";
-import { RecordReader, type Said, saying } from "../records.ts";
+import { hunksIn, RecordReader, type Said, saying } from "../records.ts";
 import { isSpoken } from "./records.ts";
 
 // Gemini CLI's operations as a neutral conversation, which tells all that was said in the order in which it was: what
@@ -158,15 +157,4 @@ function resultIn({ result, status, resultDisplay }: v.InferOutput<typeof call>)
   const response = result.find(({ functionResponse }) => functionResponse)?.functionResponse?.response;
   const images = result.flatMap(blocksOf).flatMap((block) => (block.kind === "image" ? [block.image] : []));
   return { ...resultOf(response, failed), images, hunks: hunksIn(resultDisplay?.fileDiff ?? "") };
-}
-
-/** The hunks of a unified diff of one file. */
-function hunksIn(diff: string): Hunk[] {
-  const hunks: { oldStart: number; newStart: number; lines: string[] }[] = [];
-  for (const line of diff.split("\n")) {
-    const head = /^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@/.exec(line);
-    if (head) hunks.push({ oldStart: Number(head[1]), newStart: Number(head[2]), lines: [] });
-    else if (/^[ +-]/.test(line)) hunks.at(-1)?.lines.push(line);
-  }
-  return hunks;
 }

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { integrityError } from "../../errors.ts";
 import type { Agent, Destination, Target, Workplace } from "../agent.ts";
 import { currentIn, findIn } from "../one-store.ts";
+import { replaceId } from "../session-id.ts";
 import { placesOf } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";
 import { glimpse } from "./records.ts";
@@ -47,7 +48,7 @@ export const qwen: Agent = {
   startCommand: (prompt) => ["qwen", `--prompt-interactive=${prompt}`],
   validId,
   newId: randomUUID,
-  idInside: true,
+  withId: replaceId,
 };
 
 function target(name: string, kind: "stream" | "file", session: Destination, place: Workplace): Target {

@@ -1,0 +1,165 @@
+import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as v from "valibot";
+import { ConvosyncError, Exit } from "../../errors.ts";
+import { processName, sweep } from "../../leftovers.ts";
+import type { Destination, Workplace } from "../agent.ts";
+import { parseLine } from "../json-line.ts";
+import { localChanged } from "../local-files.ts";
+import { readTalks, stateOfDatabase, type WholeTalk } from "./database.ts";
+import {
+  digestOf,
+  helpersIn,
+  isPending,
+  lastKnown,
+  linesIn,
+  mainName,
+  namesOf,
+  note,
+  pair,
+  readable,
+  readText,
+  type Stands,
+  standsFor,
+} from "./mirror.ts";
+import { talkDir } from "./store.ts";
+
+// Into opencode's database only opencode writes. Its `import` adds the messages it does not have and leaves those it has, so
+// a session in which a message is another one has to be deleted before.
+
+/** A session, or one of its helpers, as its files tell. */
+interface Filed {
+  readonly id: string;
+  readonly lines: ReadonlyMap<string, string>;
+  readonly about: string | null;
+}
+
+/** The commands that bring the database to what the files of a session say; each has been run when the next is asked for. */
+export async function* deliver(
+  session: Destination,
+  place: Workplace,
+): AsyncGenerator<readonly string[], void, undefined> {
+  const { id } = session;
+  const dir = talkDir(id, place);
+  if (!existsSync(dir)) return;
+  const there = readable(id, place) ?? [];
+  const { digest, stands } = lastKnown(dir);
+  // What was added since the files were compared with the database is in none of them.
+  const requireRest = (): void => {
+    if (digestOf(there) !== digest || there.some(({ unfinished }) => unfinished))
+      throw localChanged(`session ${id} of opencode`);
+  };
+  if (!existsSync(join(dir, mainName))) {
+    if (there.length > 0) {
+      requireRest();
+      yield ["opencode", "session", "delete", id];
+    }
+    rmSync(dir, { recursive: true, force: true });
+    return;
+  }
+  if (there.length > 0 && !isPending(id, place)) return;
+  await sweep(dir, "import.", ".json");
+  const others = new Set(readTalks(place).map((one) => one.id));
+  for (const one of there) others.delete(one.id);
+  // A copy has the helpers of what it was copied from: they are there, and stay that one's.
+  const filed = filedIn(dir, id).filter((one) => one.id === id || !others.has(one.id));
+  const apart = filed.some((one) => clashes(one, there, stands));
+  if (apart) {
+    requireRest();
+    yield ["opencode", "session", "delete", id];
+  }
+  for (const one of apart || !filed.every((talk) => holds(talk, there, stands)) ? filed : []) {
+    const path = join(dir, `import.${processName()}.json`);
+    writeFileSync(path, documentOf(one, id, session.cwd), { mode: 0o600, flag: "wx" });
+    try {
+      yield ["opencode", "import", path];
+    } finally {
+      rmSync(path, { force: true });
+    }
+  }
+  const seen = stateOfDatabase(place);
+  const now = readable(id, place) ?? [];
+  const missing = filed.some(({ id: talk, lines }) => {
+    const taken = new Set(now.find((one) => one.id === talk)?.lines.map((line) => line.id));
+    return [...lines.keys()].some((message) => !taken.has(message));
+  });
+  if (missing) throw notTaken(id);
+  note(dir, now, seen, standIns(filed, now));
+}
+
+function filedIn(dir: string, id: string): Filed[] {
+  return [{ id }, ...helpersIn(dir)].map((talk) => {
+    const { log, about } = namesOf(talk, id);
+    return { id: talk.id, lines: linesIn(join(dir, log)), about: readText(join(dir, about)) };
+  });
+}
+
+/** Whether the database has all that the files have of a session, as they have it. */
+function holds({ id, lines }: Filed, there: readonly WholeTalk[], stands: Stands): boolean {
+  const talk = there.find((one) => one.id === id);
+  const texts = new Map(talk?.lines.map((line) => [line.id, line.text]));
+  const same = (key: string, mine: string, theirs: string | undefined): boolean =>
+    theirs !== undefined && (mine === theirs || standsFor(stands, key, mine, theirs));
+  return talk !== undefined && [...lines].every(([key, mine]) => same(key, mine, texts.get(key)));
+}
+
+/** Whether the database has a message that the files do not have, or have otherwise. */
+function clashes({ id, lines }: Filed, there: readonly WholeTalk[], stands: Stands): boolean {
+  const talk = there.find((one) => one.id === id);
+  return (talk?.lines ?? []).some(({ id: key, text }, at, { length }) => {
+    const mine = lines.get(key);
+    // An answer that is being given is not among the files yet.
+    if (mine === undefined && talk?.unfinished && at === length - 1) return false;
+    return mine === undefined || !(mine === text || standsFor(stands, key, mine, text));
+  });
+}
+
+/** What the database holds in place of what the files say, where opencode has stored it in another form. */
+function standIns(filed: readonly Filed[], now: readonly WholeTalk[]): Stands {
+  const stands: Record<string, string> = {};
+  for (const { id, lines, about } of filed) {
+    const talk = now.find((one) => one.id === id);
+    if (!talk) continue;
+    if (about !== null && about.trimEnd() !== talk.about) stands[id] = pair(about, talk.about);
+    for (const line of talk.lines) {
+      const mine = lines.get(line.id);
+      if (mine !== undefined && mine !== line.text) stands[line.id] = pair(mine, line.text);
+    }
+  }
+  return stands;
+}
+
+const word = v.fallback(v.string(), "");
+const description = v.object({
+  slug: v.fallback(v.pipe(v.string(), v.minLength(1)), "restored"),
+  projectID: v.fallback(v.pipe(v.string(), v.minLength(1)), "global"),
+  title: word,
+  version: word,
+  parentID: v.optional(v.string()),
+  permission: v.fallback(v.optional(v.array(v.unknown())), undefined),
+  time: v.fallback(v.object({ created: v.number() }), { created: 0 }),
+});
+
+const message = v.object({
+  info: v.looseObject({ time: v.looseObject({ created: v.number() }) }),
+  parts: v.array(v.unknown()),
+});
+
+/** What `opencode import` reads: that of `opencode export`. */
+function documentOf({ id, lines, about }: Filed, root: string, cwd: string): string {
+  const { parentID, ...told } = v.parse(description, parseLine((about ?? "{}").trimEnd()) ?? {});
+  const messages = [...lines.values()].flatMap((line) => {
+    const { success, output } = v.safeParse(message, parseLine(line));
+    return success ? [{ info: output.info, parts: output.parts }] : [];
+  });
+  const updated = Math.max(told.time.created, ...messages.map(({ info }) => info.time.created));
+  const parent = id === root ? {} : { parentID: parentID ?? root };
+  const info = { ...told, ...parent, id, directory: cwd, time: { ...told.time, updated } };
+  return JSON.stringify({ info, messages });
+}
+
+const notTaken = (id: string): ConvosyncError =>
+  new ConvosyncError("not-imported", Exit.failed, `opencode has not taken in all of session ${id}`, [
+    "its version may be too old: opencode upgrade",
+    "the conversation is complete in the vault; try again: git convosync resume",
+  ]);

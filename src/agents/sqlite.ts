@@ -23,7 +23,7 @@ export interface SqlTables {
 /** What was read makes no sense: damaged, of a kind this does not read, or of two states at once. */
 export class UnreadableDatabase extends Error {}
 
-const attempts = 40;
+const attempts = 150;
 const pauseMs = 10;
 /** The clock of a file's time may be so coarse. */
 const clockMs = 20;

@@ -139,6 +139,11 @@ describe("a conversation of opencode", () => {
       ...refused,
       message: "opencode did not take the conversation in: database is locked",
     });
+    opencode(laptop, "break", "tables");
+    expect((await laptop.json("resume")).document["error"]).toMatchObject({
+      ...refused,
+      message: "opencode's database cannot be read: no table session",
+    });
     opencode(laptop, "break", "silently");
     expect((await laptop.json("resume")).document["error"]).toMatchObject(refused);
     expect((await laptop.json("status")).document).toMatchObject({ current: { saved: true } });

@@ -35,7 +35,7 @@ export async function killPoints({
   expect(ran.code, ran.stdout + ran.stderr).toBe(0);
   done();
   return ran.steps.flatMap((what, index) => {
-    const hows = what.startsWith("git ")
+    const hows = /^(?:git|opencode) /.test(what)
       ? (["before", "orphan", "after"] as const)
       : (["before", "after"] as const);
     return hows.map((how) => ({ at: index + 1, how, what }));

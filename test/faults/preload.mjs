@@ -1,4 +1,4 @@
-// Loaded into the program with `node --import`: numbers every step that leaves a trace on disk or starts git, and
+// Loaded into the program with `node --import`: numbers every step that leaves a trace on disk or starts git or an agent, and
 // at one chosen step kills the process or makes the step fail.
 //
 //   FAULT_LOG   file that gets one line per step, `<n> <what>`
@@ -59,9 +59,9 @@ for (const name of ["writeFile", "write", "sync", "truncate"]) wrap(Object.getPr
 await handle.close();
 
 childProcess.spawn = (file, args, options) => {
-  if (file !== "git") return spawn(file, args, options);
+  if (file !== "git" && file !== "opencode") return spawn(file, args, options);
   const verb = args.find((arg, at) => !arg.startsWith("-") && args[at - 1] !== "-c");
-  const how = next(`git ${verb}`);
+  const how = next(`${file} ${verb}`);
   if (how === "before") die();
   if (isError(how)) {
     const script = `echo "fatal: ${refuse(how, verb).message}" >&2; exit 128`;

@@ -46,7 +46,7 @@ export const opencode: Agent = {
   find: async (place, prefix = "") => {
     const found = sessionsIn(place).filter(({ id }) => id.startsWith(prefix));
     // Of many only the names are wanted.
-    return validId(prefix) ? found.map((one) => upToDate(one, place)) : found;
+    return validId(prefix) ? Promise.all(found.map((one) => upToDate(one, place))) : found;
   },
   current,
   inventory,
@@ -98,8 +98,8 @@ function restored(id: string, place: Workplace): Talk | null {
     : null;
 }
 
-function upToDate(session: FoundSession, place: Workplace): FoundSession {
-  refresh(session.id, place);
+async function upToDate(session: FoundSession, place: Workplace): Promise<FoundSession> {
+  await refresh(session.id, place);
   return session;
 }
 
@@ -108,11 +108,11 @@ async function current(place: Workplace): Promise<{ session: FoundSession; how: 
   const all = sessionsIn(place);
   const named = all.find(({ id }) => id === place.env["CONVOSYNC_OPENCODE_SESSION"]);
   const session = named ?? all.find(({ workTree }) => workTree === place.root);
-  return session ? { session: upToDate(session, place), how: named ? "environment" : "newest" } : null;
+  return session ? { session: await upToDate(session, place), how: named ? "environment" : "newest" } : null;
 }
 
 async function inventory({ id }: FoundSession, place: Workplace): Promise<Inventory> {
-  refresh(id, place);
+  await refresh(id, place);
   const dir = talkDir(id, place);
   const streams: StreamSource[] = [{ name: "main", path: join(dir, mainName) }];
   const files: FileSource[] = [];

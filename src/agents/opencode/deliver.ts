@@ -1,4 +1,5 @@
-import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { ConvosyncError, Exit } from "../../errors.ts";
@@ -6,7 +7,7 @@ import { processName, sweep } from "../../leftovers.ts";
 import type { Destination, Workplace } from "../agent.ts";
 import { parseLine } from "../json-line.ts";
 import { localChanged } from "../local-files.ts";
-import { readTalks, stateOfDatabase, type WholeTalk } from "./database.ts";
+import { readTalks, stateOfDatabase, type WholeTalk, whyUnreadable } from "./database.ts";
 import {
   digestOf,
   helpersIn,
@@ -42,7 +43,7 @@ export async function* deliver(
   const { id } = session;
   const dir = talkDir(id, place);
   if (!existsSync(dir)) return;
-  const there = readable(id, place) ?? [];
+  const there = readOrFail(id, place);
   const { digest, stands } = lastKnown(dir);
   // What was added since the files were compared with the database is in none of them.
   const requireRest = (): void => {
@@ -54,7 +55,7 @@ export async function* deliver(
       requireRest();
       yield ["opencode", "session", "delete", id];
     }
-    rmSync(dir, { recursive: true, force: true });
+    await rm(dir, { recursive: true, force: true });
     return;
   }
   if (there.length > 0 && !isPending(id, place)) return;
@@ -70,21 +71,29 @@ export async function* deliver(
   }
   for (const one of apart || !filed.every((talk) => holds(talk, there, stands)) ? filed : []) {
     const path = join(dir, `import.${processName()}.json`);
-    writeFileSync(path, documentOf(one, id, session.cwd), { mode: 0o600, flag: "wx" });
+    await writeFile(path, documentOf(one, id, session.cwd), { mode: 0o600, flag: "wx" });
     try {
       yield ["opencode", "import", path];
     } finally {
-      rmSync(path, { force: true });
+      await rm(path, { force: true });
     }
   }
   const seen = stateOfDatabase(place);
-  const now = readable(id, place) ?? [];
+  const now = readOrFail(id, place);
   const missing = filed.some(({ id: talk, lines }) => {
     const taken = new Set(now.find((one) => one.id === talk)?.lines.map((line) => line.id));
     return [...lines.keys()].some((message) => !taken.has(message));
   });
   if (missing) throw notTaken(id);
-  note(dir, now, seen, standIns(filed, now));
+  await note(dir, now, seen, standIns(filed, now));
+}
+
+/** Not being able to look is not the same as there being nothing. */
+function readOrFail(id: string, place: Workplace): readonly WholeTalk[] {
+  const talks = readable(id, place);
+  if (talks !== undefined) return talks ?? [];
+  const why = whyUnreadable(place) ?? "written to all the time";
+  throw new ConvosyncError("not-imported", Exit.failed, `opencode's database cannot be read: ${why}`, kept);
 }
 
 function filedIn(dir: string, id: string): Filed[] {
@@ -161,5 +170,7 @@ function documentOf({ id, lines, about }: Filed, root: string, cwd: string): str
 const notTaken = (id: string): ConvosyncError =>
   new ConvosyncError("not-imported", Exit.failed, `opencode has not taken in all of session ${id}`, [
     "its version may be too old: opencode upgrade",
-    "the conversation is complete in the vault; try again: git convosync resume",
+    ...kept,
   ]);
+
+const kept = ["all of it is kept; once that works: git convosync resume"];

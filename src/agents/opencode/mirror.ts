@@ -1,16 +1,6 @@
 import { createHash } from "node:crypto";
-import {
-  closeSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { lstatSync, readdirSync, readFileSync } from "node:fs";
+import { mkdir, open, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
 import { processName } from "../../leftovers.ts";
@@ -39,8 +29,10 @@ export function namesOf(talk: { readonly id: string }, id: string): { log: strin
 
 const known = v.object({
   v: v.literal(1),
-  /** The files, as they were when they said the same as the database. */
+  /** The files, as they were when they said the same as the database; empty while they are brought up to it. */
   files: v.string(),
+  /** The same by what is in them: whoever moves to another disk gives all files new numbers. */
+  content: v.string(),
   /** The database's files then; empty when it was not at rest. */
   seen: v.string(),
   /** What the database held. */
@@ -62,10 +54,22 @@ function readKnown(dir: string): Known | null {
   }
 }
 
+const fileNames = (dir: string): string[] => [
+  mainName,
+  aboutName,
+  ...helperFiles(dir).map((name) => `subagents/${name}`),
+];
+
+const contentOf = (dir: string): string =>
+  hashOf(
+    fileNames(dir)
+      .map((name) => `${name} ${hashOf(readBytes(join(dir, name)) ?? "")}`)
+      .join("\n"),
+  );
+
 /** The files of a session that there are, with what tells whether they are changed. */
 function fingerprint(dir: string): string {
-  const names = [mainName, aboutName, ...helperFiles(dir).map((name) => `subagents/${name}`)];
-  return names
+  return fileNames(dir)
     .map((name) => {
       const info = lstatSync(join(dir, name), { throwIfNoEntry: false });
       return info ? `${name} ${info.ino} ${info.size} ${info.mtimeMs}` : `${name} -`;
@@ -97,26 +101,33 @@ export function isPending(id: string, place: Workplace): boolean {
   );
 }
 
-const inStep = (dir: string, then: Known | null): boolean => then !== null && then.files === fingerprint(dir);
+const inStep = (dir: string, then: Known | null): boolean =>
+  then !== null && (then.files === "" || then.files === fingerprint(dir) || then.content === contentOf(dir));
 
 /**
  * Brings the files of a session up to what the database holds. Files that opencode has not taken in yet keep what they
  * have, and get what the database has beyond it: so will the database be once they are taken in.
  */
-export function refresh(id: string, place: Workplace): void {
+export async function refresh(id: string, place: Workplace): Promise<void> {
   const dir = talkDir(id, place);
   const then = readKnown(dir);
   const pending = isPending(id, place);
   const seen = stateOfDatabase(place);
-  if (!pending && then && seen !== "" && then.seen === seen) return;
+  if (!pending && then && then.files !== "" && seen !== "" && then.seen === seen) return;
   const whole = readable(id, place);
   if (whole === undefined) return;
   if (whole === null) {
     // Deleted in opencode. What was never in it stays.
-    if (!pending) rmSync(dir, { recursive: true, force: true });
+    if (!pending) await rm(dir, { recursive: true, force: true });
     return;
   }
   const stands = then?.stands ?? {};
+  const changes: { path: string; before: Buffer | null; content: Buffer }[] = [];
+  const change = (path: string, lines: readonly string[]): void => {
+    const before = readBytes(path);
+    const content = Buffer.from(lines.map((line) => `${line}\n`).join(""));
+    if (!before?.equals(content)) changes.push({ path, before, content });
+  };
   let apart = false;
   let waits = false;
   for (const talk of whole) {
@@ -134,20 +145,34 @@ export function refresh(id: string, place: Workplace): void {
     });
     const beyond = pending ? missingFrom(held, talk) : [];
     apart ||= beyond.length > 0;
-    put(join(dir, log), beyond.length > 0 ? inOrder([...lines, ...beyond]) : lines);
-    const description = readText(join(dir, about));
-    const stays = description !== null && (pending || standsFor(stands, talk.id, description, talk.about));
-    if (!stays && description !== `${talk.about}\n`) write(join(dir, about), `${talk.about}\n`);
+    change(join(dir, log), beyond.length > 0 ? inOrder([...lines, ...beyond]) : lines);
+    const described = readText(join(dir, about));
+    const stays = described !== null && (pending || standsFor(stands, talk.id, described, talk.about));
+    if (!stays) change(join(dir, about), [talk.about]);
   }
-  if (!pending || !apart) note(dir, whole, waits ? "" : seen, stands);
+  // Whoever finds them after a kill in between is to go on with this, not to take them for something restored.
+  if (!pending && changes.length > 0)
+    await writeKnown(dir, { v: 1, files: "", content: "", seen: "", digest: "", stands: { ...stands } });
+  for (const { path, before, content } of changes) await put(path, before, content);
+  if (!pending || !apart) await note(dir, whole, waits ? "" : seen, stands);
 }
 
 /** Says that the files and the database are of one mind. */
-export function note(dir: string, talks: readonly WholeTalk[], seen: string, stands: Stands): void {
-  const now: Known = { v: 1, files: fingerprint(dir), seen, digest: digestOf(talks), stands: { ...stands } };
-  if (JSON.stringify(now) !== JSON.stringify(readKnown(dir)))
-    write(join(dir, knownName), JSON.stringify(now));
+export async function note(
+  dir: string,
+  talks: readonly WholeTalk[],
+  seen: string,
+  stands: Stands,
+): Promise<void> {
+  const files = fingerprint(dir);
+  const then = readKnown(dir);
+  const content = then?.files === files ? then.content : contentOf(dir);
+  const now: Known = { v: 1, files, content, seen, digest: digestOf(talks), stands: { ...stands } };
+  if (JSON.stringify(now) !== JSON.stringify(then)) await writeKnown(dir, now);
 }
+
+const writeKnown = (dir: string, now: Known): Promise<void> =>
+  write(join(dir, knownName), JSON.stringify(now));
 
 /** What the database held when it was last looked at, and what stood there for what the files said. */
 export function lastKnown(dir: string): { digest: string | null; stands: Stands } {
@@ -166,7 +191,8 @@ export const standsFor = (stands: Stands, key: string, mine: string, theirs: str
 
 export const pair = (mine: string, theirs: string): string => hashOf(`${mine.trimEnd()}\n${theirs}`);
 
-const hashOf = (text: string): string => createHash("sha256").update(text).digest("base64url").slice(0, 22);
+const hashOf = (content: string | Buffer): string =>
+  createHash("sha256").update(content).digest("base64url").slice(0, 22);
 
 /** Undefined where the database cannot be read: then the files are all there is. */
 export function readable(id: string, place: Workplace): ReturnType<typeof readWhole> | undefined {
@@ -216,29 +242,23 @@ function inOrder(lines: readonly string[]): string[] {
 }
 
 /** Writes a log; where it only grows its bytes stay, so that what was captured of it is known again. */
-function put(path: string, lines: readonly string[]): void {
-  const text = Buffer.from(lines.map((line) => `${line}\n`).join(""));
-  const before = readBytes(path);
-  if (before?.equals(text)) return;
-  if (before === null || before.length > text.length || !text.subarray(0, before.length).equals(before)) {
-    write(path, text);
-    return;
-  }
+async function put(path: string, before: Buffer | null, content: Buffer): Promise<void> {
+  if (before === null || !content.subarray(0, before.length).equals(before)) return write(path, content);
   // To its place, and not to the end: another process may be adding the same.
-  const file = openSync(path, "r+");
+  const file = await open(path, "r+");
   try {
-    for (let at = before.length; at < text.length; ) at += writeSync(file, text, at, text.length - at, at);
+    await file.write(content, before.length, content.length - before.length, before.length);
   } finally {
-    closeSync(file);
+    await file.close();
   }
 }
 
-function write(path: string, content: string | Buffer): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+async function write(path: string, content: string | Buffer): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   // Named as what is restored is, which takes away what a killed process left behind.
   const temporary = join(dirname(path), `.${basename(path)}.${processName()}.tmp`);
-  writeFileSync(temporary, content, { mode: 0o600, flag: "wx" });
-  renameSync(temporary, path);
+  await writeFile(temporary, content, { mode: 0o600, flag: "wx" });
+  await rename(temporary, path);
 }
 
 function readBytes(path: string): Buffer | null {

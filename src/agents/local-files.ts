@@ -73,7 +73,7 @@ export async function* readWholeLines(path: string, from = 0): AsyncGenerator<Bu
       const held = chunk.subarray(0, torn.length + bytesRead);
       const whole = held.lastIndexOf(0x0a) + 1;
       end += whole;
-      torn = Buffer.from(held.subarray(whole));
+      torn = held.subarray(whole);
       if (whole > 0) yield held.subarray(0, whole);
       if (torn.length > longestLine) throw lineTooLong(path);
     }

@@ -60,6 +60,12 @@ export async function* segmentLines(
       const piece = chunk.subarray(at, next);
       at = next;
       if (filled + piece.length > limits.segment && whole > 0) yield cut();
+      if (filled === 0 && feed >= 0 && piece.length >= limits.segment && piece.length <= limits.line) {
+        // A line that is a segment by itself need not be copied.
+        end += piece.length;
+        yield { bytes: piece, lines: 1, end };
+        continue;
+      }
       if (filled + piece.length > limits.line) throw tooLong(end, limits.line);
       if (filled + piece.length > buffer.length) {
         const larger = new Uint8Array(Math.max(smallestBuffer, buffer.length * 2, filled + piece.length));

@@ -78,6 +78,7 @@ function deflatePieces(body: Uint8Array, cuts: readonly number[], deflate: Defla
 }
 
 function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  if (pieces.length === 1) return pieces[0]!;
   const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
   let at = 0;
   for (const piece of pieces) {

@@ -55,7 +55,7 @@ export function encode(target: Uint8Array, index: HistoryIndex, source: SourceRe
 }
 
 function write(steps: Int32Array, target: Uint8Array, sourceLength: number): Delta {
-  const data = new Output();
+  let dataLength = 0;
   const codes = new Output();
   const addresses = new Output();
   const cache = new AddressCache();
@@ -66,10 +66,10 @@ function write(steps: Int32Array, target: Uint8Array, sourceLength: number): Del
     const address = steps[i + 1]!;
     let instruction: Instruction;
     if (address === literal) {
-      data.bytes(target.subarray(at, at + length));
+      dataLength += length;
       instruction = { type: ADD, size: length, mode: 0 };
     } else if (address === repeated) {
-      data.byte(target[at]!);
+      dataLength++;
       instruction = { type: RUN, size: length, mode: 0 };
     } else {
       const mode = writeAddress(addresses, cache, address, sourceLength + at);
@@ -83,7 +83,7 @@ function write(steps: Int32Array, target: Uint8Array, sourceLength: number): Del
   const head = new Output();
   head.integer(target.length);
   head.byte(0);
-  for (const section of [data, codes, addresses]) head.integer(section.length);
+  for (const length of [dataLength, codes.length, addresses.length]) head.integer(length);
   const delta = new Output();
   delta.bytes(magic);
   delta.byte(sourceLength > 0 ? windowHasSource : 0);
@@ -91,9 +91,17 @@ function write(steps: Int32Array, target: Uint8Array, sourceLength: number): Del
     delta.integer(sourceLength);
     delta.integer(0);
   }
-  delta.integer(head.length + data.length + codes.length + addresses.length);
+  const sections = dataLength + codes.length + addresses.length;
+  delta.integer(head.length + sections);
+  delta.reserve(head.length + sections);
   delta.bytes(head.written);
-  delta.bytes(data.written);
+  at = 0;
+  for (let i = 0; i < steps.length; i += 2) {
+    const length = steps[i]!;
+    if (steps[i + 1] === literal) delta.bytes(target.subarray(at, at + length));
+    else if (steps[i + 1] === repeated) delta.byte(target[at]!);
+    at += length;
+  }
   const cuts = [delta.length, delta.length + codes.length];
   delta.bytes(codes.written);
   delta.bytes(addresses.written);
@@ -182,12 +190,12 @@ class Output {
   }
 
   byte(byte: number): void {
-    this.#reserve(1);
+    if (this.#length === this.#buffer.length) this.reserve(this.#length);
     this.#buffer[this.#length++] = byte;
   }
 
   bytes(bytes: Uint8Array): void {
-    this.#reserve(bytes.length);
+    if (this.#length + bytes.length > this.#buffer.length) this.reserve(Math.max(this.#length, bytes.length));
     this.#buffer.set(bytes, this.#length);
     this.#length += bytes.length;
   }
@@ -195,7 +203,7 @@ class Output {
   /** A variable-length integer, as {@link integerLength} describes it. */
   integer(n: number): void {
     const length = integerLength(n);
-    this.#reserve(length);
+    if (this.#length + length > this.#buffer.length) this.reserve(Math.max(this.#length, length));
     let rest = n;
     for (let i = length - 1; i >= 0; i--) {
       this.#buffer[this.#length + i] = (rest % 128) + (i < length - 1 ? 128 : 0);
@@ -204,9 +212,10 @@ class Output {
     this.#length += length;
   }
 
-  #reserve(more: number): void {
+  /** Makes room for so many bytes more, and no others. */
+  reserve(more: number): void {
     if (this.#length + more <= this.#buffer.length) return;
-    const larger = new Uint8Array(Math.max(2 * this.#buffer.length, this.#length + more));
+    const larger = new Uint8Array(this.#length + more);
     larger.set(this.written);
     this.#buffer = larger;
   }

@@ -25,7 +25,7 @@ interface Exports {
 }
 
 /** Memory beyond this is given back after use, though what a longer target needs is then asked for again. */
-const keptMemory = 64 << 20;
+const keptMemory = 32 << 20;
 
 /** The part of packing that is in WebAssembly. It is used from one function at a time, which keeps nothing in it. */
 export class Wasm {

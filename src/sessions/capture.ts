@@ -397,6 +397,7 @@ async function* captureStream(
       if (numbers.next >= limits.segments || numbers.bytes > limits.sessionBytes) throw tooLarge(plan);
       const { payload, codec, enc } = packer.pack(part.bytes);
       const { file, epoch } = await sealFor(vault.keyring, payload);
+      if (part.bytes.length > leftBehind) freeMemory();
       const segment: Segment = {
         i: numbers.next++,
         off: bytes,

@@ -5,12 +5,16 @@ import { HistoryIndex } from "../packing/history-index.ts";
 import type { Segment } from "../packing/manifest.ts";
 import { encode } from "../packing/vcdiff-encode.ts";
 import { readIfPresent, writeAtomic } from "./files.ts";
+import { freeMemory } from "./free-memory.ts";
 import { HistoryChanged, type LocalHistory } from "./local-history.ts";
 import type { Context } from "./repository.ts";
 
 /** A delta must be at least this much smaller to be worth a second tool for whoever reads with stock ones. */
 const worthwhile = 0.9;
-/** Up to this length both ways are tried; beyond, a delta that is much shorter than its target needs no rival. */
+/**
+ * Up to this length both ways are tried. Beyond, where there is but one line, a delta that is much shorter than its target
+ * needs no rival, and one that has found next to nothing is none; what each step leaves behind is freed at once.
+ */
 const comparedBytes = 1 << 20;
 /** Nor does one that came out so much smaller than its target: gzip alone makes a fifth of a conversation. */
 const unrivalled = 10;
@@ -54,10 +58,13 @@ export class DeltaPacker {
   }
 
   pack(bytes: Uint8Array): Packed {
-    const delta = this.#delta(bytes);
-    if (delta && bytes.length > comparedBytes && delta.enc < bytes.length / 2) return delta;
+    const isLong = bytes.length > comparedBytes;
+    if (isLong) freeMemory();
+    const delta = this.#delta(bytes, isLong);
+    if (delta && isLong && delta.enc < bytes.length / 2) return delta;
     if (delta && delta.payload.length * unrivalled < bytes.length) return delta;
     const plain: Packed = { payload: this.#codec.pack(bytes), codec: "gz", enc: bytes.length };
+    if (isLong) freeMemory();
     return delta && delta.payload.length <= plain.payload.length * worthwhile ? delta : plain;
   }
 
@@ -72,10 +79,12 @@ export class DeltaPacker {
     if (this.#index) await writeAtomic(this.#path, this.#index.save());
   }
 
-  #delta(bytes: Uint8Array): Packed | null {
+  #delta(bytes: Uint8Array, isLong: boolean): Packed | null {
     if (!this.#index) return null;
     try {
       const delta = encode(bytes, this.#index, this.#history);
+      if (isLong) freeMemory();
+      if (isLong && delta.bytes.length > bytes.length * worthwhile) return null;
       return { payload: this.#codec.pack(delta.bytes, delta.cuts), codec: "vcd", enc: delta.bytes.length };
     } catch (error) {
       if (!(error instanceof HistoryChanged)) throw error;

@@ -63,8 +63,8 @@ const scenario = (args: readonly string[], done: () => void, machine = laptop): 
   machine,
   args,
   allowed: [machine.read()],
-  // Put there for the conversation above; what is begun beside it goes when it is written again.
-  tolerated: /^\.local\/state\/convosync\/opencode\/|^\.claude\//,
+  // What is begun beside a file goes when that is written again; in the end another session is saved than this.
+  tolerated: /^\.local\/state\/convosync\/opencode\/|^\.claude\/|\/cursors\/\.opencode-/,
   done,
 });
 

@@ -1,5 +1,6 @@
 // opencode: its conversations are read from its database, saved here and taken in there.
 
+import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { one as claudes, done, type Machine, pair } from "./harness.ts";
 import {
@@ -40,6 +41,8 @@ itself({
     input: { filePath: `${path}/src/new.ts`, content: "export const answer = 42;\n" },
   }),
 });
+
+const mirror = ".local/state/convosync/opencode";
 
 describe("a conversation of opencode", () => {
   let desktop: Machine;
@@ -200,6 +203,9 @@ describe("a conversation of opencode", () => {
     expect(await current(desktop.with({ env: { CONVOSYNC_OPENCODE_SESSION: id } }))).toBe(id);
     opencode(desktop, "session", "delete", id);
     opencode(desktop, "session", "delete", other);
+    expect(desktop.has(join(desktop.home, mirror, other))).toBe(true);
+    await desktop.json("save", "--all-sessions");
+    expect(desktop.has(join(desktop.home, mirror, other))).toBe(false);
     expect((await desktop.json("save", "--dry-run")).document["error"]).toMatchObject({
       code: "no-conversation",
     });

@@ -44,7 +44,9 @@ export const opencode: Agent = {
   store: mirrorDir,
   home: dataDir,
   find: async (place, prefix = "") => {
-    const found = sessionsIn(place).filter(({ id }) => id.startsWith(prefix));
+    const talks = readTalks(place);
+    const found = sessionsOf(talks, place).filter(({ id }) => id.startsWith(prefix));
+    if (prefix === "") await forgetDeleted(talks, place);
     // Of many only the names are wanted.
     return validId(prefix) ? Promise.all(found.map((one) => upToDate(one, place))) : found;
   },
@@ -70,9 +72,10 @@ export const opencode: Agent = {
   withId,
 };
 
+const sessionsIn = (place: Workplace): FoundSession[] => sessionsOf(readTalks(place), place);
+
 /** The repository's sessions, helpers' not among them, the newest first; those too that opencode has not taken in yet. */
-function sessionsIn(place: Workplace): FoundSession[] {
-  const talks = readTalks(place);
+function sessionsOf(talks: readonly Talk[], place: Workplace): FoundSession[] {
   const known = new Set(talks.map(({ id }) => id));
   const waiting = namesIn(mirrorDir(place))
     .filter((id) => validId(id) && !known.has(id) && isPending(id, place))
@@ -80,6 +83,13 @@ function sessionsIn(place: Workplace): FoundSession[] {
   return [...talks.filter(({ parent }) => parent === null), ...waiting]
     .flatMap((talk) => found(talk, place) ?? [])
     .sort((a, b) => b.updatedAt.getTime() - a.updatedAt.getTime());
+}
+
+/** What was deleted in opencode does not stay here either. */
+async function forgetDeleted(talks: readonly Talk[], place: Workplace): Promise<void> {
+  const known = new Set(talks.map(({ id }) => id));
+  for (const id of namesIn(mirrorDir(place)))
+    if (validId(id) && !known.has(id) && !isPending(id, place)) await refresh(id, place);
 }
 
 function found({ id, directory, title, updatedAt }: Talk, place: Workplace): FoundSession | null {

@@ -39,13 +39,14 @@ export interface Line {
 /** An answer of which nothing has been heard for so long is not being given any more: its end never came. */
 const patienceMs = 60_000;
 
-/** What the database was when it was looked at; empty when it has just been written to. */
-export function stateOfDatabase(place: Workplace): string {
+/** What the database was when it was looked at: empty when it has just been written to, null when there is none. */
+export function stateOfDatabase(place: Workplace): string | null {
   const files = [databasePath(place), `${databasePath(place)}-wal`].map((path) =>
     statSync(path, { throwIfNoEntry: false }),
   );
   const now = Date.now();
-  if (!files[0] || files.some((one) => one && Math.abs(now - one.mtimeMs) < 50)) return "";
+  if (!files[0]) return null;
+  if (files.some((one) => one && Math.abs(now - one.mtimeMs) < 50)) return "";
   return files.map((one) => (one ? `${one.ino} ${one.size} ${one.mtimeMs}` : "-")).join(" ");
 }
 

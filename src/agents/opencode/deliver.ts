@@ -78,7 +78,7 @@ export async function* deliver(
       await rm(path, { force: true });
     }
   }
-  const seen = stateOfDatabase(place);
+  const seen = stateOfDatabase(place) ?? "";
   const now = readOrFail(id, place);
   const missing = filed.some(({ id: talk, lines }) => {
     const taken = new Set(now.find((one) => one.id === talk)?.lines.map((line) => line.id));

@@ -113,12 +113,12 @@ export async function refresh(id: string, place: Workplace): Promise<void> {
   const then = readKnown(dir);
   const pending = isPending(id, place);
   const seen = stateOfDatabase(place);
-  if (!pending && then && then.files !== "" && seen !== "" && then.seen === seen) return;
+  if (!pending && then && then.files !== "" && seen && then.seen === seen) return;
   const whole = readable(id, place);
   if (whole === undefined) return;
   if (whole === null) {
-    // Deleted in opencode. What was never in it stays.
-    if (!pending) await rm(dir, { recursive: true, force: true });
+    // Deleted in opencode. What was never in it stays, and all of it where the database is gone as a whole.
+    if (!pending && stateOfDatabase(place) !== null) await rm(dir, { recursive: true, force: true });
     return;
   }
   const stands = then?.stands ?? {};
@@ -154,7 +154,7 @@ export async function refresh(id: string, place: Workplace): Promise<void> {
   if (!pending && changes.length > 0)
     await writeKnown(dir, { v: 1, files: "", content: "", seen: "", digest: "", stands: { ...stands } });
   for (const { path, before, content } of changes) await put(path, before, content);
-  if (!pending || !apart) await note(dir, whole, waits ? "" : seen, stands);
+  if (!pending || !apart) await note(dir, whole, waits ? "" : (seen ?? ""), stands);
 }
 
 /** Says that the files and the database are of one mind. */

@@ -17,7 +17,7 @@ import {
 import { StreamHash } from "../packing/stream-hash.ts";
 import { encode } from "../packing/vcdiff-encode.ts";
 import { formatRef, vaultPrefix } from "../refs/names.ts";
-import type { NewFile, RefUpdate } from "../refs/object-database.ts";
+import type { NewFile, Oid, RefUpdate } from "../refs/object-database.ts";
 import type { Heads } from "./catalog.ts";
 import { writeIndex } from "./index-writer.ts";
 import type { Context } from "./repository.ts";
@@ -28,14 +28,28 @@ import type { OpenVault } from "./vault.ts";
  * Compaction (docs/format.md): a stream of very many small segments is packed anew into few large ones, as a re-root,
  * so that reading it stays cheap. It sends the session once more, so it is left until it is worth it.
  */
-const mostSegments = 64;
+/** From when on a session is packed anew. */
+export interface Due {
+  /** Segments of a stream. */
+  readonly above: number;
+  /** Of a stream; what is longer is left alone. */
+  readonly bytes: number;
+}
 
-const isDue = (stream: StreamRecord): boolean =>
-  stream.segments.length > mostSegments &&
+const whenAsked: Due = { above: 64, bytes: Number.POSITIVE_INFINITY };
+
+const isDue = (stream: StreamRecord, { above, bytes }: Due): boolean =>
+  stream.segments.length > above &&
+  stream.bytes <= bytes &&
   stream.segments.length > (4 * stream.bytes) / limits.segmentBytes + 1;
 
-/** Own sessions with a ref of their own that are due, at most `limit` of them. Returns how many were repacked. */
-export async function compact(context: Context, vault: OpenVault, heads: Heads): Promise<number> {
+/** Packs own sessions anew that have a ref of their own and are due. Returns how many. */
+export async function compact(
+  context: Context,
+  vault: OpenVault,
+  heads: Heads,
+  due = whenAsked,
+): Promise<number> {
   const own = heads.own;
   if (!own) return 0;
   const when = context.world.now();
@@ -44,15 +58,18 @@ export async function compact(context: Context, vault: OpenVault, heads: Heads):
   const updates: RefUpdate[] = [];
   for (const entry of own.entries) {
     // As many snapshots as segments at least: without opening it, a session with few cannot be due.
-    if (entry.a || entry.k <= mostSegments) continue;
+    if (entry.a || entry.k <= due.above) continue;
     const ref = formatRef({ kind: "session", vault: vault.ref, dir: entry.d, replica: own.replica });
+    // One that was packed anew has as many snapshots as before: that is seen without opening it.
+    const tip = local.get(ref);
+    if (!tip || (await segmentsIn(context, tip)) <= due.above) continue;
     const stored = await localCopy(
       vault,
       { replica: own.replica, device: vault.device.id, entry, ref },
       local,
     );
-    if (!stored?.commit || !currentStreams(stored.manifest).some(isDue)) continue;
-    const { files, m, seq } = await repack(vault, stored, context.settings.get("codec") === "gz");
+    if (!stored?.commit || !currentStreams(stored.manifest).some((one) => isDue(one, due))) continue;
+    const { files, m, seq } = await repack(vault, stored, context.settings.get("codec") === "gz", due);
     const commit = await context.db.commit({ parents: [], files, when });
     put.push({ ...entry, m, q: seq });
     updates.push({ ref, from: stored.commit, to: commit });
@@ -63,10 +80,17 @@ export async function compact(context: Context, vault: OpenVault, heads: Heads):
   return put.length;
 }
 
+async function segmentsIn({ db }: Context, commit: Oid): Promise<number> {
+  let count = 0;
+  for (const path of (await db.files(commit)).keys()) if (path.startsWith("segment/")) count++;
+  return count;
+}
+
 async function repack(
   vault: OpenVault,
   stored: StoredSession,
   plain: boolean,
+  due: Due,
 ): Promise<{ files: NewFile[]; m: string; seq: number }> {
   const files: NewFile[] = stored.manifest.files.map(({ ct }) => {
     return { path: filePath(ct), content: stored.files.get(filePath(ct))! };
@@ -79,7 +103,7 @@ async function repack(
   const streams: StreamRecord[] = [];
   let next = 0;
   for (const stream of stored.manifest.streams) {
-    if (current.has(stream) && isDue(stream)) {
+    if (current.has(stream) && isDue(stream, due)) {
       const segments: Segment[] = [];
       for await (const { segment, file } of repackStream(vault, stored, stream, next, plain)) {
         next = segment.i + 1;

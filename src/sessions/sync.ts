@@ -39,6 +39,7 @@ export async function sync(
     if (fetched.status !== "ok") throw unreachable(remote, fetched.text);
     const { vault } = fetched;
     await buryDeleted(context, vault, fetched.heads, remote.key);
+    await repackInPassing(context, vault);
     await fold(context, vault, await loadHeads(context, vault), remote.key);
     const waiting = await describePending(context, vault, await loadHeads(context, vault), remote);
     const outcome = await publishSettled(context, vault, fetched.heads.replica, remote, (now, as) =>
@@ -59,6 +60,19 @@ export async function sync(
         .length,
     };
   });
+}
+
+/**
+ * What is packed anew without anybody having asked for it: after eight times as many saves as `gc` waits for, so that what
+ * is sent again is an eighth of what was saved, and no more of it than goes out in a second or two.
+ */
+const inPassing = { above: 512, bytes: 16 << 20 };
+
+/** Sessions of very many saves are packed anew, so that one more goes on costing what it does. */
+async function repackInPassing(context: Context, vault: OpenVault): Promise<void> {
+  const heads = await loadHeads(context, vault);
+  if (!heads.own?.entries.some((entry) => !entry.a && entry.k > inPassing.above)) return;
+  await (await import("./compact.ts")).compact(context, vault, heads, inPassing);
 }
 
 /** Pushes everything that waits, with each branch that was to travel along at its tip of now. */

@@ -131,4 +131,33 @@ describe("gc", () => {
     laptop.hears(72);
     expect((await desktop.json("gc")).document).toMatchObject({ folded: 0 });
   });
+
+  test("is not waited for by a session of very many saves: sync repacks it in passing, once", async () => {
+    const { desktop, laptop } = await pair();
+    const saves = 520;
+    for (let turn = 0; turn < saves; turn++) {
+      desktop.say(turn, turn + 1);
+      done(await desktop.run("save", "--no-code", "--no-push"));
+    }
+    const tip = (): string =>
+      desktop.git("for-each-ref", "--format=%(objectname)", "refs/convosync/*/session/**");
+    const segments = (): number =>
+      desktop
+        .git("ls-tree", "-r", "--name-only", tip())
+        .split("\n")
+        .filter((path) => /^segment\//.test(path)).length;
+    expect(segments()).toBe(saves);
+    done(await desktop.run("sync"));
+    expect(segments()).toBeLessThan(10);
+    const before = tip();
+    done(await desktop.run("sync"));
+    expect(tip()).toBe(before);
+    done(await desktop.run("verify"));
+    done(await laptop.run("resume"));
+    laptop.hears(saves);
+    desktop.say(saves, saves + 1);
+    done(await desktop.run("save", "--no-code"));
+    done(await laptop.run("resume"));
+    laptop.hears(saves + 1);
+  });
 });

@@ -1,7 +1,7 @@
 // Made by: git convosync hooks install --agent opencode (convosync/agent.sh)
 import { spawn } from "node:child_process";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 
 const words = {
   "session.created": "session-start",
@@ -14,7 +14,8 @@ export const Convosync = async ({ directory }) => ({
     const id = event.properties?.sessionID ?? event.properties?.info?.id;
     const word = words[event.type];
     if (!id || !word) return;
-    const state = process.env.XDG_STATE_HOME || join(homedir(), ".local", "state");
+    const given = process.env.XDG_STATE_HOME ?? "";
+    const state = isAbsolute(given) ? given : join(homedir(), ".local", "state");
     const said = JSON.stringify({ session_id: id, cwd: directory });
     const script = join(state, "convosync", "agent.sh");
     spawn("sh", [script, "opencode", word, said], { stdio: "ignore", detached: true })

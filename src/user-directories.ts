@@ -17,7 +17,14 @@ export const userCacheDir = (env: NodeJS.ProcessEnv): string =>
 function userDirectory(env: NodeJS.ProcessEnv, variable: string, usual: string): string {
   if (process.platform === "win32" && env["LOCALAPPDATA"])
     return join(env["LOCALAPPDATA"], "convosync", basename(usual));
+  return join(xdgDirectory(env, variable, usual), "convosync");
+}
+
+/**
+ * A base directory that a variable names, else the usual one below the home directory. One that is relative is to be ignored
+ * (XDG Base Directory Specification): it would lead into whatever folder we are in.
+ */
+export function xdgDirectory(env: NodeJS.ProcessEnv, variable: string, usual: string): string {
   const given = env[variable] ?? "";
-  // One that is relative is to be ignored (XDG Base Directory Specification): it would lead into whatever folder we are in.
-  return join(isAbsolute(given) ? given : join(homeOf(env), usual), "convosync");
+  return isAbsolute(given) ? given : join(homeOf(env), usual);
 }

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { isAgentName } from "../agents/registry.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
-import { homeOf } from "../user-directories.ts";
+import { homeOf, xdgDirectory } from "../user-directories.ts";
 import { readCache, readIfPresent, writeAtomic } from "./files.ts";
 import { shellScript, startingScript } from "./installation.ts";
 import { type Insertion, insert, insertInto, removeItems, takeBack } from "./json-edit.ts";
@@ -124,7 +124,7 @@ const kinds: Readonly<Record<string, Kind>> = {
   },
   opencode: {
     title: "opencode",
-    folder: ({ env, home }) => join(env["XDG_CONFIG_HOME"] || join(home, ".config"), "opencode"),
+    folder: ({ env }) => join(xdgDirectory(env, "XDG_CONFIG_HOME", ".config"), "opencode"),
     file: "plugins/convosync.js",
     edit: wholeFile(() => shellScript("opencode.js")),
   },

@@ -1,6 +1,5 @@
 import { constants } from "node:fs";
 import { mkdir, open, stat } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { Device } from "../crypto/device.ts";
@@ -8,6 +7,7 @@ import type { KeyringFiles } from "../crypto/keyring.ts";
 import type { Mark } from "../domains/head.ts";
 import type { Marks } from "../domains/reader.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
+import { xdgDirectory } from "../user-directories.ts";
 import { readIfPresent, withLock, writeAtomic } from "./files.ts";
 
 /**
@@ -199,7 +199,7 @@ export function repoState(state: DeviceState, repo: string, vault: string): Repo
 
 function configDir(env: NodeJS.ProcessEnv): string {
   if (process.platform === "win32" && env["APPDATA"]) return join(env["APPDATA"], "convosync");
-  return join(env["XDG_CONFIG_HOME"] || join(env["HOME"] || homedir(), ".config"), "convosync");
+  return join(xdgDirectory(env, "XDG_CONFIG_HOME", ".config"), "convosync");
 }
 
 /** Reads a secret file, refusing it when group or others may read it. Null when it does not exist. */

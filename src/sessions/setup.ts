@@ -1,6 +1,6 @@
 import { access, constants, rm } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import { homeOf } from "../user-directories.ts";
+import { xdgDirectory } from "../user-directories.ts";
 import { readIfPresent, writeAtomic } from "./files.ts";
 import type { World } from "./repository.ts";
 
@@ -34,9 +34,8 @@ export interface SetupContents {
 
 /** Where the files go: man and bash always, the other shells where they are installed. */
 export async function setupFiles(world: World, contents: SetupContents): Promise<SetupFile[]> {
-  const home = homeOf(world.env);
-  const data = world.env["XDG_DATA_HOME"] || join(home, ".local", "share");
-  const config = world.env["XDG_CONFIG_HOME"] || join(home, ".config");
+  const data = xdgDirectory(world.env, "XDG_DATA_HOME", ".local/share");
+  const config = xdgDirectory(world.env, "XDG_CONFIG_HOME", ".config");
   const completions = join(data, "bash-completion", "completions");
   const files: SetupFile[] = [
     { what: "man page", path: join(data, "man", "man1", "git-convosync.1"), content: contents.man },

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { isGone, olderThan } from "../leftovers.ts";
-import { homeOf } from "../user-directories.ts";
+import { homeOf, xdgDirectory } from "../user-directories.ts";
 import { readIfPresent, writeAtomic } from "./files.ts";
 import { programPath, shellQuote } from "./installation.ts";
 
@@ -82,7 +82,7 @@ export function describeService(of: ServiceOf): Service {
     };
   }
   if (platform === "linux") {
-    const path = join(env["XDG_CONFIG_HOME"] || join(home, ".config"), "systemd/user", `${name}.service`);
+    const path = join(xdgDirectory(env, "XDG_CONFIG_HOME", ".config"), "systemd/user", `${name}.service`);
     return {
       ...{ kind: "systemd", name, path, mode: 0o600 },
       content: unit(root, program, folder, variables),

@@ -97,7 +97,8 @@ function talksIn(db: SqlTables): Talk[] {
       id,
       parent: typeof parent === "string" ? parent : null,
       directory,
-      title: typeof title === "string" && !isUntitled(title) ? title : firstWords(db, id),
+      title:
+        typeof title === "string" && (parent !== null || !isUntitled(title)) ? title : firstWords(db, id),
       updatedAt: new Date(typeof updated === "number" ? updated : 0),
     });
   }
@@ -105,7 +106,7 @@ function talksIn(db: SqlTables): Talk[] {
 }
 
 /** What opencode calls a session until the model has found a title. */
-const isUntitled = (title: string): boolean => /^(?:New|Child) session - \d{4}-/.test(title);
+const isUntitled = (title: string): boolean => /^New session - \d{4}-/.test(title);
 
 /** What was asked first in a session. */
 function firstWords(db: SqlTables, session: string): string {

@@ -1,12 +1,10 @@
-import { isAbsolute, join } from "node:path";
-import { userStateDir } from "../../user-directories.ts";
+import { join } from "node:path";
+import { userStateDir, xdgDirectory } from "../../user-directories.ts";
 import type { Workplace } from "../agent.ts";
 
 /** Where opencode keeps its database, and what it has cut off from the output of tools. */
-export function dataDir({ home, env }: Workplace): string {
-  const given = env["XDG_DATA_HOME"] ?? "";
-  return join(isAbsolute(given) ? given : join(home, ".local", "share"), "opencode");
-}
+export const dataDir = ({ home, env }: Workplace): string =>
+  join(xdgDirectory({ ...env, HOME: home }, "XDG_DATA_HOME", ".local/share"), "opencode");
 
 export const databasePath = (place: Workplace): string => join(dataDir(place), "opencode.db");
 

@@ -1,5 +1,7 @@
 // opencode: its conversations are read from its database, saved here and taken in there.
 
+import { execFileSync } from "node:child_process";
+import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { one as claudes, done, type Machine, pair } from "./harness.ts";
@@ -130,7 +132,11 @@ describe("a conversation of opencode", () => {
 
   test("whose opencode does not take it in is kept, and delivered the next time", async () => {
     done(await desktop.run("save"));
-    const bare = laptop.with({ env: { PATH: process.env["PATH"] ?? "" } });
+    // A PATH on which there is git and nothing else, whatever is installed here.
+    const only = join(laptop.home, "only git");
+    mkdirSync(only);
+    symlinkSync(execFileSync("sh", ["-c", "command -v git"], { encoding: "utf8" }).trim(), join(only, "git"));
+    const bare = laptop.with({ env: { PATH: only } });
     const refused = { code: "not-imported", exit: 1 };
     expect((await bare.json("resume")).document["error"]).toMatchObject({
       ...refused,

@@ -67,25 +67,39 @@ export function turn(machine: Machine, n: number, { session = id, voice = "" } =
 export function say(
   machine: Machine,
   messages: Message[],
-  { session = id, parentID = undefined as string | undefined } = {},
+  {
+    session = id,
+    ...more
+  }: { session?: string; parentID?: string; directory?: string; permission?: object[] } = {},
 ): void {
   const time = { created: 1_795_876_514_061, updated: Date.now() };
   const info = {
     id: session,
-    parentID,
     slug: "eager-nebula",
     title: "Steps",
     version: "1.18.33",
     projectID: "p",
   };
   const file = join(machine.home, "put.json");
-  machine.write(file, JSON.stringify({ info: { ...info, directory: machine.scene.cwd, time }, messages }));
+  machine.write(
+    file,
+    JSON.stringify({ info: { ...info, directory: machine.scene.cwd, time, ...more }, messages }),
+  );
   opencode(machine, "put", file);
 }
 
+const stateOf = ({ home }: Machine) =>
+  JSON.parse(readFileSync(join(home, ".local/share/opencode/opencode.db.json"), "utf8"));
+
+/** What a machine's opencode may do in the session without asking, or may not. */
+export const ruled = (machine: Machine): object[] => {
+  const session = stateOf(machine).sessions.find((one: Message) => one.id === id);
+  return JSON.parse(session.permission ?? "[]");
+};
+
 /** What a machine's opencode has of a session. */
-export function told({ home }: Machine, session = id): Message[] {
-  const state = JSON.parse(readFileSync(join(home, ".local/share/opencode/opencode.db.json"), "utf8"));
+export function told(machine: Machine, session = id): Message[] {
+  const state = stateOf(machine);
   const own = state.messages.filter((one: Message) => one.session_id === session);
   own.sort((a: Message, b: Message) => a.time_created - b.time_created);
   return own.map(({ id: message, data }: Message) => ({

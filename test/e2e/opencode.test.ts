@@ -11,6 +11,7 @@ import {
   id,
   type Message,
   opencode,
+  ruled,
   say,
   told,
   turn,
@@ -191,6 +192,25 @@ describe("a conversation of opencode", () => {
     done(await laptop.run("resume", "--theirs"));
     expect(told(laptop)).toEqual(carried(turns(laptop, 3)));
     for (const machine of [desktop, laptop]) done(await machine.run("verify"));
+  });
+
+  test("brings no leave along, and takes nobody else's session away", async () => {
+    const rule = (action: string) => ({ permission: "bash", pattern: "*", action });
+    const permission = [rule("allow"), rule("deny")];
+    say(desktop, turn(desktop, 2), { permission });
+    done(await desktop.run("save"));
+    say(laptop, turn(laptop, 5), { directory: "/somewhere/else" });
+    const { document } = await laptop.json("resume");
+    expect(document["error"]).toMatchObject({
+      code: "not-imported",
+      message: `opencode has session ${id} in /somewhere/else`,
+    });
+    expect(told(laptop)).toEqual(turn(laptop, 5));
+    opencode(laptop, "session", "delete", id);
+    done(await laptop.run("resume"));
+    expect(told(laptop)).toEqual(carried(turns(laptop, 3)));
+    expect(ruled(laptop)).toEqual([rule("deny")]);
+    expect((await laptop.json("save")).document).toMatchObject({ newMessages: 0, sealedBytes: 0 });
   });
 
   test("that cannot be read does not stand in anybody's way", async () => {

@@ -5,9 +5,10 @@ import * as v from "valibot";
 import { ConvosyncError, Exit } from "../../errors.ts";
 import { processName, sweep } from "../../leftovers.ts";
 import type { Destination, Workplace } from "../agent.ts";
+import { workTreeOf } from "../glimpse.ts";
 import { parseLine } from "../json-line.ts";
 import { localChanged } from "../local-files.ts";
-import { readTalks, stateOfDatabase, type WholeTalk, whyUnreadable } from "./database.ts";
+import { readTalks, stateOfDatabase, type Talk, type WholeTalk, whyUnreadable } from "./database.ts";
 import {
   digestOf,
   helpersIn,
@@ -26,7 +27,8 @@ import {
 import { talkDir } from "./store.ts";
 
 // Into opencode's database only opencode writes. Its `import` adds the messages it does not have and leaves those it has, so
-// a session in which a message is another one has to be deleted before.
+// a session in which a message is another one has to be deleted before. Nothing of the repository's own, which it would
+// take plugins from, is run for that.
 
 /** A session, or one of its helpers, as its files tell. */
 interface Filed {
@@ -53,27 +55,30 @@ export async function* deliver(
   if (!existsSync(join(dir, mainName))) {
     if (there.length > 0) {
       requireRest();
-      yield ["opencode", "session", "delete", id];
+      yield ["opencode", "session", "delete", id, "--pure"];
     }
     await rm(dir, { recursive: true, force: true });
     return;
   }
   if (there.length > 0 && !isPending(id, place)) return;
   await sweep(dir, "import.", ".json");
-  const others = new Set(readTalks(place).map((one) => one.id));
+  const talks = readTalks(place);
+  const elsewhere = talks.find((one) => one.id === id && workTreeOf(one.directory, place) === null);
+  if (elsewhere) throw belongsElsewhere(elsewhere);
+  const others = new Set(talks.map((one) => one.id));
   for (const one of there) others.delete(one.id);
   // A copy has the helpers of what it was copied from: they are there, and stay that one's.
   const filed = filedIn(dir, id).filter((one) => one.id === id || !others.has(one.id));
   const apart = filed.some((one) => clashes(one, there, stands));
   if (apart) {
     requireRest();
-    yield ["opencode", "session", "delete", id];
+    yield ["opencode", "session", "delete", id, "--pure"];
   }
   for (const one of apart || !filed.every((talk) => holds(talk, there, stands)) ? filed : []) {
     const path = join(dir, `import.${processName()}.json`);
     await writeFile(path, documentOf(one, id, session.cwd), { mode: 0o600, flag: "wx" });
     try {
-      yield ["opencode", "import", path];
+      yield ["opencode", "import", path, "--pure"];
     } finally {
       await rm(path, { force: true });
     }
@@ -149,9 +154,12 @@ const description = v.object({
   time: v.fallback(v.object({ created: v.number() }), { created: 0 }),
 });
 
+/** What was forbidden stays so; what was allowed on another machine is asked for here. */
+const forbidden = v.looseObject({ action: v.literal("deny") });
+
 const message = v.object({
-  info: v.looseObject({ time: v.looseObject({ created: v.number() }) }),
-  parts: v.array(v.unknown()),
+  info: v.looseObject({ id: v.string(), time: v.looseObject({ created: v.number() }) }),
+  parts: v.array(v.looseObject({})),
 });
 
 /** What `opencode import` reads: that of `opencode export`. */
@@ -159,11 +167,16 @@ function documentOf({ id, lines, about }: Filed, root: string, cwd: string): str
   const { parentID, ...told } = v.parse(description, parseLine((about ?? "{}").trimEnd()) ?? {});
   const messages = [...lines.values()].flatMap((line) => {
     const { success, output } = v.safeParse(message, parseLine(line));
-    return success ? [{ info: output.info, parts: output.parts }] : [];
+    if (!success) return [];
+    const { info, parts } = output;
+    // Whatever a line says: it is this session's, and its parts are its own.
+    const owned = parts.map((part) => ({ ...part, sessionID: id, messageID: info.id }));
+    return [{ info: { ...info, sessionID: id }, parts: owned }];
   });
   const updated = Math.max(told.time.created, ...messages.map(({ info }) => info.time.created));
   const parent = id === root ? {} : { parentID: parentID ?? root };
-  const info = { ...told, ...parent, id, directory: cwd, time: { ...told.time, updated } };
+  const permission = told.permission?.filter((one) => v.is(forbidden, one));
+  const info = { ...told, ...parent, permission, id, directory: cwd, time: { ...told.time, updated } };
   return JSON.stringify({ info, messages });
 }
 
@@ -171,6 +184,11 @@ const notTaken = (id: string): ConvosyncError =>
   new ConvosyncError("not-imported", Exit.failed, `opencode has not taken in all of session ${id}`, [
     "its version may be too old: opencode upgrade",
     ...kept,
+  ]);
+
+const belongsElsewhere = ({ id, directory }: Talk): ConvosyncError =>
+  new ConvosyncError("not-imported", Exit.failed, `opencode has session ${id} in ${directory}`, [
+    "resume it there, or take a copy of it here: git convosync fork",
   ]);
 
 const kept = ["all of it is kept; once that works: git convosync resume"];

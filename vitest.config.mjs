@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { viteAge } from "./scripts/age.mjs";
 import { viteWasm } from "./scripts/wasm.mjs";
 
 export default defineConfig({
@@ -13,6 +14,17 @@ export default defineConfig({
           include: ["src/**/*.test.ts"],
           setupFiles: ["test/setup.ts"],
           testTimeout: 30_000,
+        },
+      },
+      {
+        // Once more, with the primitives that the program is built with.
+        plugins: [viteAge()],
+        test: {
+          name: "native",
+          include: ["src/crypto/{seal,testkit,vault,vectors,keyring}*.test.ts"],
+          setupFiles: ["test/setup.ts"],
+          testTimeout: 30_000,
+          server: { deps: { inline: ["age-encryption"] } },
         },
       },
       {

@@ -150,8 +150,19 @@ interface Needle {
   readonly written: readonly Written[] | null;
 }
 
+/** Made once for each machine: a save makes pieces of a conversation portable again and again. */
+const plans = { jsonl: new WeakMap<Places, Needle[]>(), text: new WeakMap<Places, Needle[]>() };
+
 /** Byte strings to look for, none a prefix of another, so that at most one is found at any position. */
 function searchPlan(places: Places, form: PathForm): Needle[] {
+  const known = plans[form].get(places);
+  if (known) return known;
+  const plan = makePlan(places, form);
+  plans[form].set(places, plan);
+  return plan;
+}
+
+function makePlan(places: Places, form: PathForm): Needle[] {
   const written = spellOut(places, form).sort((a, b) => a.bytes.length - b.bytes.length);
   const needles: { bytes: Buffer; written: Written[] }[] = [];
   for (const candidate of written) {

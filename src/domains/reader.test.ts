@@ -5,7 +5,7 @@ import { newVault } from "../crypto/keyring.fixture.ts";
 import { type Keyring, sealFor } from "../crypto/keyring.ts";
 import { newId, newReplicaId, sessionDir } from "../crypto/names.ts";
 import { filePath, type Manifest, segmentPath } from "../packing/manifest.ts";
-import { pack, unpack, unpackWithin } from "../packing/payload.ts";
+import { portableCodec } from "../packing/portable-codec.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
 import { openIsoDatabase } from "../refs/iso-database.ts";
 import { memoryFs } from "../refs/memory-fs.ts";
@@ -43,8 +43,7 @@ beforeAll(async () => {
   const made = await newVault();
   ({ keyring } = made);
   db = await openIsoDatabase(memoryFs(), "/repository");
-  const codec = { pack: (body: Uint8Array) => pack(body), unpack, unpackWithin };
-  vault = { keyring, repo: newId(), db, codec, newSpool: () => new MemorySpool() };
+  vault = { keyring, repo: newId(), db, codec: portableCodec, newSpool: () => new MemorySpool() };
   replica = newReplicaId();
   const seal = (body: Uint8Array) => sealFor(keyring, vault.codec.pack(body)).then(({ file }) => file);
   const [segment, file] = [await seal(line), await seal(note)];

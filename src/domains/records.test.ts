@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { deviceSigner } from "../crypto/device.ts";
 import { newVault } from "../crypto/keyring.fixture.ts";
 import { newId, newReplicaId } from "../crypto/names.ts";
-import { pack, unpack, unpackWithin } from "../packing/payload.ts";
+import { portableCodec } from "../packing/portable-codec.ts";
 import { openIsoDatabase } from "../refs/iso-database.ts";
 import { memoryFs } from "../refs/memory-fs.ts";
 import type { NewFile } from "../refs/object-database.ts";
@@ -88,9 +88,14 @@ describe("what a replica keeps", () => {
 
   beforeAll(async () => {
     const made = await newVault();
-    const codec = { pack: (bytes: Uint8Array) => pack(bytes), unpack, unpackWithin };
     const db = await openIsoDatabase(memoryFs(), "/repository");
-    vault = { keyring: made.keyring, repo: newId(), db, codec, newSpool: () => new MemorySpool() };
+    vault = {
+      keyring: made.keyring,
+      repo: newId(),
+      db,
+      codec: portableCodec,
+      newSpool: () => new MemorySpool(),
+    };
     sign = deviceSigner(made.device);
     device = made.device.id;
   });

@@ -1,8 +1,15 @@
 import { array, assert as holds, nat, property } from "fast-check";
 import { describe, expect, test } from "vitest";
-import { blockHash, blockLength, HistoryIndex } from "./history-index.ts";
+import { blockLength, HistoryIndex } from "./history-index.ts";
 
 const bytes = Uint8Array.from({ length: 100_000 }, (_, i) => Math.imul(i, 0x9e3779b1) >>> 24);
+
+/** The hash of the block at `at`, as it is defined. */
+function blockHash(stream: Uint8Array, at: number): number {
+  return stream
+    .subarray(at, at + blockLength)
+    .reduce((hash, byte) => (Math.imul(hash, 0x2f0b4c47) + byte) | 0, 0);
+}
 
 test("every stride-th block is in it, however the stream came and however often it was put aside", async () => {
   await holds(

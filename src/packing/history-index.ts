@@ -1,11 +1,14 @@
 import { integrityError } from "../errors.ts";
+import { Wasm } from "./wasm.ts";
 
 /** Bytes of the stream that one hash stands for. */
 export const blockLength = 32;
 
 /** Hashes kept at most; beyond, every second one is dropped and half as many are taken from then on. */
 const mostHashes = 1 << 18;
-const magic = 0x43_53_48_31; // "CSH1"
+/** Bytes of the stream that are hashed at once. */
+const mostHashed = 1 << 20;
+const magic = 0x43_53_48_32; // "CSH2"
 const savedHeader = 16;
 
 /**
@@ -59,22 +62,35 @@ export class HistoryIndex {
     this.#length += bytes.length;
     let next = this.#count * this.#stride;
     for (; next + blockLength <= this.#length; next = this.#count * this.#stride) {
+      if (this.#count === mostHashes) this.#thin();
       const at = next - from;
-      this.#push(at < border ? blockHash(seam, at) : blockHash(bytes, at - border));
+      this.#push(at < border ? this.#hash(seam, at, 1) : this.#hash(bytes, at - border));
     }
     const rest = next - from;
     this.#pending = rest < border ? joined(this.#pending.subarray(rest), bytes) : bytes.slice(rest - border);
     return this;
   }
 
-  #push(hash: number): void {
-    if (this.#count === mostHashes) this.#thin();
-    if (this.#count === this.#hashes.length) {
-      const larger = new Int32Array(Math.min(mostHashes, Math.max(1024, this.#count * 2)));
-      larger.set(this.#hashes);
+  /** The hashes of the blocks from `at` on, as many as there are and fit: `most`, when it says so. */
+  #hash(bytes: Uint8Array, at: number, most = mostHashes - this.#count): Int32Array {
+    const whole = Math.floor((bytes.length - at - blockLength) / this.#stride) + 1;
+    const count = Math.min(whole, most, Math.floor(mostHashed / this.#stride) + 1);
+    const length = (count - 1) * this.#stride + blockLength;
+    return Wasm.use((wasm) => {
+      wasm.bytes(wasm.call.setUpHashes(length, count), length).set(bytes.subarray(at, at + length));
+      return wasm.words(wasm.call.hashBlocks(count, this.#stride, blockLength), count).slice();
+    });
+  }
+
+  #push(hashes: Int32Array): void {
+    if (this.#count + hashes.length > this.#hashes.length) {
+      const enough = Math.max(1024, this.#count * 2, this.#count + hashes.length);
+      const larger = new Int32Array(Math.min(mostHashes, enough));
+      larger.set(this.hashes);
       this.#hashes = larger;
     }
-    this.#hashes[this.#count++] = hash;
+    this.#hashes.set(hashes, this.#count);
+    this.#count += hashes.length;
   }
 
   /** Keeps every second hash. */
@@ -91,7 +107,8 @@ export class HistoryIndex {
     view.setUint32(4, this.#stride);
     view.setUint32(8, Math.floor(this.#length / 2 ** 32));
     view.setUint32(12, this.#length >>> 0);
-    for (let i = 0; i < this.#count; i++) view.setInt32(savedHeader + 4 * i, this.#hashes[i]!);
+    // In this machine's order of bytes: it is its own cache.
+    saved.set(new Uint8Array(this.#hashes.buffer, this.#hashes.byteOffset, 4 * this.#count), savedHeader);
     saved.set(this.#pending, savedHeader + 4 * this.#count);
     return saved;
   }
@@ -108,19 +125,9 @@ export class HistoryIndex {
     if (stride < blockLength || (stride & (stride - 1)) !== 0 || !thin || count > mostHashes) throw damaged();
     if (!Number.isSafeInteger(length) || saved.length !== savedHeader + 4 * count + pending) throw damaged();
     const hashes = new Int32Array(count);
-    for (let i = 0; i < count; i++) hashes[i] = view.getInt32(savedHeader + 4 * i);
+    new Uint8Array(hashes.buffer).set(saved.subarray(savedHeader, savedHeader + 4 * count));
     return new HistoryIndex(stride, length, hashes, saved.slice(savedHeader + 4 * count));
   }
-}
-
-/** Multiplier of the hash: any odd number whose powers spread well, and the same as in wasm/blocks.ts. */
-const factor = 0x2f0b4c47;
-
-/** The hash of the block at `at`: a polynomial in `factor` modulo 2^32 (Karp and Rabin). */
-export function blockHash(bytes: Uint8Array, at: number): number {
-  let hash = 0;
-  for (let i = at; i < at + blockLength; i++) hash = (Math.imul(hash, factor) + bytes[i]!) | 0;
-  return hash;
 }
 
 function joined(a: Uint8Array, b: Uint8Array): Uint8Array {

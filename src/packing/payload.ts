@@ -1,4 +1,3 @@
-import { deflateSync, Gunzip } from "fflate";
 import { ConvosyncError, integrityError } from "../errors.ts";
 import { crc32 } from "./crc32.ts";
 import { paddedLength } from "./padme.ts";
@@ -19,12 +18,7 @@ export type Inflate = (deflated: Uint8Array, limit: number) => Uint8Array;
 export interface PackOptions {
   /** Hide the length: fill up to the PADMÉ target. On unless told otherwise. */
   readonly pad?: boolean;
-  /** Another compressor than fflate, such as the platform's: zlib's output is 3 % smaller. */
-  readonly deflate?: Deflate;
-  /**
-   * Offsets in the body, rising, at which another kind of data begins: compressed apart, all come out smaller.
-   * The portable compressor compresses them together, as fflate's open streams are broken at some lengths.
-   */
+  /** Offsets in the body, rising, at which another kind of data begins: compressed apart, all come out smaller. */
   readonly cuts?: readonly number[];
 }
 
@@ -41,18 +35,12 @@ const openEnd = [0x00, 0x00, 0xff, 0xff];
 /** DEFLATE's best case is 258 bytes for two bits; whatever claims more is lying. */
 const largestRatio = 1032;
 
-/** Each slice of a compressed stream can swell to at most 4 MiB before the limit is looked at. */
-const sliceLength = 4096;
-
 /**
  * Wraps `body` into the payload of a sealed object: one gzip member that any gunzip opens. The padding is a
  * comment of spaces in its header, which every reader skips.
  */
-export function pack(body: Uint8Array, options: PackOptions = {}): Uint8Array {
-  const deflated =
-    options.deflate === undefined
-      ? deflateSync(body, { level: 9 })
-      : deflatePieces(body, options.cuts ?? [], options.deflate);
+export function pack(body: Uint8Array, deflate: Deflate, options: PackOptions = {}): Uint8Array {
+  const deflated = deflatePieces(body, options.cuts ?? [], deflate);
   const bare = headerLength + deflated.length + trailerLength;
   const pad = options.pad ?? true;
   const payload = new Uint8Array(pad ? paddedLength(bare + 1) : bare);
@@ -92,7 +80,7 @@ function joined(pieces: readonly Uint8Array[]): Uint8Array {
  * Unwraps a payload whose body is known to be exactly `raw` bytes, from an authenticated manifest. Anything that
  * {@link pack} would not have written is refused with exit 6, before more than `raw` bytes exist.
  */
-export function unpack(payload: Uint8Array, raw: number, inflate: Inflate = inflatePortably): Uint8Array {
+export function unpack(payload: Uint8Array, raw: number, inflate: Inflate): Uint8Array {
   const member = parse(payload);
   if (member.size !== raw % 2 ** 32)
     throw damaged(`it holds ${member.size} bytes where ${raw} were promised`);
@@ -102,11 +90,7 @@ export function unpack(payload: Uint8Array, raw: number, inflate: Inflate = infl
 }
 
 /** Unwraps a payload for whose length nobody vouches: a body of more than `limit` bytes is refused with exit 6. */
-export function unpackWithin(
-  payload: Uint8Array,
-  limit: number,
-  inflate: Inflate = inflatePortably,
-): Uint8Array {
+export function unpackWithin(payload: Uint8Array, limit: number, inflate: Inflate): Uint8Array {
   const member = parse(payload);
   if (member.size > limit) throw damaged(`it holds more than the ${limit} bytes allowed`);
   const body = open(member, limit, inflate);
@@ -151,40 +135,7 @@ function open(member: Member, limit: number, inflate: Inflate): Uint8Array {
   return body;
 }
 
-/**
- * {@link Inflate} with fflate. Fed in slices, because the limit can only be looked at between them: fflate opens
- * whatever one slice holds. Where the stream ended is asked for indirectly, as fflate ignores what follows a
- * stream: wrapped as a gzip member with the header of a second member after it, `onmember` tells where that
- * second member begins, and is silent about a stream that never ended.
- */
-const inflatePortably: Inflate = (deflated, limit) => {
-  let body = new Uint8Array(Math.min(limit, deflated.length * 8));
-  let length = 0;
-  let end = -1;
-  const gunzip = new Gunzip((chunk) => {
-    if (length + chunk.length > limit) throw damaged(`it holds more than the ${limit} bytes allowed`);
-    if (length + chunk.length > body.length) {
-      const larger = new Uint8Array(Math.min(limit, Math.max(body.length * 2, length + chunk.length)));
-      larger.set(body.subarray(0, length));
-      body = larger;
-    }
-    body.set(chunk, length);
-    length += chunk.length;
-  });
-  gunzip.onmember = (offset) => {
-    end = offset;
-  };
-  gunzip.push(header(0));
-  for (let at = 0; at < deflated.length; at += sliceLength) {
-    gunzip.push(deflated.subarray(at, at + sliceLength));
-  }
-  gunzip.push(new Uint8Array(trailerLength));
-  gunzip.push(header(0));
-  if (end !== headerLength + deflated.length + trailerLength)
-    throw damaged("its compressed data is malformed");
-  return body.subarray(0, length);
-};
-
-function damaged(detail: string, cause?: unknown): ConvosyncError {
+/** What is wrong with a payload, as an error with exit 6. */
+export function damaged(detail: string, cause?: unknown): ConvosyncError {
   return integrityError("bad-payload", `a stored object is damaged: ${detail}`, [], cause);
 }

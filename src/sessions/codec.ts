@@ -21,7 +21,7 @@ const deflate: Deflate = (bytes, open) =>
 
 /** Packing with Node's own zlib: the same format as the portable one, smaller and several times as fast. */
 export const nativeCodec: Codec = {
-  pack: (body, cuts = []) => pack(body, { deflate, cuts }),
+  pack: (body, cuts = []) => pack(body, deflate, { cuts }),
   unpack: (payload, length) => unpack(payload, length, inflate),
   unpackWithin: (payload, limit) => unpackWithin(payload, limit, inflate),
 };

@@ -3,13 +3,14 @@ import * as window from "./window";
 
 // The blocks of the source that its index knows, by their hashes, and the target's positions whose blocks hash alike.
 
-/** Multiplier of the rolling hash (any odd number whose powers spread well). */
+/** Multiplier of the rolling hash, a polynomial in it modulo 2^32 (Karp and Rabin): any odd number whose powers spread well. */
 const factor: i32 = 0x2f0b4c47;
 
 let blockLength: i32 = 0;
 /** What the byte that leaves the block has been multiplied with. */
 let leaving: i32 = 0;
 let hashes: i32 = 0;
+let hashed: i32 = 0;
 let newest: i32 = 0;
 let before: i32 = 0;
 let shift: i32 = 0;
@@ -60,6 +61,25 @@ export function next(): i32 {
   const found = block;
   if (found >= 0) block = alike(load<i32>(before + (found << 2)));
   return found;
+}
+
+/** Room for so many bytes, some blocks of which {@link hashAll} is to hash: `count` at most. */
+export function setUpHashes(bytes: i32, count: i32): i32 {
+  reset();
+  hashes = take(count << 2);
+  hashed = take(bytes);
+  return hashed;
+}
+
+/** Where the hashes are of `count` blocks of this length that are `stride` apart. */
+export function hashAll(count: i32, stride: i32, length: i32): i32 {
+  for (let i = 0; i < count; i++) {
+    const from = hashed + i * stride;
+    let hash: i32 = 0;
+    for (let at = from; at < from + length; at++) hash = hash * factor + <i32>load<u8>(at);
+    store<i32>(hashes + (i << 2), hash);
+  }
+  return hashes;
 }
 
 /** Frees what this has taken. */

@@ -2,10 +2,12 @@
 // it will once it is warm, and this is what a save and a resume mostly compute. AssemblyScript, without its runtime.
 export {
   end as endBlocks,
+  hashAll as hashBlocks,
   learn as learnBlocks,
   next as nextBlock,
   scan,
   setUp as setUpBlocks,
+  setUpHashes,
 } from "./blocks";
 export { found, parse, setUp as setUpParse } from "./parse";
 export { compress, constantsAt, inputAt, stateAt } from "./sha256";

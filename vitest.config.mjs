@@ -1,5 +1,5 @@
 import { defineConfig } from "vitest/config";
-import { viteAge } from "./scripts/age.mjs";
+import { viteNative } from "./scripts/native.mjs";
 import { viteWasm } from "./scripts/wasm.mjs";
 
 export default defineConfig({
@@ -18,10 +18,10 @@ export default defineConfig({
       },
       {
         // Once more, with the primitives that the program is built with.
-        plugins: [viteAge()],
+        plugins: [viteNative()],
         test: {
           name: "native",
-          include: ["src/crypto/{seal,testkit,vault,vectors,keyring}*.test.ts"],
+          include: ["src/crypto/{primitives,seal,testkit,vault,vectors,keyring}*.test.ts"],
           setupFiles: ["test/setup.ts"],
           testTimeout: 30_000,
           server: { deps: { inline: ["age-encryption"] } },

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { esbuildAge } from "./age.mjs";
+import { esbuildNative } from "./native.mjs";
 import { esbuildWasm } from "./wasm.mjs";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
@@ -20,7 +20,7 @@ export const options = {
   minifyWhitespace: true,
   // Names stay as they are written: kept beside shorter ones (`keepNames`), each function that is made costs a call.
   define: { __VERSION__: JSON.stringify(version) },
-  plugins: [esbuildWasm, esbuildAge],
+  plugins: [esbuildWasm, esbuildNative],
   logLevel: "warning",
 };
 

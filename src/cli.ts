@@ -13,13 +13,6 @@ if (major < 20 || (major === 20 && minor < 12)) {
   process.exit(1);
 }
 
-// Node 20 and 22 warn at every use of X25519 or Ed25519 that the Web Crypto API for them is experimental.
-const emitWarning = process.emitWarning.bind(process);
-process.emitWarning = ((warning: string | Error, ...rest: never[]) => {
-  if (/(X25519|Ed25519) Web Crypto API/.test(String(warning))) return;
-  emitWarning(warning, ...rest);
-}) as typeof process.emitWarning;
-
 const argv = process.argv.slice(2);
 if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-V")) {
   process.stdout.write(`git-convosync version ${version}\n`);

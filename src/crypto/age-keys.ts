@@ -1,6 +1,5 @@
 import { bech32 } from "@scure/base";
-import { randomBytes } from "./encoding.ts";
-import { x25519PublicKey } from "./primitives.ts";
+import { randomBytes, x25519PublicKey } from "./primitives.ts";
 
 // The text form of age's native X25519 keys (https://c2sp.org/age#x25519-recipient-stanza): bech32 of the
 // 32 bytes. Written here rather than taken from age-encryption, whose loading takes longer than most commands.

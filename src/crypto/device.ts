@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { integrityError } from "../errors.ts";
 import { ageIdentity, ageRecipient, ageSecret } from "./age-keys.ts";
-import { fromBase64url, randomBytes, toBase64url } from "./encoding.ts";
+import { fromBase64url, toBase64url } from "./encoding.ts";
 import {
   Bytes32,
   cleanName,
@@ -13,7 +13,7 @@ import {
   Timestamp,
 } from "./fields.ts";
 import { deviceId } from "./names.ts";
-import { ed25519PublicKey, ed25519Sign } from "./primitives.ts";
+import { ed25519PublicKey, ed25519Sign, randomBytes } from "./primitives.ts";
 import type { Signer } from "./signed-line.ts";
 
 /** A vault a device belongs to, and the first line of its keyring, by hash: what trust starts from. */

@@ -6,12 +6,11 @@ import {
   equalBytes,
   fromBase64url,
   fromUtf8,
-  randomBytes,
-  sha256,
   toBase64url,
   toHex,
   utf8,
 } from "./encoding.ts";
+import { randomBytes, sha256 } from "./primitives.ts";
 
 const bytes = fc.uint8Array({ maxLength: 100 });
 

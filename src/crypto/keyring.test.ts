@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { readAgeHeader } from "./age-header.ts";
 import { type Device, deviceSigner, formatDevice } from "./device.ts";
-import { fromUtf8, randomBytes, utf8 } from "./encoding.ts";
+import { fromUtf8, utf8 } from "./encoding.ts";
 import { CODE, codec, expectFailure, forgeLine, newDevice, newVault, TS } from "./keyring.fixture.ts";
 import {
   addDevice,
@@ -21,6 +21,7 @@ import {
   sealFor,
 } from "./keyring.ts";
 import { extendLog, presentMembers } from "./keyring-log.ts";
+import { randomBytes } from "./primitives.ts";
 import { newRecoveryCode } from "./recovery-code.ts";
 import { open, openWithPassphrase } from "./seal.ts";
 import { lineHash, signLine, verifyLine } from "./signed-line.ts";

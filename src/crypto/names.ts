@@ -1,12 +1,12 @@
 import { integrityError } from "../errors.ts";
-import { base32lower, concat, fromBase64url, randomBytes, sha256, toBase64url, utf8 } from "./encoding.ts";
-import { type CryptoKey, hkdf, hmac, hmacKey } from "./primitives.ts";
+import { base32lower, concat, fromBase64url, toBase64url, utf8 } from "./encoding.ts";
+import { hkdf, hmac, randomBytes, sha256 } from "./primitives.ts";
 
 // Names that say nothing (docs/format.md). Every formula here is frozen: another result would make
 // existing refs unfindable. Parts are separated by one zero byte.
 
-/** Blinds the names of sessions; derived from epoch 1 for ever, so that names survive rotation. */
-export type NameKey = CryptoKey;
+/** Blinds the names of sessions; 32 bytes, derived from epoch 1 for ever, so that names survive rotation. */
+export type NameKey = Uint8Array;
 
 const NUL = new Uint8Array(1);
 
@@ -34,7 +34,7 @@ export async function vaultRef(vaultId: string): Promise<string> {
 
 /** @param seed1 the 32-byte seed of the vault's epoch 1 */
 export async function deriveNameKey(seed1: Uint8Array, vaultId: string): Promise<NameKey> {
-  return hmacKey(await hkdf(seed1, idBytes(vaultId), "convosync/v1/names", 32));
+  return hkdf(seed1, idBytes(vaultId), "convosync/v1/names", 32);
 }
 
 /**

@@ -1,9 +1,19 @@
 import { fromBase64url, utf8 } from "./encoding.ts";
 
-// The few primitives the format needs beside age, all from the platform's Web Crypto: nothing to load.
+// The few primitives the format needs beside age, all from the platform's Web Crypto: nothing to load. The program for
+// Node is built with src/native/primitives.ts in this one's place.
 
 /** The platform's key handle; TypeScript's name for it differs between Node and the browser. */
-export type CryptoKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
+type CryptoKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
+
+export async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+}
+
+/** `n` bytes from the system's generator; at most 65,536, the limit of `getRandomValues`. */
+export function randomBytes(n: number): Uint8Array {
+  return crypto.getRandomValues(new Uint8Array(n));
+}
 
 /** HKDF-SHA256 (RFC 5869), extract and expand; `info` as UTF-8, `length` in bytes. */
 export async function hkdf(
@@ -17,11 +27,10 @@ export async function hkdf(
   return new Uint8Array(await crypto.subtle.deriveBits(params, key, 8 * length));
 }
 
-export async function hmacKey(secret: Uint8Array): Promise<CryptoKey> {
-  return crypto.subtle.importKey("raw", secret, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
-}
-
-export async function hmac(key: CryptoKey, message: Uint8Array): Promise<Uint8Array> {
+/** HMAC-SHA256 (RFC 2104). */
+export async function hmac(secret: Uint8Array, message: Uint8Array): Promise<Uint8Array> {
+  const how = { name: "HMAC", hash: "SHA-256" };
+  const key = await crypto.subtle.importKey("raw", secret, how, false, ["sign"]);
   return new Uint8Array(await crypto.subtle.sign("HMAC", key, message));
 }
 
@@ -53,16 +62,6 @@ export async function ed25519PublicKey(seed: Uint8Array): Promise<Uint8Array> {
 /** The u-coordinate (RFC 7748) that belongs to a 32-byte X25519 secret. */
 export async function x25519PublicKey(secret: Uint8Array): Promise<Uint8Array> {
   return publicKeyOf(await importSecret("X25519", secret, ["deriveBits"]));
-}
-
-/** A secret as a key of the platform's; undefined where it has no X25519. */
-export async function x25519Key(secret: Uint8Array): Promise<CryptoKey | undefined> {
-  try {
-    return await importSecret("X25519", secret, ["deriveBits"]);
-  } catch (error) {
-    if (error instanceof DOMException && error.name === "NotSupportedError") return undefined;
-    throw error;
-  }
 }
 
 // RFC 8410 private keys are these bytes, the last octet of the OID (1.3.101.110 X25519, .112 Ed25519), then

@@ -1,6 +1,6 @@
 import { base32crockford } from "@scure/base";
 import { ConvosyncError, Exit } from "../errors.ts";
-import { randomBytes } from "./encoding.ts";
+import { randomBytes } from "./primitives.ts";
 
 // A recovery code is 25 characters of Crockford's base 32 (https://www.crockford.com/base32.html) in 5 groups,
 // `K7QF9-M2TXW-4CR0V-8ZJ3H-N6DYA`: 120 random bits, then one check character.

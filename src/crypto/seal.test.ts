@@ -2,8 +2,9 @@ import { bech32 } from "@scure/base";
 import { Encrypter } from "age-encryption";
 import { beforeAll, expect, test } from "vitest";
 import { ageIdentity, ageRecipient, throwAwayRecipient } from "./age-keys.ts";
-import { concat, randomBytes, utf8 } from "./encoding.ts";
+import { concat, utf8 } from "./encoding.ts";
 import { expectFailure } from "./keyring.fixture.ts";
+import { randomBytes } from "./primitives.ts";
 import { open, openWithPassphrase, seal, sealWithPassphrase } from "./seal.ts";
 
 let identity: string;

@@ -1,9 +1,8 @@
 import type { Decrypter } from "age-encryption";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { type HeaderLimits, readAgeHeader } from "./age-header.ts";
-import { ageSecret, isAgeRecipient } from "./age-keys.ts";
+import { isAgeRecipient } from "./age-keys.ts";
 import { concat } from "./encoding.ts";
-import { x25519Key } from "./primitives.ts";
 
 // The only module that loads age-encryption, and lazily: it costs 40 ms.
 
@@ -86,10 +85,7 @@ export async function openWithPassphrase(file: Uint8Array, passphrase: string): 
   return decrypt(decrypter, file);
 }
 
-/**
- * One per list of identities: setting one up costs a third of opening a small object, and age would import a secret
- * anew for each.
- */
+/** One per list of identities: setting one up costs a third of opening a small object. */
 const decrypters = new Map<string, Decrypter>();
 
 async function decrypterFor(identities: readonly string[]): Promise<Decrypter> {
@@ -98,10 +94,7 @@ async function decrypterFor(identities: readonly string[]): Promise<Decrypter> {
   if (known !== undefined) return known;
   const { Decrypter } = await import("age-encryption");
   const decrypter = new Decrypter();
-  for (const identity of identities) {
-    const secret = ageSecret(identity);
-    decrypter.addIdentity((secret && (await x25519Key(secret))) ?? identity);
-  }
+  for (const identity of identities) decrypter.addIdentity(identity);
   failWhenNothingFits(decrypter, () => {
     return new ConvosyncError("no-key", Exit.noKey, "this device has no key that opens a sealed file");
   });

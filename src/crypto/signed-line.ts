@@ -1,6 +1,6 @@
 import { integrityError } from "../errors.ts";
-import { concat, fromBase64url, sha256, toBase64url, utf8 } from "./encoding.ts";
-import { ed25519Verify } from "./primitives.ts";
+import { concat, fromBase64url, toBase64url, utf8 } from "./encoding.ts";
+import { ed25519Verify, sha256 } from "./primitives.ts";
 
 // A signed line (docs/format.md):
 //

@@ -2,8 +2,9 @@ import { hkdfSync } from "node:crypto";
 import { expect, test } from "vitest";
 import { readAgeHeader } from "./age-header.ts";
 import { ageIdentity, ageRecipient, throwAwayRecipient } from "./age-keys.ts";
-import { concat, equalBytes, randomBytes, toBase64url, utf8 } from "./encoding.ts";
+import { concat, equalBytes, toBase64url, utf8 } from "./encoding.ts";
 import { newId } from "./names.ts";
+import { randomBytes } from "./primitives.ts";
 import { open } from "./seal.ts";
 import { deriveEpoch, formatVault, newEpoch, parseVault, sealVault } from "./vault.ts";
 

@@ -1,9 +1,9 @@
 import { ageIdentity, ageRecipient, throwAwayRecipient } from "./age-keys.ts";
-import { fromBase64url, randomBytes, toBase64url, toHex, utf8 } from "./encoding.ts";
+import { fromBase64url, toBase64url, toHex, utf8 } from "./encoding.ts";
 import { newerVersion } from "./fields.ts";
 import { damagedKeyring } from "./keyring-entry.ts";
 import { idBytes } from "./names.ts";
-import { hkdf } from "./primitives.ts";
+import { hkdf, randomBytes } from "./primitives.ts";
 import { seal } from "./seal.ts";
 
 // vault.age: the secrets of all epochs, wrapped to each device. Its plaintext is an age identity file, newest

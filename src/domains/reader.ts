@@ -1,6 +1,7 @@
-import { fromUtf8, sha256, toBase64url } from "../crypto/encoding.ts";
+import { fromUtf8, toBase64url } from "../crypto/encoding.ts";
 import { type Keyring, memberKey, openFrom } from "../crypto/keyring.ts";
 import { sessionDir } from "../crypto/names.ts";
+import { sha256 } from "../crypto/primitives.ts";
 import { lineHash, verifyLine } from "../crypto/signed-line.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import {

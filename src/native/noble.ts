@@ -1,14 +1,17 @@
-// What age-encryption asks of the @noble packages, answered by Node's own OpenSSL: the build puts this module in their
-// place (scripts/age.mjs). age's format stays age-encryption's; its primitives are no longer JavaScript, which is slow
-// in a process that has just started, and neither are they set up, nor the post-quantum ones that no vault has.
+// What age-encryption asks of the @noble packages and of its own X25519, answered by Node's own crypto: in the program
+// this module is in their place (scripts/native.mjs). age's format stays age-encryption's; its primitives are no longer
+// JavaScript, which is slow in a process that has just started, and the post-quantum ones, which no vault has, are not
+// set up.
 import {
   createCipheriv,
   createDecipheriv,
   createHmac,
+  diffieHellman,
   hkdfSync,
   randomBytes as random,
   scryptSync,
 } from "node:crypto";
+import { privateKey, publicBytes, publicKey } from "./keys.ts";
 
 const tagLength = 16;
 const options = { authTagLength: tagLength } as const;
@@ -71,10 +74,15 @@ export function randomBytes(length: number): Uint8Array {
   return bytes(random(length));
 }
 
-const basePoint = Uint8Array.of(9, ...new Uint8Array(31));
+/** X25519 (RFC 7748); throws when the result is zero, which it is for points of low order. */
+export async function scalarMult(scalar: Uint8Array, u: Uint8Array): Promise<Uint8Array> {
+  const keys = { privateKey: privateKey("X25519", scalar), publicKey: publicKey("X25519", u) };
+  return bytes(diffieHellman(keys));
+}
 
-/** Of X25519 (RFC 7748) age has Web Crypto do the rest; every Node this runs on can. */
-export const x25519 = { GuBytes: basePoint };
+export async function scalarMultBase(scalar: Uint8Array): Promise<Uint8Array> {
+  return publicBytes(privateKey("X25519", scalar));
+}
 
 // Of the kinds of recipients that no vault has: seal.ts lets none of them through.
 export const p256 = undefined;

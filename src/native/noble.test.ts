@@ -1,6 +1,15 @@
 import { assert as holds, property, uint8Array } from "fast-check";
 import { describe, expect, test } from "vitest";
-import { chacha20poly1305, hkdf, hmac, randomBytes, scrypt, sha256, x25519 } from "./native-crypto.ts";
+import {
+  chacha20poly1305,
+  hkdf,
+  hmac,
+  randomBytes,
+  scalarMult,
+  scalarMultBase,
+  scrypt,
+  sha256,
+} from "./noble.ts";
 
 const hex = (text: string) => Uint8Array.from(Buffer.from(text.replaceAll(/\s/g, ""), "hex"));
 const ascii = (text: string) => new TextEncoder().encode(text);
@@ -68,13 +77,15 @@ test("scrypt is that of RFC 7914, and has the memory that a recovery file asks f
   expect(scrypt("code", salt, { N: 2 ** 18, r: 8, p: 1, dkLen: 32 })).toHaveLength(32);
 });
 
-test("the base point of X25519 gives the public key of RFC 7748, section 6.1", async () => {
-  const secret = hex("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a");
-  const pkcs8 = Uint8Array.of(...hex("302e020100300506032b656e04220420"), ...secret);
-  const key = await crypto.subtle.importKey("pkcs8", pkcs8, { name: "X25519" }, false, ["deriveBits"]);
-  const peer = await crypto.subtle.importKey("raw", x25519.GuBytes, { name: "X25519" }, false, []);
-  const shared = await crypto.subtle.deriveBits({ name: "X25519", public: peer }, key, 256);
-  expect(new Uint8Array(shared)).toEqual(
+test("X25519 is that of RFC 7748, section 6.1, and refuses a point of low order", async () => {
+  const alice = hex("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a");
+  const bob = hex("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f");
+  expect(await scalarMultBase(alice)).toEqual(
     hex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a"),
   );
+  expect(await scalarMult(alice, bob)).toEqual(
+    hex("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742"),
+  );
+  await expect(scalarMult(alice, new Uint8Array(32))).rejects.toThrow();
+  await expect(scalarMult(alice, alice.subarray(1))).rejects.toThrow();
 });

@@ -1,0 +1,31 @@
+// Puts the modules of src/native where the program, and age-encryption in it, would have those that run anywhere.
+import { fileURLToPath } from "node:url";
+
+const path = (name) => fileURLToPath(new URL(`../src/native/${name}.ts`, import.meta.url));
+const primitives = path("primitives");
+const noble = path("noble");
+const asked = /^@noble\/|\/(?:x25519\.js|primitives\.ts)$/;
+
+/** What is loaded for `id`, of those that are `asked` for; undefined when it is what it says. */
+function instead(id, importer) {
+  if (/[/\\]age-encryption[/\\]dist[/\\]/.test(importer)) return noble;
+  return /[/\\]src[/\\]native[/\\]/.test(importer) || !id.endsWith("/primitives.ts") ? undefined : primitives;
+}
+
+/** For esbuild. */
+export const esbuildNative = {
+  name: "native",
+  setup(build) {
+    build.onResolve({ filter: asked }, ({ path: id, importer }) => {
+      const found = instead(id, importer);
+      return found && { path: found };
+    });
+  },
+};
+
+/** For Vite, which must be told to look into age-encryption at all (`server.deps.inline`). */
+export const viteNative = () => ({
+  name: "native",
+  enforce: "pre",
+  resolveId: (id, importer = "") => (asked.test(id) ? (instead(id, importer) ?? null) : null),
+});

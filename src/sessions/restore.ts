@@ -2,7 +2,7 @@ import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Agent, Target, Workplace } from "../agents/agent.ts";
 import { type FileIdentity, identify, RestoreFile, readWholeLines } from "../agents/local-files.ts";
-import { type Places, toLocal } from "../agents/portable-paths.ts";
+import { asBuffer, type Places, toLocal } from "../agents/portable-paths.ts";
 import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
 import { countLines } from "../packing/lines.ts";
 import { currentStreams, type StreamRecord } from "../packing/manifest.ts";
@@ -147,7 +147,7 @@ export class Restore {
         let same = true;
         for await (const part of readStream(this.#vault, this.#session, stream)) {
           if (!same || offset >= expect!.size) continue;
-          const bytes = Buffer.from(toLocal(part, this.#places, "jsonl"));
+          const bytes = asBuffer(toLocal(part, this.#places, "jsonl"));
           const length = Math.min(bytes.length, expect!.size - offset);
           const { buffer, bytesRead } = await local.read(Buffer.alloc(length), 0, length, offset);
           same = bytes.subarray(0, bytesRead).equals(buffer.subarray(0, bytesRead));
@@ -180,10 +180,10 @@ export class Restore {
       const starts: number[] = [];
       let offset = 0;
       let localLines = 0;
-      let tail = Buffer.alloc(0);
+      let tail: Buffer = Buffer.alloc(0);
       const size = local ? expect!.size : 0;
       for await (const part of readStream(this.#vault, this.#session, record, hash)) {
-        const bytes = Buffer.from(toLocal(part, this.#places, "jsonl"));
+        const bytes = asBuffer(toLocal(part, this.#places, "jsonl"));
         if (local && offset < size) {
           const length = Math.min(bytes.length, size - offset);
           const { buffer, bytesRead } = await local.read(Buffer.alloc(length), 0, length, offset);

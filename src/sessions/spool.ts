@@ -41,8 +41,11 @@ export class FileSpool implements Spool {
   append(bytes: Uint8Array): void {
     if (this.#file === null && this.#length + bytes.length > memoryBytes) {
       this.#file = temporaryFile();
-      const { length, read } = this.#memory.source;
-      writeFully(this.#file, read(0, length), 0);
+      let at = 0;
+      for (const part of this.#memory.parts) {
+        writeFully(this.#file, part, at);
+        at += part.length;
+      }
       this.#memory.close();
     }
     if (this.#file === null) this.#memory.append(bytes);

@@ -9,7 +9,8 @@ import { Wire } from "./wire.mjs";
  * @returns {import("./rows.mjs").Row[]}
  */
 export default function growth(lab) {
-  return grow(lab, "growth", lab.options.quick ? 60 : 200);
+  const saves = lab.options.quick ? 60 : 200;
+  return [...grow(lab, "growth", saves), ...grow(lab, "growth", saves, longEnough)];
 }
 
 /**
@@ -19,13 +20,20 @@ export default function growth(lab) {
  */
 export const growth1000 = (lab) => grow(lab, "growth-1000", 1000);
 
-/** @returns {import("./rows.mjs").Row[]} */
-function grow(lab, group, saves) {
+/** Lines, of 1.2 KB: from here on a save has all the recent history to compare with that it looks at. */
+const longEnough = 850;
+
+/**
+ * `start`: how many lines there are before the first save.
+ * @returns {import("./rows.mjs").Row[]}
+ */
+function grow(lab, group, saves, start = 0) {
   const project = new Project(lab, "desktop").init();
   const wire = new Wire(project.machine, project.work);
   const id = sessionId(1);
   const lines = chat({ seed: 9, session: id, cwd: project.work, branch: "main" });
   const series = { sent: [], cpu: [], children: [], ms: [] };
+  project.append(id, take(lines, start));
   for (let n = 0; n < saves; n++) {
     project.append(id, take(lines, 4));
     let run;
@@ -40,7 +48,7 @@ function grow(lab, group, saves) {
     const early = { name: "saves 5–15", samples: all.slice(4, 15) };
     const late = all.slice(saves - 11);
     return rowsOf(group, unit)(
-      `saves ${saves - 10}–${saves}: ${name}`,
+      `saves ${saves - 10}–${saves}${start > 0 ? " of what began with 1 MB" : ""}: ${name}`,
       early,
       late,
       { times: 1.2 },

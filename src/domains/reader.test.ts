@@ -4,7 +4,7 @@ import { toBase64url, utf8 } from "../crypto/encoding.ts";
 import { newVault } from "../crypto/keyring.fixture.ts";
 import { type Keyring, sealFor } from "../crypto/keyring.ts";
 import { newId, newReplicaId, sessionDir } from "../crypto/names.ts";
-import { filePath, type Manifest, segmentPath } from "../packing/manifest.ts";
+import { filePath, type Manifest, type PageRef, segmentPath } from "../packing/manifest.ts";
 import { portableCodec } from "../packing/portable-codec.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
 import { openIsoDatabase } from "../refs/iso-database.ts";
@@ -217,5 +217,80 @@ test("a manifest that another entry names", async () => {
   const rebound = { ...entry, m: await hashOf(utf8("x")) };
   await expect(readSession(vault, replica, rebound, place)).rejects.toMatchObject({
     code: "manifest-mismatch",
+  });
+});
+
+describe("a session saved often", () => {
+  const snapshot = (n: number) => ({
+    n,
+    ts: now.toISOString(),
+    device: "d",
+    via: "save" as const,
+    upto: { main: [1, line.length] as [number, number] },
+    commit: null,
+    branch: null,
+    message: `save ${n}`,
+    wip: null,
+  });
+
+  /** The session with so many snapshots, each saved after the one before. */
+  async function savedOften(times: number) {
+    const at = await commit(session);
+    let stored = await readSession(vault, replica, entry, { commit: at, files: await db.files(at) });
+    let files = new Map<string, Uint8Array | Oid>(session);
+    let sizes: number[] = [];
+    let bound = entry;
+    for (let n = 1; n <= times; n++) {
+      const manifest = {
+        ...stored.manifest,
+        seq: n + 1,
+        snapshots: [...stored.manifest.snapshots, snapshot(n)],
+      };
+      const sealed = await sealManifest(vault, manifest, stored);
+      const kept = [...files].filter(([path]) => path !== "manifest.age" && !path.startsWith("page/"));
+      files = new Map([...kept, ...sealed.files.map((one) => [one.path, one.content] as const)]);
+      const content = [...files].map(([path, content]) => ({ path, content }));
+      const made = await db.commit({ parents: [], files: content, when: now });
+      bound = { ...entry, m: sealed.m };
+      stored = await readSession(vault, replica, bound, { commit: made, files: await db.files(made) });
+      const manifestFile = sealed.files.find((one) => one.path === "manifest.age")!.content as Uint8Array;
+      sizes = [...sizes, manifestFile.length];
+    }
+    return { stored, sizes, bound };
+  }
+
+  test("reads back whole, and its manifest does not grow", async () => {
+    const { stored, sizes } = await savedOften(150);
+    expect(stored.manifest.snapshots.map(({ n }) => n)).toEqual(Array.from({ length: 150 }, (_, i) => i + 1));
+    expect(stored.manifest.files).toHaveLength(1);
+    expect(stored.frozen.numbers).toEqual(stored.frozen.numbers.map((_, i) => i));
+    expect(stored.frozen.numbers.length).toBeGreaterThan(16);
+    expect(stored.frozen.pages.length).toBeLessThanOrEqual(8);
+    expect(Math.max(...sizes.slice(100))).toBeLessThan(1.5 * Math.max(...sizes.slice(4, 14)));
+  });
+
+  test.each([
+    ["in another order", (refs: PageRef[]) => refs.reverse()],
+    ["twice", (refs: PageRef[]) => [refs[0]!, ...refs]],
+  ])("pages named %s are refused", async (_how, change) => {
+    const { stored } = await savedOften(30);
+    const { pages, ...frozen } = stored.frozen;
+    expect(pages.length).toBeGreaterThan(1);
+    const forged = { ...stored, frozen: { ...frozen, pages: change([...pages]) } };
+    const sealed = await sealManifest(vault, stored.manifest, forged);
+    const files = new Map<string, Uint8Array | Oid>([
+      ...stored.files,
+      ...sealed.files.map((one) => [one.path, one.content] as const),
+    ]);
+    const made = await db.commit({
+      parents: [],
+      files: [...files].map(([path, content]) => ({ path, content })),
+      when: now,
+    });
+    const place = { commit: made, files: await db.files(made) };
+    await expect(readSession(vault, replica, { ...entry, m: sealed.m }, place)).rejects.toMatchObject({
+      code: "damaged-manifest",
+      exit: 6,
+    });
   });
 });

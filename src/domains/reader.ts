@@ -53,6 +53,13 @@ export interface Codec {
   unpackWithin(payload: Uint8Array, limit: number): Uint8Array;
 }
 
+/** Pages that were opened before, by the hash of their sealed file: that hash vouches for what they hold. */
+export interface PageCache {
+  /** Those of one replica's version of a session, `dir` being its name in refs; none is as good as any. */
+  load(dir: string, replica: string): Promise<ReadonlyMap<string, ManifestPage>>;
+  keep(dir: string, replica: string, pages: ReadonlyMap<string, ManifestPage>): Promise<void>;
+}
+
 /** A vault in one repository, opened. */
 export interface Vault {
   readonly keyring: Keyring;
@@ -62,6 +69,8 @@ export interface Vault {
   readonly codec: Codec;
   /** Room for a stream while it is being read. */
   newSpool(): Spool;
+  /** Without it every page is opened each time. */
+  readonly pages?: PageCache;
 }
 
 /** A head that has been opened and whose signature holds; not yet compared with what is remembered. */
@@ -277,9 +286,41 @@ export async function readSession(
   ) {
     throw integrityError("wrong-manifest", `session ${entry.s} carries the manifest of another`);
   }
-  const pages = await Promise.all(open.pages.map((ref) => readManifestPage(vault, files, ref)));
+  const pages = await readManifestPages(vault, files, open.pages, { dir: entry.d, replica });
   return { replica, commit, manifest: joinManifest(open, pages), frozen: frozenBy(open, pages), files };
 }
+
+/** The pages that are named, each after those that it names itself. */
+async function readManifestPages(
+  vault: Vault,
+  files: ReadonlyMap<string, Oid>,
+  named: readonly PageRef[],
+  { dir, replica }: { dir: string; replica: string },
+): Promise<ManifestPage[]> {
+  if (named.length === 0) return [];
+  const known = (await vault.pages?.load(dir, replica)) ?? new Map<string, ManifestPage>();
+  const all = new Map<string, ManifestPage>();
+  const pages: ManifestPage[] = [];
+  // The newest first, as long as pages name others: numbers that fall bound that, whatever a page says.
+  for (let refs = named; refs.length > 0; ) {
+    const opened = await Promise.all(
+      refs.map(async (ref) => known.get(ref.m) ?? (await readManifestPage(vault, files, ref))),
+    );
+    for (const [i, { n, m }] of refs.entries()) {
+      if (opened[i]!.n !== n) throw wrongOrder();
+      all.set(m, opened[i]!);
+    }
+    pages.unshift(...opened);
+    refs = opened[0]!.pages ?? [];
+    const rising = [...refs, ...pages].every(({ n }, i, list) => i === 0 || n > list[i - 1]!.n);
+    const inside = opened.slice(1).some((page) => page.pages !== undefined);
+    if (!rising || inside || refs.length + pages.length > limits.pages) throw wrongOrder();
+  }
+  if ([...all.keys()].some((m) => !known.has(m))) await vault.pages?.keep(dir, replica, all);
+  return pages;
+}
+
+const wrongOrder = () => integrityError("damaged-manifest", "the pages of a manifest are not in order");
 
 async function readManifestPage(
   vault: Vault,

@@ -162,7 +162,7 @@ export const manifestSchema = v.looseObject({
   joined: v.optional(v.pipe(v.array(joined), v.maxLength(limits.joined))),
 });
 
-const manifestPageSchema = v.looseObject({
+export const manifestPageSchema = v.looseObject({
   v: v.literal(1),
   type: v.literal("manifest-page"),
   n: count,
@@ -170,6 +170,8 @@ const manifestPageSchema = v.looseObject({
   files: v.array(file),
   snapshots: v.array(snapshot),
   links: v.array(link),
+  /** The pages before it that are named here, as the manifest would have to name too many. */
+  pages: v.optional(v.array(pageRef)),
 });
 
 export type PageRef = v.InferOutput<typeof pageRef>;
@@ -274,7 +276,10 @@ function checkStreams(manifest: Manifest): void {
 
 /** What of a manifest stands in pages already, counted from the front of each list. */
 export interface Frozen {
+  /** The pages that the manifest names. */
   readonly pages: readonly PageRef[];
+  /** The numbers of all pages, those that pages name too. */
+  readonly numbers: readonly number[];
   /** By `<generation> <stream>`. */
   readonly segments: ReadonlyMap<string, number>;
   readonly snapshots: number;
@@ -285,6 +290,7 @@ export interface Frozen {
 
 export const nothingFrozen: Frozen = {
   pages: [],
+  numbers: [],
   segments: new Map(),
   snapshots: 0,
   links: 0,
@@ -302,6 +308,7 @@ export function frozenBy(manifest: Manifest, pages: readonly ManifestPage[]): Fr
     pages.reduce((all, page) => all + count(page), 0);
   return {
     pages: manifest.pages,
+    numbers: pages.map((page) => page.n),
     segments,
     snapshots: sum((page) => page.snapshots.length),
     links: sum((page) => page.links.length),
@@ -309,9 +316,18 @@ export function frozenBy(manifest: Manifest, pages: readonly ManifestPage[]): Fr
   };
 }
 
-/** So many records may stand in the manifest itself; then all but the newest move into pages. */
-const openRecords = 24;
-const keptRecords = 8;
+/**
+ * So many records of a kind may stand in the manifest itself; then all but the newest move into a page. Each costs a save
+ * 80 to 250 bytes; a page is one more object to open, and its name 40 bytes. The first page comes early: what the first
+ * save of a long conversation brings is several segments at once.
+ */
+const openAtFirst = 2;
+const openRecords = 5;
+const keptRecords = 1;
+/** An amend or a rebase gives new names to commits of late; a link in a page has all pages written anew. */
+const keptLinks = 4;
+/** So many pages the manifest itself may name; then the next page names them. */
+const openPages = 8;
 /** Records of each kind that a page holds at most, so that it stays far below its size limit. */
 const pageRecords = 512;
 
@@ -328,36 +344,51 @@ export function splitManifest(manifest: Manifest, frozen: Frozen): { open: Manif
   const snapshots = manifest.snapshots.slice(frozen.snapshots);
   const links = manifest.links.slice(frozen.links);
   const files = manifest.files.filter((one) => frozen.files.get(one.name) !== one.ct);
-  const counts = [snapshots, links, files, ...streams.map((part) => part.segments)].map(
-    (list) => list.length,
-  );
-  const most = Math.max(...counts);
-  const kept = most > openRecords ? keptRecords : most;
-  const newer = <T>(list: readonly T[]): T[] => list.slice(Math.max(0, list.length - kept));
+  const mayStay = frozen.numbers.length === 0 ? openAtFirst : openRecords;
+  const due =
+    [snapshots, files, ...streams.map((part) => part.segments)].some((list) => list.length > mayStay) ||
+    links.length > mayStay + keptLinks;
+  /** Where those begin that stay. */
+  const border = (list: readonly unknown[], kept = keptRecords): number =>
+    due ? Math.max(0, list.length - kept) : 0;
+  const borders = {
+    snapshots: border(snapshots),
+    links: border(links, keptLinks),
+    files: border(files),
+    streams: streams.map((part) => border(part.segments)),
+  };
+  const most = Math.max(borders.snapshots, borders.links, borders.files, ...borders.streams);
   const pages: ManifestPage[] = [];
   const first = (frozen.pages.at(-1)?.n ?? -1) + 1;
-  for (let from = 0; from < most - kept; from += pageRecords) {
-    const part = <T>(list: readonly T[]): T[] =>
-      list.slice(0, Math.max(0, list.length - kept)).slice(from, from + pageRecords);
+  for (let from = 0; from < most; from += pageRecords) {
+    const part = <T>(list: readonly T[], end: number): T[] =>
+      list.slice(from, Math.min(end, from + pageRecords));
+    const before = pages.length === 0 && frozen.pages.length >= openPages ? [...frozen.pages] : [];
     pages.push({
       v: 1,
       type: "manifest-page",
       n: first + pages.length,
       streams: streams
-        .map(({ one, segments }) => ({ name: one.name, gen: one.gen, segments: part(segments) }))
+        .map(({ one, segments }, i) => {
+          return { name: one.name, gen: one.gen, segments: part(segments, borders.streams[i]!) };
+        })
         .filter(({ segments }) => segments.length > 0),
-      files: part(files),
-      snapshots: part(snapshots),
-      links: part(links),
+      files: part(files, borders.files),
+      snapshots: part(snapshots, borders.snapshots),
+      links: part(links, borders.links),
+      ...(before.length > 0 && { pages: before }),
     });
   }
   const open: Manifest = {
     ...manifest,
-    streams: streams.map(({ one, segments }) => ({ ...one, segments: newer(segments) })),
-    snapshots: newer(snapshots),
-    links: newer(links),
-    files: newer(files),
-    pages: [...frozen.pages],
+    streams: streams.map(({ one, segments }, i) => ({
+      ...one,
+      segments: segments.slice(borders.streams[i]),
+    })),
+    snapshots: snapshots.slice(borders.snapshots),
+    links: links.slice(borders.links),
+    files: files.slice(borders.files),
+    pages: pages[0]?.pages ? [] : [...frozen.pages],
   };
   return { open, pages };
 }

@@ -3,6 +3,7 @@ import { parseRef, vaultPrefix } from "../refs/names.ts";
 import type { NewFile, RefUpdate } from "../refs/object-database.ts";
 import { type CatalogEntry, type Copy, catalog, type Heads, refOf, tombstonesOf } from "./catalog.ts";
 import { writeIndex } from "./index-writer.ts";
+import { forgetPages } from "./page-cache.ts";
 import { updateQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
 import { forgetIndexed, keepIndexed } from "./search-index.ts";
@@ -43,6 +44,7 @@ export async function bury(
     });
   }
   await forgetIndexed(context, vault.repo, dirs);
+  await forgetPages(context, vault.repo, dirs);
   const keys = new Map(sessions.map(({ key }) => [key, tombstones.get(key) ?? { at: when.toISOString() }]));
   const change = () => ({ bury: keys, rebuild: true });
   await writeIndex(context, vault, { heads, replica, when, change, updates, cut: true });
@@ -79,6 +81,7 @@ export async function buryDeleted(
   if (own && ours.length > 0) await bury(context, vault, heads, own.replica, ours, remote, tombstones, alive);
   const dirs = new Set(sessions.flatMap(({ copies }) => copies.map((copy) => copy.entry.d)));
   await keepIndexed(context, vault.repo, new Set(living.map((one) => one.newest.entry.d)));
+  await forgetPages(context, vault.repo, dirs);
   const updates = await dropRefs(context, vault, dirs, alive);
   if (updates.length > 0) await context.db.update(updates);
 }

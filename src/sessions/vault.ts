@@ -20,6 +20,7 @@ import type { Oid } from "../refs/object-database.ts";
 import { nativeCodec } from "./codec.ts";
 import { cloneIdentity, keyringNames, repoState } from "./key-store.ts";
 import { keyringReadme } from "./keyring-readme.ts";
+import { pageCache } from "./page-cache.ts";
 import type { Context } from "./repository.ts";
 import { FileSpool } from "./spool.ts";
 
@@ -134,6 +135,7 @@ export async function openVaultAt(
     db: context.db,
     codec: nativeCodec,
     newSpool: () => new FileSpool(),
+    pages: pageCache(context, record.repo),
   };
 }
 

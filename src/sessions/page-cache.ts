@@ -1,0 +1,37 @@
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import * as v from "valibot";
+import type { PageCache } from "../domains/reader.ts";
+import { manifestPageSchema } from "../packing/manifest.ts";
+import { readCache, writeAtomic } from "./files.ts";
+import type { Context } from "./repository.ts";
+
+const cachedPages = v.object({ v: v.literal(1), pages: v.array(v.tuple([v.string(), manifestPageSchema])) });
+
+const folderOf = (context: Context, repo: string): string => join(context.cacheDir, "pages", repo);
+
+/**
+ * The pages of manifests as they were opened before, a file for each version of a session: a save of a session that was
+ * saved 200 times would open 30 of them else, each for a millisecond.
+ */
+export function pageCache(context: Context, repo: string): PageCache {
+  const pathOf = (dir: string, replica: string): string =>
+    join(folderOf(context, repo), `${dir}-${replica}.json`);
+  return {
+    load: async (dir, replica) => new Map((await readCache(pathOf(dir, replica), cachedPages))?.pages),
+    keep: async (dir, replica, pages) => {
+      const text = JSON.stringify({ v: 1, pages: [...pages] });
+      // Where it cannot be written they are opened each time.
+      await writeAtomic(pathOf(dir, replica), text).catch(() => undefined);
+    },
+  };
+}
+
+/** Forgets the pages of sessions that are deleted, by their names in refs. */
+export async function forgetPages(context: Context, repo: string, dirs: ReadonlySet<string>): Promise<void> {
+  const folder = folderOf(context, repo);
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names) {
+    if (dirs.has(name.slice(0, name.indexOf("-")))) await rm(join(folder, name), { force: true });
+  }
+}

@@ -1,7 +1,7 @@
 // opencode: its conversations are read from its database, saved here and taken in there.
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync, symlinkSync } from "node:fs";
+import { mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { one as claudes, done, type Machine, pair } from "./harness.ts";
@@ -219,6 +219,17 @@ describe("a conversation of opencode", () => {
     expect(JSON.stringify(document)).toContain("cannot be read: no table session");
     desktop.say(0, 1);
     expect((await desktop.json("save")).document).toMatchObject({ session: claudes, agent: "claude" });
+  });
+
+  test("is seen where its files cannot be written, and saved when they can", async () => {
+    // As a folder of somebody else's is: the tests may be run by root, who may write anywhere.
+    desktop.write(join(desktop.home, mirror), "");
+    const { document } = await desktop.json("status");
+    expect(document).toMatchObject({ current: { session: id, saved: false } });
+    done(await desktop.run("list"));
+    expect(await desktop.run("save")).toMatchObject({ exit: 1, stderr: expect.stringContaining(mirror) });
+    rmSync(join(desktop.home, mirror));
+    expect((await desktop.json("save")).document).toMatchObject({ session: id, messages: 4 });
   });
 
   test("is the current one in its shell, and elsewhere the one that went on last", async () => {

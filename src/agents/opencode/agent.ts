@@ -89,7 +89,7 @@ function sessionsOf(talks: readonly Talk[], place: Workplace): FoundSession[] {
 async function forgetDeleted(talks: readonly Talk[], place: Workplace): Promise<void> {
   const known = new Set(talks.map(({ id }) => id));
   for (const id of namesIn(mirrorDir(place)))
-    if (validId(id) && !known.has(id) && !isPending(id, place)) await refresh(id, place);
+    if (validId(id) && !known.has(id) && !isPending(id, place)) await refresh(id, place).catch(unlessStorage);
 }
 
 function found({ id, directory, title, updatedAt }: Talk, place: Workplace): FoundSession | null {
@@ -108,9 +108,15 @@ function restored(id: string, place: Workplace): Talk | null {
     : null;
 }
 
+/** Where the files cannot be written, a look at what there is needs none; who captures them is told (`inventory`). */
 async function upToDate(session: FoundSession, place: Workplace): Promise<FoundSession> {
-  await refresh(session.id, place);
+  await refresh(session.id, place).catch(unlessStorage);
   return session;
+}
+
+/** A full disk, somebody else's folder and the like. */
+function unlessStorage(error: unknown): void {
+  if (!(error instanceof Error && "syscall" in error)) throw error;
 }
 
 /** The session whose shell this is, as our plugin says, else the one that went on last in this work tree. */

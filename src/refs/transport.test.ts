@@ -1,5 +1,6 @@
-import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Git, openGit, repositoryGit } from "../git/git.ts";
 import { openGitDatabase } from "./git-database.ts";
@@ -294,6 +295,21 @@ describe("fetch", () => {
     expect(after.filter((line) => !/incoming.*(?:head|session)/.test(line)).join("\n")).toBe(before);
     await expect(readFile(join(made.repository.gitDir, "FETCH_HEAD"))).rejects.toThrow("ENOENT");
     await expect(readFile(join(made.folder, "called"))).rejects.toThrow("ENOENT");
+  });
+
+  test("lets another fetch of the same ref finish first, and says so when that lasts", async () => {
+    await push(git, both());
+    const request = { remote: "origin", refspecs: [`+${head}:refs/convosync-incoming/head`] };
+    const lock = join(made.repository.gitDir, "refs/convosync-incoming/head.lock");
+    await mkdir(dirname(lock), { recursive: true });
+    await writeFile(lock, "");
+    const unlocked = sleep(250).then(() => rm(lock));
+    expect(await fetch(git, request)).toEqual({ status: "ok" });
+    await unlocked;
+    expect(await local("refs/convosync-incoming/")).toEqual(new Map([["refs/convosync-incoming/head", one]]));
+    await push(git, { remote: "origin", updates: [{ ref: head, oid: two, lease: one }], verifyHooks: false });
+    await writeFile(lock, "");
+    await expect(fetch(git, request)).rejects.toThrow("cannot lock ref");
   });
 
   test("takes patterns that match nothing, negative ones, and names a missing ref", async () => {

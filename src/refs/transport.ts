@@ -1,5 +1,6 @@
 // Refs to and from a remote, by `git push` and `git fetch`.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { failure, firstComplaint, type Git, type GitResult, scrubUrl } from "../git/git.ts";
 import { isOid, type Oid } from "./object-database.ts";
@@ -225,7 +226,12 @@ export async function fetch(git: Git, request: FetchRequest): Promise<FetchResul
     ...["--no-prune", "--no-filter", "--no-show-forced-updates", "--refmap="],
     ...["--", remote, ...refspecs],
   ];
-  const result = await network(git, args, request);
+  let result = await network(git, args, request);
+  for (const pause of pauses) {
+    if (typeof result === "string" || !raced(result)) break;
+    await sleep(pause, undefined, { signal: request.signal });
+    result = await network(git, args, request);
+  }
   if (typeof result === "string") return { status: "unreachable", text: result };
   if (result.code === 0) return { status: "ok" };
   const ref = /couldn't find remote ref (\S+)/.exec(result.stderr)?.[1];
@@ -234,6 +240,14 @@ export async function fetch(git: Git, request: FetchRequest): Promise<FetchResul
     return { status: "unreachable", text: complaint(result.stderr, result.code) };
   throw failure(args, result);
 }
+
+/** Between tries, in ms. */
+const pauses = [100, 300, 900];
+
+/** Whether another fetch, an editor's say, moved the same ref at the same moment, or is about to. */
+const raced = ({ code, stderr }: GitResult): boolean =>
+  code !== 0 &&
+  /^error: cannot lock ref '.*': (?:is at|reference already exists|Unable to create)/m.test(stderr);
 
 export type Probe =
   | { readonly status: "same" | "moved" }

@@ -4,7 +4,7 @@ import type { Codec } from "../domains/reader.ts";
 import { HistoryIndex } from "../packing/history-index.ts";
 import type { Segment } from "../packing/manifest.ts";
 import { encode } from "../packing/vcdiff-encode.ts";
-import { readIfPresent, writeAtomic } from "./files.ts";
+import { readIfPresent, writeCache } from "./files.ts";
 import { freeMemory } from "./free-memory.ts";
 import { HistoryChanged, type LocalHistory } from "./local-history.ts";
 import type { Context } from "./repository.ts";
@@ -76,7 +76,7 @@ export class DeltaPacker {
 
   async close(): Promise<void> {
     this.#history.close();
-    if (this.#index) await writeAtomic(this.#path, this.#index.save());
+    if (this.#index) await writeCache(this.#path, this.#index.save());
   }
 
   #delta(bytes: Uint8Array, isLong: boolean): Packed | null {

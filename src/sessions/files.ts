@@ -14,11 +14,20 @@ export function writeAtomic(path: string, data: string | Uint8Array, mode = 0o60
   return writeParts(path, [data], mode);
 }
 
-/** The same for what is not held in memory as a whole. */
+/**
+ * Writes what only saves time: where it cannot be written it is made again, as it is when the machine stops before it is
+ * on the disk. {@link readCache}, and whoever else reads it, does without what it cannot read.
+ */
+export async function writeCache(path: string, data: string | Uint8Array): Promise<void> {
+  await writeParts(path, [data], 0o600, { durably: false }).catch(() => undefined);
+}
+
+/** {@link writeAtomic} for what is not held in memory as a whole. */
 export async function writeParts(
   path: string,
   parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
   mode = 0o600,
+  { durably = true }: { readonly durably?: boolean } = {},
 ): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   await sweep(dirname(path), `.${basename(path)}.`, ".tmp");
@@ -26,7 +35,7 @@ export async function writeParts(
   const handle = await open(temporary, "wx", mode);
   try {
     for await (const part of parts) await handle.writeFile(part);
-    await handle.sync();
+    if (durably) await handle.sync();
     await handle.close();
     await rename(temporary, path);
   } catch (error) {

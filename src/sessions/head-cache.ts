@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { allEntries, headSchema, pageSchema } from "../domains/head.ts";
 import type { ReplicaHead } from "../domains/reader.ts";
 import type { Oid } from "../refs/object-database.ts";
-import { readCache, writeAtomic } from "./files.ts";
+import { readCache, writeCache } from "./files.ts";
 import type { Context } from "./repository.ts";
 
 /**
@@ -41,5 +41,5 @@ export async function rememberReplicaHead(
   opened: ReplicaHead,
 ): Promise<void> {
   const { replica, commit, head, hash, pages } = opened;
-  await writeAtomic(pathOf(context, repo, replica), JSON.stringify({ v: 1, commit, hash, head, pages }));
+  await writeCache(pathOf(context, repo, replica), JSON.stringify({ v: 1, commit, hash, head, pages }));
 }

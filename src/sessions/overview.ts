@@ -4,7 +4,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { parseRef, vaultPrefix } from "../refs/names.ts";
 import { type Heads, splitOwn } from "./catalog.ts";
-import { readCache, writeAtomic } from "./files.ts";
+import { readCache, writeCache } from "./files.ts";
 import { cachedReplicaHead } from "./head-cache.ts";
 import { keyringRef } from "./queue.ts";
 import type { Context } from "./repository.ts";
@@ -95,7 +95,7 @@ async function remember(context: Context, vault: OpenVault, key: string | null):
       replica: heads.replica,
       members: Object.fromEntries(members),
     };
-    await writeAtomic(pathOf(context), JSON.stringify(cached));
+    await writeCache(pathOf(context), JSON.stringify(cached));
   }
   return overview;
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import type { PageCache } from "../domains/reader.ts";
 import { manifestPageSchema } from "../packing/manifest.ts";
-import { readCache, writeAtomic } from "./files.ts";
+import { readCache, writeCache } from "./files.ts";
 import type { Context } from "./repository.ts";
 
 const cachedPages = v.object({ v: v.literal(1), pages: v.array(v.tuple([v.string(), manifestPageSchema])) });
@@ -19,11 +19,8 @@ export function pageCache(context: Context, repo: string): PageCache {
     join(folderOf(context, repo), `${dir}-${replica}.json`);
   return {
     load: async (dir, replica) => new Map((await readCache(pathOf(dir, replica), cachedPages))?.pages),
-    keep: async (dir, replica, pages) => {
-      const text = JSON.stringify({ v: 1, pages: [...pages] });
-      // Where it cannot be written they are opened each time.
-      await writeAtomic(pathOf(dir, replica), text).catch(() => undefined);
-    },
+    keep: (dir, replica, pages) =>
+      writeCache(pathOf(dir, replica), JSON.stringify({ v: 1, pages: [...pages] })),
   };
 }
 

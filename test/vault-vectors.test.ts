@@ -6,22 +6,28 @@ import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
 import { done, git, type Machine, one, sandbox } from "./e2e/harness.ts";
 
-const vector = (name: string): string => fileURLToPath(new URL(`./vectors/vault-1/${name}`, import.meta.url));
-const expected = JSON.parse(readFileSync(vector("expected.json"), "utf8"));
+const vector = (name: string): string => fileURLToPath(new URL(`./vectors/${name}`, import.meta.url));
+const expected = JSON.parse(readFileSync(vector("vault-1/expected.json"), "utf8"));
 
-let machine: Machine;
-beforeAll(async () => {
+/** A machine that has joined a vault as it was kept. */
+async function joined(vault: string): Promise<Machine> {
   const box = sandbox();
   rmSync(box.remote, { recursive: true });
-  machine = box.tablet;
-  git(box.base, machine.env, "clone", "-q", "--mirror", vector("remote.bundle"), box.remote);
+  const machine = box.tablet;
+  git(box.base, machine.env, "clone", "-q", "--mirror", vector(`${vault}/remote.bundle`), box.remote);
   const keys = join(machine.home, ".config/convosync");
   mkdirSync(keys, { recursive: true });
-  copyFileSync(vector("device.txt"), join(keys, "device.txt"));
+  copyFileSync(vector(`${vault}/device.txt`), join(keys, "device.txt"));
   chmodSync(join(keys, "device.txt"), 0o600);
   machine.clone();
   done(await machine.run("init", "--join"));
   done(await machine.run("sync"));
+  return machine;
+}
+
+let machine: Machine;
+beforeAll(async () => {
+  machine = await joined("vault-1");
 });
 
 test("heads: sessions, pins, tombstones, an archive", async () => {
@@ -56,4 +62,17 @@ test("a session out of the archive", async () => {
 test("records of a domain", async () => {
   const { document } = await machine.json("template", "list");
   expect(document["templates"]).toMatchObject(expected.templates);
+});
+
+test("a manifest whose pages name pages, gone on with by another device, and again here", async () => {
+  const tablet = await joined("vault-2");
+  done(await tablet.run("verify"));
+  done(await tablet.run("resume", one, "--stay-on-branch"));
+  tablet.hears(56);
+  const { document } = await tablet.json("log", one);
+  const messages = (document["snapshots"] as { message: string }[]).map(({ message }) => message);
+  expect(messages).toEqual(Array.from({ length: 56 }, (_, n) => `Turn ${56 - n}`));
+  tablet.say(56, 57);
+  done(await tablet.run("save", "--no-code"));
+  done(await tablet.run("verify"));
 });

@@ -4,7 +4,13 @@ import { toBase64url, utf8 } from "../crypto/encoding.ts";
 import { newVault } from "../crypto/keyring.fixture.ts";
 import { type Keyring, sealFor } from "../crypto/keyring.ts";
 import { newId, newReplicaId, sessionDir } from "../crypto/names.ts";
-import { filePath, type Manifest, type PageRef, segmentPath } from "../packing/manifest.ts";
+import {
+  filePath,
+  type Manifest,
+  type PageRef,
+  parseManifestPage,
+  segmentPath,
+} from "../packing/manifest.ts";
 import { portableCodec } from "../packing/portable-codec.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
 import { openIsoDatabase } from "../refs/iso-database.ts";
@@ -218,6 +224,17 @@ test("a manifest that another entry names", async () => {
   await expect(readSession(vault, replica, rebound, place)).rejects.toMatchObject({
     code: "manifest-mismatch",
   });
+});
+
+test("a page that names pages says so by its version", () => {
+  const page = { type: "manifest-page", n: 8, streams: [], files: [], snapshots: [], links: [] };
+  const named = { pages: [{ n: 7, m: "A".repeat(43), epoch: 1 }] };
+  const parse = (json: object) => () => parseManifestPage(JSON.stringify(json), 8);
+  expect(parse({ v: 1, ...page })).not.toThrow();
+  expect(parse({ v: 2, ...page, ...named })).not.toThrow();
+  for (const wrong of [{ v: 2 }, { v: 1, ...named }])
+    expect(parse({ ...page, ...wrong })).toThrow(expect.objectContaining({ code: "damaged-manifest" }));
+  expect(parse({ v: 3, ...page })).toThrow(expect.objectContaining({ code: "newer-version" }));
 });
 
 describe("a session saved often", () => {

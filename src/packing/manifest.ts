@@ -163,7 +163,8 @@ export const manifestSchema = v.looseObject({
 });
 
 export const manifestPageSchema = v.looseObject({
-  v: v.literal(1),
+  /** 2 when it names pages: who does not know of those says so instead of missing what they hold. */
+  v: v.picklist([1, 2]),
   type: v.literal("manifest-page"),
   n: count,
   streams: v.array(v.looseObject({ name, gen: count, segments: v.array(segment) })),
@@ -190,6 +191,7 @@ export function parseRecord<S extends v.GenericSchema>(
   schema: S,
   what: string,
   json: string,
+  newest = 1,
 ): v.InferOutput<S> {
   let value: unknown;
   try {
@@ -198,7 +200,7 @@ export function parseRecord<S extends v.GenericSchema>(
     throw integrityError(`damaged-${what}`, `a ${what} is not valid JSON`, [], cause);
   }
   const version = (value as { v?: unknown } | null)?.v;
-  if (typeof version === "number" && version > 1) {
+  if (typeof version === "number" && version > newest) {
     throw new ConvosyncError(
       "newer-version",
       Exit.failed,
@@ -218,8 +220,9 @@ export function parseRecord<S extends v.GenericSchema>(
 export const parseManifest = (json: string): Manifest => parseRecord(manifestSchema, "manifest", json);
 
 export function parseManifestPage(json: string, n: number): ManifestPage {
-  const page = parseRecord(manifestPageSchema, "manifest-page", json);
-  if (page.n !== n) throw integrityError("damaged-manifest", "a page of a manifest is not the one it names");
+  const page = parseRecord(manifestPageSchema, "manifest-page", json, 2);
+  if (page.n !== n || (page.v === 2) !== (page.pages !== undefined))
+    throw integrityError("damaged-manifest", "a page of a manifest is not the one it names");
   return page;
 }
 
@@ -365,7 +368,7 @@ export function splitManifest(manifest: Manifest, frozen: Frozen): { open: Manif
       list.slice(from, Math.min(end, from + pageRecords));
     const before = pages.length === 0 && frozen.pages.length >= openPages ? [...frozen.pages] : [];
     pages.push({
-      v: 1,
+      v: before.length > 0 ? 2 : 1,
       type: "manifest-page",
       n: first + pages.length,
       streams: streams

@@ -7,6 +7,7 @@ import { newId, newReplicaId, sessionDir } from "../crypto/names.ts";
 import {
   filePath,
   type Manifest,
+  type ManifestPage,
   type PageRef,
   parseManifestPage,
   segmentPath,
@@ -19,6 +20,7 @@ import type { ObjectDatabase, Oid } from "../refs/object-database.ts";
 import type { Entry } from "./head.ts";
 import {
   hashOf,
+  type PageCache,
   proveSession,
   readHead,
   readSession,
@@ -280,10 +282,44 @@ describe("a session saved often", () => {
     const { stored, sizes } = await savedOften(150);
     expect(stored.manifest.snapshots.map(({ n }) => n)).toEqual(Array.from({ length: 150 }, (_, i) => i + 1));
     expect(stored.manifest.files).toHaveLength(1);
-    expect(stored.frozen.numbers).toEqual(stored.frozen.numbers.map((_, i) => i));
-    expect(stored.frozen.numbers.length).toBeGreaterThan(16);
+    expect(stored.frozen.all.map(({ n }) => n)).toEqual(stored.frozen.all.map((_, i) => i));
+    expect(stored.frozen.all.length).toBeGreaterThan(16);
     expect(stored.frozen.pages.length).toBeLessThanOrEqual(8);
     expect(Math.max(...sizes.slice(100))).toBeLessThan(1.5 * Math.max(...sizes.slice(4, 14)));
+  });
+
+  test("is looked at whole when it is served, whatever pages were known before", async () => {
+    const { stored, bound } = await savedOften(20);
+    const known = new Map<string, ManifestPage>();
+    const cache: PageCache = {
+      load: async () => known,
+      keep: async (_dir, _replica, pages) => {
+        for (const [m, page] of pages) known.set(m, page);
+      },
+    };
+    const remembering = { ...vault, pages: cache };
+    const served = async (change: (files: Map<string, Uint8Array | Oid>) => void) => {
+      const files = new Map<string, Uint8Array | Oid>(stored.files);
+      change(files);
+      const content = [...files].map(([path, content]) => ({ path, content }));
+      const made = await db.commit({ parents: [], files: content, when: now });
+      const read = await readSession(remembering, replica, bound, {
+        commit: made,
+        files: await db.files(made),
+      });
+      await proveSession(remembering, read, new Set());
+      return read;
+    };
+    await served(() => undefined);
+    expect(known.size).toBeGreaterThan(1);
+    const refused = (code: string) => expect.objectContaining({ code, exit: 6 });
+    await expect(served((files) => files.set("page/00/00.age", utf8("another")))).rejects.toEqual(
+      refused("wrong-page"),
+    );
+    await expect(served((files) => files.delete("page/00/00.age"))).rejects.toEqual(
+      refused("object-missing"),
+    );
+    expect((await served(() => undefined)).manifest.snapshots).toHaveLength(20);
   });
 
   test.each([

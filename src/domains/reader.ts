@@ -304,7 +304,10 @@ async function readManifestPages(
   // The newest first, as long as pages name others: numbers that fall bound that, whatever a page says.
   for (let refs = named; refs.length > 0; ) {
     const opened = await Promise.all(
-      refs.map(async (ref) => known.get(ref.m) ?? (await readManifestPage(vault, files, ref))),
+      refs.map(async (ref) => {
+        const page = files.has(manifestPagePath(ref.n)) ? known.get(ref.m) : undefined;
+        return page ?? readManifestPage(vault, files, ref);
+      }),
     );
     for (const [i, { n, m }] of refs.entries()) {
       if (opened[i]!.n !== n) throw wrongOrder();
@@ -325,13 +328,22 @@ const wrongOrder = () => integrityError("damaged-manifest", "the pages of a mani
 async function readManifestPage(
   vault: Vault,
   files: ReadonlyMap<string, Oid>,
-  { n, m, epoch }: PageRef,
+  ref: PageRef,
 ): Promise<ManifestPage> {
+  const sealed = await readSealedPage(vault, files, ref);
+  const body = vault.codec.unpackWithin(await openSealed(vault, sealed, ref.epoch), limits.manifestBytes);
+  return parseManifestPage(fromUtf8(body), ref.n);
+}
+
+async function readSealedPage(
+  vault: Vault,
+  files: ReadonlyMap<string, Oid>,
+  { n, m }: PageRef,
+): Promise<Uint8Array> {
   const sealed = await readFile(vault, files, manifestPagePath(n), sealedLimit(limits.manifestBytes));
   if ((await hashOf(sealed)) !== m)
     throw integrityError("wrong-page", "a page of a manifest is not the one it names");
-  const body = vault.codec.unpackWithin(await openSealed(vault, sealed, epoch), limits.manifestBytes);
-  return parseManifestPage(fromUtf8(body), n);
+  return sealed;
 }
 
 /** What the gzip member of a segment holds: its bytes, or a delta. Exit 6. */
@@ -371,6 +383,9 @@ export async function proveSession(
   proved: ReadonlySet<Oid>,
 ): Promise<void> {
   const isNew = (path: string): boolean => !proved.has(session.files.get(path) ?? "");
+  // What was known of them before says nothing about what has been served now.
+  for (const page of session.frozen.all)
+    if (isNew(manifestPagePath(page.n))) await readSealedPage(vault, session.files, page);
   for (const part of session.manifest.streams.flatMap((stream) => stream.segments)) {
     if (isNew(segmentPath(part.i))) await readSegment(vault, session, part);
   }

@@ -209,7 +209,7 @@ export async function sealManifest(
 ): Promise<{ files: NewFile[]; m: string; sealedBytes: number }> {
   const frozen = basis && stillFrozen(basis.frozen, basis.manifest, manifest) ? basis.frozen : nothingFrozen;
   const { open, pages } = splitManifest(manifest, frozen);
-  const files = frozen.numbers.map((n): NewFile => {
+  const files = frozen.all.map(({ n }): NewFile => {
     const path = manifestPagePath(n);
     return { path, content: basis!.files.get(path)! };
   });

@@ -281,8 +281,8 @@ function checkStreams(manifest: Manifest): void {
 export interface Frozen {
   /** The pages that the manifest names. */
   readonly pages: readonly PageRef[];
-  /** The numbers of all pages, those that pages name too. */
-  readonly numbers: readonly number[];
+  /** All pages, those that pages name too, in their order. */
+  readonly all: readonly PageRef[];
   /** By `<generation> <stream>`. */
   readonly segments: ReadonlyMap<string, number>;
   readonly snapshots: number;
@@ -293,7 +293,7 @@ export interface Frozen {
 
 export const nothingFrozen: Frozen = {
   pages: [],
-  numbers: [],
+  all: [],
   segments: new Map(),
   snapshots: 0,
   links: 0,
@@ -311,7 +311,7 @@ export function frozenBy(manifest: Manifest, pages: readonly ManifestPage[]): Fr
     pages.reduce((all, page) => all + count(page), 0);
   return {
     pages: manifest.pages,
-    numbers: pages.map((page) => page.n),
+    all: [...pages.flatMap((page) => page.pages ?? []), ...manifest.pages].sort((a, b) => a.n - b.n),
     segments,
     snapshots: sum((page) => page.snapshots.length),
     links: sum((page) => page.links.length),
@@ -347,7 +347,7 @@ export function splitManifest(manifest: Manifest, frozen: Frozen): { open: Manif
   const snapshots = manifest.snapshots.slice(frozen.snapshots);
   const links = manifest.links.slice(frozen.links);
   const files = manifest.files.filter((one) => frozen.files.get(one.name) !== one.ct);
-  const mayStay = frozen.numbers.length === 0 ? openAtFirst : openRecords;
+  const mayStay = frozen.all.length === 0 ? openAtFirst : openRecords;
   const due =
     [snapshots, files, ...streams.map((part) => part.segments)].some((list) => list.length > mayStay) ||
     links.length > mayStay + keptLinks;

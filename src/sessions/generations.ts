@@ -94,7 +94,7 @@ async function without(
   const gone = stored.manifest.streams.filter((one) => one.name === "main" && old.includes(one.gen));
   const paths = new Set([
     "manifest.age",
-    ...stored.frozen.numbers.map(manifestPagePath),
+    ...stored.frozen.all.map(({ n }) => manifestPagePath(n)),
     ...gone.flatMap((one) => one.segments.map((part) => segmentPath(part.i))),
   ]);
   const dropped = gone.map(({ name, gen }): DroppedStream => {

@@ -24,6 +24,9 @@ export function pageCache(context: Context, repo: string): PageCache {
   };
 }
 
+/** For who is to look at everything once more. */
+export const noPageCache: PageCache = { load: async () => new Map(), keep: async () => undefined };
+
 /** Forgets the pages of sessions that are deleted, by their names in refs. */
 export async function forgetPages(context: Context, repo: string, dirs: ReadonlySet<string>): Promise<void> {
   const folder = folderOf(context, repo);

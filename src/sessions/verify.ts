@@ -4,6 +4,7 @@ import { formatRef, incomingRef, outgoingRef, parseRef, vaultPrefix } from "../r
 import { catalog, type Heads } from "./catalog.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
 import { deviceName, loadHeads } from "./heads.ts";
+import { noPageCache } from "./page-cache.ts";
 import { remoteQueue } from "./queue.ts";
 import { dropIncoming, fetchHeads, receive } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
@@ -78,7 +79,8 @@ async function verifyLocked(
     for (const copy of session.copies) {
       const where = `${session.id} (${copy.replica})`;
       try {
-        const stored = await localCopy(vault, copy, await context.db.refs(copy.ref));
+        const whole = { ...vault, pages: noPageCache };
+        const stored = await localCopy(whole, copy, await context.db.refs(copy.ref));
         if (!stored) {
           // Without the remote a session that was never fetched is no problem; one that is here must be readable.
           if (!remote && !(await context.db.refs(copy.ref)).has(copy.ref)) continue;

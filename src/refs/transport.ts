@@ -229,7 +229,7 @@ export async function fetch(git: Git, request: FetchRequest): Promise<FetchResul
   let result = await network(git, args, request);
   for (const pause of pauses) {
     if (typeof result === "string" || !raced(result)) break;
-    await sleep(pause, undefined, { signal: request.signal });
+    await sleep(pause);
     result = await network(git, args, request);
   }
   if (typeof result === "string") return { status: "unreachable", text: result };

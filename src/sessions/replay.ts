@@ -79,8 +79,9 @@ async function hitsAnywhere(
   });
   if (named.length > 0 || commit === null) return named;
   const facts = await describeCommit(context.git, commit, null);
+  const rewritten = await wasRewritten(context, commit);
   const alike = linked.flatMap(({ session, links }): SessionHit[] => {
-    const hit = linkLike(links, facts);
+    const hit = linkLike(links, facts, rewritten);
     return hit ? [{ ...hit, session }] : [];
   });
   if (alike.length > 0) return alike;
@@ -107,7 +108,8 @@ async function hitIn(
 ): Promise<LinkHit | null> {
   const named = linkNamed(links, given, commit);
   if (named || commit === null) return named;
-  const alike = linkLike(links, await describeCommit(context.git, commit, null));
+  const facts = await describeCommit(context.git, commit, null);
+  const alike = linkLike(links, facts, await wasRewritten(context, commit));
   return alike ?? linkResolved(links, commit, await openCommitFinder(context.git, links));
 }
 
@@ -122,14 +124,27 @@ export function linkNamed(links: readonly Link[], given: string, commit: Oid | n
   return rewritten ? { link: rewritten, how: "rewritten" } : null;
 }
 
-/** The one link that records the author date, the content or the change of this commit; a squash merge's the last. */
+/** Whether a commit was committed later than it was written: else it is no other under a new name (docs/format.md). */
+async function wasRewritten(context: Context, commit: Oid): Promise<boolean> {
+  const format = ["show", "--no-patch", "--no-show-signature", "--format=%at %ct", commit];
+  const [authored, committed] = (await context.git.text(format)).trim().split(" ");
+  return Number(committed) > Number(authored);
+}
+
+/**
+ * The one link that records the author date, the content or the change of this commit; a squash merge's the last. The
+ * author's date says something of a commit that was rewritten only: others are made in the same second.
+ */
 export function linkLike(
   links: readonly Link[],
   { authorDate, authorEmail, tree, patchId }: LinkedCommit,
+  rewritten: boolean,
 ): LinkHit | null {
   const written = Date.parse(authorDate);
+  const author = (one: Link): boolean =>
+    rewritten && Date.parse(one.authorDate) === written && one.authorEmail === authorEmail;
   const tests: [HowReplayed, (one: Link) => boolean][] = [
-    ["author", (one) => Date.parse(one.authorDate) === written && one.authorEmail === authorEmail],
+    ["author", author],
     ["tree", (one) => one.tree === tree],
     ["patch", (one) => patchId !== null && one.patchId === patchId],
     ["squash", (one) => patchId !== null && one.cumulativePatchId === patchId],

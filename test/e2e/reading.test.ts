@@ -241,6 +241,20 @@ describe("replay", () => {
     const missing = await desktop.json("replay", one, "--at-commit", "nonsense");
     expect(missing.document["error"]["code"]).toBe("commit-not-linked");
   });
+
+  test("takes a commit of the same second for another one", async () => {
+    const when = "2026-01-02T03:04:05Z";
+    const { desktop } = await pair();
+    const machine = desktop.with({ env: { GIT_AUTHOR_DATE: when, GIT_COMMITTER_DATE: when } });
+    machine.say(0, 1);
+    machine.write("a", "1\n");
+    done(await machine.run("save", "one"));
+    machine.write("b", "1\n");
+    machine.commit("without a conversation");
+    expect(machine.git("log", "--format=%at")).toMatch(/^(\d+)\n\1(\n|$)/);
+    const { document } = await machine.json("replay", "--at-commit", "HEAD");
+    expect(document).toMatchObject({ how: "before", session: one });
+  });
 });
 
 describe("diff", () => {

@@ -21,7 +21,10 @@ export default defineConfig({
         plugins: [viteNative()],
         test: {
           name: "native",
-          include: ["src/crypto/{primitives,seal,testkit,vault,vectors,keyring}*.test.ts"],
+          include: [
+            "src/crypto/{primitives,seal,testkit,vault,vectors,keyring}*.test.ts",
+            "src/packing/crc32.test.ts",
+          ],
           setupFiles: ["test/setup.ts"],
           testTimeout: 30_000,
           server: { deps: { inline: ["age-encryption"] } },

@@ -2,14 +2,16 @@
 import { fileURLToPath } from "node:url";
 
 const path = (name) => fileURLToPath(new URL(`../src/native/${name}.ts`, import.meta.url));
-const primitives = path("primitives");
 const noble = path("noble");
-const asked = /^@noble\/|\/(?:x25519\.js|primitives\.ts)$/;
+/** Of ours, by the end of their names. */
+const ours = { "/primitives.ts": path("primitives"), "/crc32.ts": path("crc32") };
+const asked = /^@noble\/|\/(?:x25519\.js|primitives\.ts|crc32\.ts)$/;
 
 /** What is loaded for `id`, of those that are `asked` for; undefined when it is what it says. */
 function instead(id, importer) {
   if (/[/\\]age-encryption[/\\]dist[/\\]/.test(importer)) return noble;
-  return /[/\\]src[/\\]native[/\\]/.test(importer) || !id.endsWith("/primitives.ts") ? undefined : primitives;
+  if (/[/\\]src[/\\]native[/\\]/.test(importer)) return undefined;
+  return ours[id.slice(id.lastIndexOf("/"))];
 }
 
 /** For esbuild. */

@@ -1,18 +1,24 @@
 // CRC-32 of gzip (RFC 1952, section 8): reflected polynomial 0xEDB88320, computed eight bytes at a time
 // ("slicing-by-8", Kounavis and Berry 2005). tables[256 * k + b] is the effect of byte b followed by k zeros.
-const tables = new Int32Array(8 * 256);
-for (let b = 0; b < 256; b++) {
-  let crc = b;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  tables[b] = crc;
-}
-for (let i = 256; i < tables.length; i++) {
-  const before = tables[i - 256]!;
-  tables[i] = (before >>> 8) ^ tables[before & 255]!;
+let tables: Int32Array | undefined;
+
+function madeTables(): Int32Array {
+  const made = new Int32Array(8 * 256);
+  for (let b = 0; b < 256; b++) {
+    let crc = b;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+    made[b] = crc;
+  }
+  for (let i = 256; i < made.length; i++) {
+    const before = made[i - 256]!;
+    made[i] = (before >>> 8) ^ made[before & 255]!;
+  }
+  return made;
 }
 
 /** The CRC-32 of `bytes`, as an unsigned 32-bit number. */
 export function crc32(bytes: Uint8Array): number {
+  tables ??= madeTables();
   const t = tables;
   let crc = -1;
   let i = 0;

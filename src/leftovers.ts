@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readdir, rm, stat } from "node:fs/promises";
+import { readdirSync, rmSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 
@@ -29,21 +29,20 @@ export function isGone(name: string): boolean {
 }
 
 /** Whether a file is too old for its writer to be at work on it. */
-export const isStale = (path: string): Promise<boolean> => olderThan(path, staleAfterMs);
+export const isStale = (path: string): boolean => olderThan(path, staleAfterMs);
 
-export function olderThan(path: string, ms: number): Promise<boolean> {
-  return stat(path).then(
-    (info) => Date.now() - info.mtimeMs > ms,
-    () => false,
-  );
+/** Whether there is a file, last written so long ago. */
+export function olderThan(path: string, ms: number): boolean {
+  const info = statSync(path, { throwIfNoEntry: false });
+  return info !== undefined && Date.now() - info.mtimeMs > ms;
 }
 
 /** Removes from a folder the files `<prefix><processName><suffix>` of processes that are gone. */
-export async function sweep(folder: string, prefix: string, suffix: string): Promise<void> {
-  for (const name of await readdir(folder)) {
+export function sweep(folder: string, prefix: string, suffix: string): void {
+  for (const name of readdirSync(folder)) {
     if (!name.startsWith(prefix) || !name.endsWith(suffix)) continue;
     const writer = name.slice(prefix.length, name.length - suffix.length);
     const path = join(folder, name);
-    if (/^\d+@/.test(writer) && (isGone(writer) || (await isStale(path)))) await rm(path, { force: true });
+    if (/^\d+@/.test(writer) && (isGone(writer) || isStale(path))) rmSync(path, { force: true });
   }
 }

@@ -112,7 +112,7 @@ export class RestoreFile {
   static async create(path: string, root: string): Promise<RestoreFile> {
     const made = await makeFolders(dirname(path), root);
     const prefix = `.${basename(path).slice(0, 100)}.`;
-    await sweep(dirname(path), prefix, ".tmp");
+    sweep(dirname(path), prefix, ".tmp");
     const temporary = join(dirname(path), `${prefix}${processName()}.tmp`);
     const flags = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | constants.O_RDWR;
     return new RestoreFile(path, temporary, await open(temporary, flags, 0o600), made);

@@ -196,7 +196,7 @@ async function planStream(
   }
   const at = cursor.streams[source.name];
   if (at && at.gen === stored.gen && at.sha === stored.sha && at.bytes === stored.bytes) {
-    const now = await examineTail(source.path, at.offset);
+    const now = examineTail(source.path, at.offset);
     const aligned = at.starts.length === stored.segments.length;
     const hash = resumeHash(at.state);
     if (now && hash && aligned && now.ino === at.ino && now.tail === at.tail) {
@@ -436,7 +436,7 @@ async function noteCursor(
   offset: number,
   starts: readonly number[],
 ): Promise<void> {
-  const at = await examineTail(source.path, offset);
+  const at = examineTail(source.path, offset);
   if (!at) return;
   const { ino, tail } = at;
   const { bytes, lines, sha } = record;

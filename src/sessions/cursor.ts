@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
-import { open, rm } from "node:fs/promises";
+import { closeSync, existsSync, fstatSync, openSync, readSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { readCache, writeAtomic } from "./files.ts";
@@ -49,30 +48,32 @@ export async function writeCursor(context: Context, key: string, cursor: Cursor)
   await writeAtomic(cursorPath(context, key), JSON.stringify(cursor));
 }
 
-export async function forgetCursor(context: Context, key: string): Promise<void> {
-  await rm(cursorPath(context, key), { force: true });
+export function forgetCursor(context: Context, key: string): void {
+  rmSync(cursorPath(context, key), { force: true });
 }
 
 const tailBytes = 4096;
 
 /** Identity of a file and hash of its last bytes before `offset`; null when it is shorter than that or gone. */
-export async function examineTail(
+export function examineTail(
   path: string,
   offset: number,
-): Promise<{ ino: number; size: number; tail: string } | null> {
-  const handle = await open(path, "r").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return null;
-    throw error;
-  });
-  if (!handle) return null;
+): { ino: number; size: number; tail: string } | null {
+  let file: number;
   try {
-    const { ino, size } = await handle.stat();
+    file = openSync(path, "r");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+  try {
+    const { ino, size } = fstatSync(file);
     if (size < offset) return null;
     const length = Math.min(tailBytes, offset);
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, offset - length);
-    if (bytesRead < length) return null;
-    return { ino, size, tail: createHash("sha256").update(buffer).digest("base64url") };
+    const bytes = Buffer.alloc(length);
+    if (readSync(file, bytes, 0, length, offset - length) < length) return null;
+    return { ino, size, tail: createHash("sha256").update(bytes).digest("base64url") };
   } finally {
-    await handle.close();
+    closeSync(file);
   }
 }

@@ -37,7 +37,7 @@ export async function findDamage(context: Context): Promise<Damage[]> {
   const broken = new Set<string>();
   for (const { ref, path } of await looseRefs(context)) {
     if (path.endsWith(".lock")) {
-      if (await olderThan(path, staleLockMs))
+      if (olderThan(path, staleLockMs))
         found.push({ repair: { kind: "lock", path }, what: `a lock was left on ${ref}`, serious: true });
       continue;
     }
@@ -130,7 +130,7 @@ export async function repairDamage(context: Context, repairs: readonly Repair[])
   for (const repair of repairs) {
     if (repair.kind !== "lock") continue;
     const own = !repair.path.includes(`${sep}refs${sep}`);
-    if (own && !(await abandoned(repair.path))) continue;
+    if (own && !abandoned(repair.path)) continue;
     await rm(repair.path, { force: true });
     done.push(`removed ${repair.path}`);
   }

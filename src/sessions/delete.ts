@@ -31,7 +31,7 @@ export async function deleteSessions(
     const replica = await ownReplica(context, vault);
     await noteDeletion(context, vault, heads, sessions, "delete");
     await bury(context, vault, heads, replica, sessions, remote?.key ?? null);
-    for (const { key } of sessions) await forgetCursor(context, key);
+    for (const { key } of sessions) forgetCursor(context, key);
     const sent = remote && (await publishSettled(context, vault, replica, remote));
     return { deleted: sessions.map((one) => one.id), remote, publish: sent };
   });

@@ -169,7 +169,7 @@ async function locks(context: Context): Promise<Check[]> {
   const checks: Check[] = [];
   for (const path of paths.filter((one) => existsSync(one))) {
     checks.push(
-      (await abandoned(path))
+      abandoned(path)
         ? {
             ...warning("locks", `${path} was left by a process that is gone`, "the next command removes it"),
             repair: { kind: "lock", path },

@@ -1,10 +1,22 @@
-import { mkdir, open, readFile, rename, rm, unlink } from "node:fs/promises";
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type * as v from "valibot";
 import { safeParse } from "valibot";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { isGone, isStale, olderThan, processName, sweep } from "../leftovers.ts";
+
+// Nothing here waits for another thread: a save asks some two hundred things of small files, one after another, and each
+// round to a thread and back takes longer than the file does.
 
 /**
  * Replaces a file as a whole: a reader sees the old bytes or the new ones, also after a crash. What a crash left
@@ -29,25 +41,27 @@ export async function writeParts(
   mode = 0o600,
   { durably = true }: { readonly durably?: boolean } = {},
 ): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  await sweep(dirname(path), `.${basename(path)}.`, ".tmp");
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  sweep(dirname(path), `.${basename(path)}.`, ".tmp");
   const temporary = join(dirname(path), `.${basename(path)}.${processName()}.tmp`);
-  const handle = await open(temporary, "wx", mode);
+  const file = openSync(temporary, "wx", mode);
   try {
-    for await (const part of parts) await handle.writeFile(part);
-    if (durably) await handle.sync();
-    await handle.close();
-    await rename(temporary, path);
+    try {
+      for await (const part of parts) writeFileSync(file, part);
+      if (durably) fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, path);
   } catch (error) {
-    await handle.close().catch(() => undefined);
-    await unlink(temporary).catch(() => undefined);
+    rmSync(temporary, { force: true });
     throw error;
   }
 }
 
 export async function readIfPresent(path: string): Promise<Buffer | null> {
   try {
-    return await readFile(path);
+    return readFileSync(path);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === "ENOENT" || code === "ENOTDIR") return null;
@@ -78,11 +92,11 @@ const momentMs = 3_000;
  * process is gone (same host) or that is too old is taken over.
  */
 export async function withLock<T>(path: string, patienceMs: number, work: () => Promise<T>): Promise<T> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const mine = processName();
   const until = Date.now() + patienceMs;
-  while (!(await acquire(path, mine))) {
-    if (await abandoned(path)) await breakLock(path);
+  while (!acquire(path, mine)) {
+    if (abandoned(path)) breakLock(path);
     else if (Date.now() > until) {
       throw new ConvosyncError("locked", Exit.failed, "another convosync is at work in this repository", [
         "wait for it to finish and try again",
@@ -93,41 +107,52 @@ export async function withLock<T>(path: string, patienceMs: number, work: () => 
   try {
     return await work();
   } finally {
-    if ((await readIfPresent(path))?.toString("utf8") === mine) await rm(path, { force: true });
+    if (holderOf(path) === mine) rmSync(path, { force: true });
   }
 }
 
 /** Removes an abandoned lock under a lock of its own, so that two who wait never remove each other's new one. */
-async function breakLock(path: string): Promise<void> {
+function breakLock(path: string): void {
   const breaking = `${path}.breaking`;
-  if (!(await acquire(breaking, "")) && !(await olderThan(breaking, momentMs))) return;
+  if (!acquire(breaking, "") && !olderThan(breaking, momentMs)) return;
   try {
-    if (await abandoned(path)) await rm(path, { force: true });
+    if (abandoned(path)) rmSync(path, { force: true });
   } finally {
-    await rm(breaking, { force: true });
+    rmSync(breaking, { force: true });
   }
 }
 
-async function acquire(path: string, mine: string): Promise<boolean> {
-  const handle = await open(path, "wx", 0o600).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "EEXIST") return null;
-    throw error;
-  });
-  if (!handle) return false;
+function acquire(path: string, mine: string): boolean {
+  let file: number;
   try {
-    await handle.writeFile(mine);
-    await handle.close();
-    return true;
+    file = openSync(path, "wx", 0o600);
   } catch (error) {
-    await handle.close().catch(() => undefined);
-    await rm(path, { force: true });
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
     throw error;
   }
+  try {
+    writeFileSync(file, mine);
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw error;
+  } finally {
+    closeSync(file);
+  }
+  return true;
 }
 
 /** Whether nobody holds a lock that is there: its process is gone, or it is too old. */
-export async function abandoned(path: string): Promise<boolean> {
-  if (await isStale(path)) return true;
-  const holder = (await readIfPresent(path))?.toString("utf8") ?? "";
+export function abandoned(path: string): boolean {
+  if (isStale(path)) return true;
+  const holder = holderOf(path) ?? "";
   return holder.includes("@") ? isGone(holder) : olderThan(path, momentMs);
+}
+
+function holderOf(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
 }

@@ -1,5 +1,5 @@
-import { constants } from "node:fs";
-import { mkdir, open, stat } from "node:fs/promises";
+import { closeSync, fstatSync, openSync, readFileSync, statSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { Device } from "../crypto/device.ts";
@@ -69,7 +69,7 @@ export class KeyStore {
     const { parseDevice } = await import("../crypto/device.ts");
     const given = await this.#fromEnvironment();
     if (given !== null) return parseDevice(given);
-    const text = await readPrivate(this.#env["CONVOSYNC_IDENTITY_FILE"] ?? this.devicePath);
+    const text = readPrivate(this.#env["CONVOSYNC_IDENTITY_FILE"] ?? this.devicePath);
     if (text === null && this.#env["CONVOSYNC_IDENTITY_FILE"]) {
       throw new ConvosyncError(
         "no-key",
@@ -203,29 +203,29 @@ function configDir(env: NodeJS.ProcessEnv): string {
 }
 
 /** Reads a secret file, refusing it when group or others may read it. Null when it does not exist. */
-async function readPrivate(path: string): Promise<string | null> {
-  let handle: Awaited<ReturnType<typeof open>>;
+function readPrivate(path: string): string | null {
+  let file: number;
   try {
-    handle = await open(path, constants.O_RDONLY);
+    file = openSync(path, "r");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
     throw error;
   }
   try {
-    const info = await handle.stat();
+    const info = fstatSync(file);
     if (process.platform !== "win32" && (info.mode & 0o077) !== 0) {
       throw new ConvosyncError("key-exposed", Exit.noKey, `others can read the key file ${path}`, [
         `make it yours alone: chmod 600 '${path}'`,
       ]);
     }
-    return await handle.readFile("utf8");
+    return readFileSync(file, "utf8");
   } finally {
-    await handle.close();
+    closeSync(file);
   }
 }
 
 /** What tells one clone from another: where it lies, and which directory on which disk that is. */
-export async function cloneIdentity(commonDir: string): Promise<CloneIdentity> {
-  const info = await stat(commonDir);
+export function cloneIdentity(commonDir: string): CloneIdentity {
+  const info = statSync(commonDir);
   return { dir: commonDir, dev: info.dev, ino: info.ino, born: Math.floor(info.birthtimeMs) };
 }

@@ -10,6 +10,8 @@ import type { OpenVault } from "./vault.ts";
 export interface Branch {
   readonly name: string;
   readonly commit: Oid;
+  /** The commit was made by this very command: no remote has it. */
+  readonly isNew?: boolean;
 }
 
 export type PublishResult =
@@ -49,11 +51,9 @@ export async function publish(
   const updates = await pendingUpdates(context, vault, replica, queue);
   const moved = branch && !(await remoteHas(context, remote, queue, branch)) ? branch : null;
   if (updates.length === 0 && !moved) {
-    await settle(context, remote, branch);
+    await updateQueue(context, remote.key, (entry) => settle(entry, branch));
     return { status: "unchanged" };
   }
-  // A run that was cut short may have pushed the branch and not noted it.
-  if (branch && !moved) await settle(context, remote, branch);
   const since = context.world.now().toISOString();
   const local = await context.db.refs(vaultPrefix(vault.ref));
   await updateQueue(context, remote.key, (entry) => {
@@ -63,6 +63,8 @@ export async function publish(
     const older = Object.entries(entry.sent ?? {}).filter(([ref, oid]) => sent[ref] !== oid);
     if (older.length > 0) entry.sentBefore = Object.fromEntries(older);
     entry.sent = sent;
+    // A run that was cut short may have pushed the branch and not noted it.
+    if (branch && !moved) settle(entry, branch);
     entry.since ??= since;
     if (moved) entry.branches[moved.name] ??= since;
   });
@@ -91,6 +93,7 @@ async function remoteHas(
   queue: RemoteQueue,
   branch: Branch,
 ): Promise<boolean> {
+  if (branch.isNew) return false;
   if (queue.confirmed[`refs/heads/${branch.name}`] === branch.commit) return true;
   const tracking = `refs/remotes/${remote.name}/${branch.name}`;
   return (await context.db.refs(tracking)).get(tracking) === branch.commit;
@@ -171,19 +174,17 @@ async function confirm(
     }
     entry.contact = context.world.now().toISOString();
     if (entry.background) entry.background = { ...entry.background, failures: 0, next: null };
+    settle(entry, branch);
   });
-  await settle(context, remote, branch);
 }
 
-/** Clears the reason for waiting once nothing waits any more. */
-async function settle(context: Context, remote: ChosenRemote, branch: Branch | null): Promise<void> {
-  await updateQueue(context, remote.key, (entry) => {
-    if (branch) delete entry.branches[branch.name];
-    if (Object.keys(entry.branches).length === 0 && Object.keys(entry.deletions).length === 0) {
-      entry.since = null;
-      entry.reason = null;
-    }
-  });
+/** The branch waits no longer; the reason for waiting is cleared once nothing does. */
+function settle(entry: RemoteQueue, branch: Branch | null): void {
+  if (branch) delete entry.branches[branch.name];
+  if (Object.keys(entry.branches).length === 0 && Object.keys(entry.deletions).length === 0) {
+    entry.since = null;
+    entry.reason = null;
+  }
 }
 
 async function waits(

@@ -236,7 +236,7 @@ export class Restore {
       written.push({ path: file.path, before: expect?.size ?? null, backup, size, mtimeMs });
     }
     for (const [name, at] of Object.entries(this.cursor.streams)) {
-      const now = await examineTail(this.#streamPaths.get(name)!, at.offset);
+      const now = examineTail(this.#streamPaths.get(name)!, at.offset);
       if (now) Object.assign(at, { ino: now.ino, tail: now.tail });
       else delete this.cursor.streams[name];
     }

@@ -80,7 +80,7 @@ export async function retire(
   remote: ChosenRemote | null,
 ): Promise<void> {
   const at = context.world.now().toISOString();
-  for (const { session } of due) await forgetCursor(context, session.key);
+  for (const { session } of due) forgetCursor(context, session.key);
   const tombstones = new Map(
     due.map((one): [string, Tombstone] => [one.session.key, { at, upto: one.lastUse }]),
   );

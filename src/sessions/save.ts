@@ -131,7 +131,9 @@ async function saveLocked(
   const sessions = await store(context, vault, heads, replica, plans, now, tell);
   if (wip) await (await import("./work.ts")).rememberWork(context, wip.hash);
   const branch =
-    !options.noCode && state.branch && state.head ? { name: state.branch, commit: state.head } : null;
+    !options.noCode && state.branch && state.head
+      ? { name: state.branch, commit: state.head, isNew: committed }
+      : null;
   const devices = [...vault.keyring.members.values()].filter(
     (one) => !one.removedAt && one.type !== "recovery",
   ).length;

@@ -165,7 +165,7 @@ async function goBack(context: Context, one: ResumeOperation): Promise<UndoEvent
     did.push({ step: file.before === null ? "file-removed" : "file-restored", path: file.path });
   }
   await deliver(agent, { id, cwd }, place);
-  await forgetCursor(context, one.session);
+  forgetCursor(context, one.session);
   return did;
 }
 

@@ -206,7 +206,7 @@ export function keyringTree(
 
 /** The replica id of this clone, or null when it has not written anything yet. */
 export async function knownReplica(context: Context, vault: Vault): Promise<string | null> {
-  const here = await cloneIdentity(context.repo.commonDir);
+  const here = cloneIdentity(context.repo.commonDir);
   const clones = (await context.keys.state()).repos[vault.repo]?.clones ?? [];
   return (
     clones.find((one) => one.dev === here.dev && one.ino === here.ino && one.born === here.born)?.replica ??
@@ -222,7 +222,7 @@ export async function ownReplica(
 ): Promise<string> {
   const known = await knownReplica(context, vault);
   if (known && !options.renew) return known;
-  const here = await cloneIdentity(context.repo.commonDir);
+  const here = cloneIdentity(context.repo.commonDir);
   const replica = newReplicaId();
   await context.keys.update((state) => {
     const repo = repoState(state, vault.repo, vault.keyring.vault);

@@ -195,7 +195,7 @@ export async function isServiceInstalled(of: ServiceOf): Promise<boolean> {
 export async function watcherOf(lock: string): Promise<{ pid: number } | null> {
   const holder = (await readIfPresent(lock))?.toString("utf8") ?? "";
   const pid = Number(/^(\d+)@/.exec(holder)?.[1]);
-  return pid > 0 && !isGone(holder) && !(await olderThan(lock, 3_600_000)) ? { pid } : null;
+  return pid > 0 && !isGone(holder) && !olderThan(lock, 3_600_000) ? { pid } : null;
 }
 
 async function runAll(commands: readonly ServiceCommand[], env: NodeJS.ProcessEnv): Promise<void> {

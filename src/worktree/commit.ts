@@ -1,4 +1,5 @@
-import { copyFile, lstat, rename, rm, utimes, writeFile } from "node:fs/promises";
+import { copyFileSync, lstatSync, rmSync, utimesSync } from "node:fs";
+import { lstat, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConvosyncError, Exit } from "../errors.ts";
@@ -66,9 +67,12 @@ export async function commitAll(
   plan: CommitPlan,
   message: string,
 ): Promise<{ commit: string } | null> {
-  const index = await saveIndex(repository);
+  // Asked while the index is copied.
+  const sparse = plan.add.length > 0 ? isSparse(git) : null;
+  sparse?.catch(() => undefined);
+  const index = saveIndex(repository);
   try {
-    await stage(git, plan);
+    await stage(git, plan, sparse);
     if ((await git.run(["diff", "--cached", "--quiet"], { okCodes: [0, 1] })).code === 0) {
       await index.restore();
       return null;
@@ -78,7 +82,7 @@ export async function commitAll(
     await index.restore();
     throw error;
   }
-  await index.forget();
+  index.forget();
   return { commit: await git.text(["rev-parse", "--verify", "HEAD"]) };
 }
 
@@ -92,15 +96,14 @@ export async function commitTracked(
   return (await commitAll(git, repository, plan, message))?.commit ?? null;
 }
 
-async function stage(git: Git, plan: CommitPlan): Promise<void> {
+async function isSparse(git: Git): Promise<boolean> {
+  return (await git.text(["config", "--type=bool", "core.sparseCheckout"], { okCodes: [0, 1] })) === "true";
+}
+
+async function stage(git: Git, plan: CommitPlan, sparse: Promise<boolean> | null): Promise<void> {
   if (plan.tracked) await runOrFail(git, ["add", "--update", "--", ":/"]);
-  if (plan.add.length === 0) return;
-  const sparse = await git.text(["config", "--type=bool", "core.sparseCheckout"], { okCodes: [0, 1] });
-  const options = [
-    "--pathspec-from-file=-",
-    "--pathspec-file-nul",
-    ...(sparse === "true" ? ["--sparse"] : []),
-  ];
+  if (sparse === null) return;
+  const options = ["--pathspec-from-file=-", "--pathspec-file-nul", ...((await sparse) ? ["--sparse"] : [])];
   await runOrFail(git, ["--literal-pathspecs", "add", ...options], plan.add.join("\0"));
 }
 
@@ -122,28 +125,30 @@ async function runOrFail(git: Git, args: readonly string[], input?: string): Pro
 
 interface SavedIndex {
   restore(): Promise<void>;
-  forget(): Promise<void>;
+  forget(): void;
 }
 
 /** Keeps a copy of the index beside it. */
 const copyPrefix = "index.convosync-";
 
-async function saveIndex({ gitDir }: Repository): Promise<SavedIndex> {
+function saveIndex({ gitDir }: Repository): SavedIndex {
   const path = join(gitDir, "index");
-  await sweep(gitDir, copyPrefix, "");
+  sweep(gitDir, copyPrefix, "");
   const copy = join(gitDir, `${copyPrefix}${processName()}`);
-  const before = await lstat(path).catch(() => null);
-  if (before !== null) {
-    await copyFile(path, copy);
+  const before = lstatSync(path, { throwIfNoEntry: false });
+  if (before) {
+    copyFileSync(path, copy);
     // git trusts a cached time only when it is older than the index: ours must not become newer.
-    await utimes(copy, before.atime, before.mtime);
+    utimesSync(copy, before.atime, before.mtime);
   }
   return {
-    forget: () => rm(copy, { force: true }),
+    forget: () => rmSync(copy, { force: true }),
     restore: async () => {
-      const now = await lstat(path).catch(() => null);
-      if (now?.ino === before?.ino && now?.mtimeMs === before?.mtimeMs) return rm(copy, { force: true });
-      await withIndexLock(path, () => (before === null ? rm(path, { force: true }) : rename(copy, path)));
+      const now = lstatSync(path, { throwIfNoEntry: false });
+      if (now?.ino === before?.ino && now?.mtimeMs === before?.mtimeMs) return rmSync(copy, { force: true });
+      await withIndexLock(path, () =>
+        before === undefined ? rm(path, { force: true }) : rename(copy, path),
+      );
     },
   };
 }

@@ -16,9 +16,15 @@ const appendFileSync = fs.appendFileSync.bind(fs);
 const spawn = childProcess.spawn.bind(childProcess);
 let steps = 0;
 
+/** Node's own synchronous functions call each other: only the outermost is a step. */
+let inside = false;
+
 function next(what) {
   steps++;
+  const outer = inside;
+  inside = true;
   appendFileSync(FAULT_LOG, `${steps} ${what}\n`);
+  inside = outer;
   return String(steps) === FAULT_AT ? FAULT_HOW : "go";
 }
 
@@ -47,6 +53,24 @@ function wrap(owner, name, matters = () => true) {
   };
 }
 
+/** The same for a synchronous one. */
+function wrapSync(name, matters = () => true) {
+  const original = fs[`${name}Sync`];
+  fs[`${name}Sync`] = function (...args) {
+    if (inside || !matters(...args)) return original.apply(this, args);
+    const how = next(typeof args[0] === "string" ? `${name} ${args[0]}` : name);
+    if (how === "before") die();
+    if (isError(how)) throw refuse(how, name);
+    inside = true;
+    try {
+      return original.apply(this, args);
+    } finally {
+      inside = false;
+      if (how === "after") die();
+    }
+  };
+}
+
 const writes = (_path, flags = "r") =>
   typeof flags === "number"
     ? (flags & (fs.constants.O_WRONLY | fs.constants.O_RDWR)) !== 0
@@ -57,6 +81,20 @@ wrap(fsp, "open", writes);
 const handle = await fsp.open(process.execPath, "r");
 for (const name of ["writeFile", "write", "sync", "truncate"]) wrap(Object.getPrototypeOf(handle), name);
 await handle.close();
+const changes = [
+  "rename",
+  "link",
+  "unlink",
+  "rm",
+  "mkdir",
+  "copyFile",
+  "writeFile",
+  "utimes",
+  "write",
+  "fsync",
+];
+for (const name of changes) wrapSync(name);
+wrapSync("open", writes);
 
 childProcess.spawn = (file, args, options) => {
   if (file !== "git" && file !== "opencode") return spawn(file, args, options);

@@ -61,7 +61,7 @@ export async function* deliver(
     return;
   }
   if (there.length > 0 && !isPending(id, place)) return;
-  await sweep(dir, "import.", ".json");
+  sweep(dir, "import.", ".json");
   const talks = readTalks(place);
   const elsewhere = talks.find((one) => one.id === id && workTreeOf(one.directory, place) === null);
   if (elsewhere) throw belongsElsewhere(elsewhere);

@@ -20,18 +20,24 @@ interface Exports {
   setUpParse(origin: number, farCount: number): number;
   parse(): number;
   found(): number;
+  codeTableAt(): number;
+  setUpReplay(sourceLength: number, data: number, codes: number, addresses: number): number;
+  replay(): number;
+  farAddress(): number;
+  farLength(): number;
+  farAt(): number;
   stateAt(): number;
   constantsAt(): number;
   inputAt(): number;
   compress(blocks: number): void;
 }
 
-/** Memory beyond this is given back after use, though what a longer target needs is then asked for again. */
-const keptMemory = 32 << 20;
+/** Memory beyond this many bytes is given back after use, though what a longer target needs is then asked for again. */
+export const keptMemory = 32 << 20;
 
 /** The part of packing that is in WebAssembly. It is used from one function at a time, which keeps nothing in it. */
 export class Wasm {
-  static #shared: Wasm | undefined;
+  static #unused: Wasm | undefined;
   readonly call: Exports;
 
   private constructor() {
@@ -40,12 +46,12 @@ export class Wasm {
   }
 
   static use<T>(work: (wasm: Wasm) => T): T {
-    Wasm.#shared ??= new Wasm();
-    const wasm = Wasm.#shared;
+    const wasm = Wasm.#unused ?? new Wasm();
+    Wasm.#unused = undefined;
     try {
       return work(wasm);
     } finally {
-      if (wasm.call.memory.buffer.byteLength > keptMemory) Wasm.#shared = undefined;
+      if (wasm.call.memory.buffer.byteLength <= keptMemory) Wasm.#unused = wasm;
     }
   }
 

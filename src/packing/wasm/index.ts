@@ -10,5 +10,13 @@ export {
   setUpHashes,
 } from "./blocks";
 export { found, parse, setUp as setUpParse } from "./parse";
+export {
+  codeTableAt,
+  farAddress,
+  farAt,
+  farLength,
+  replay,
+  setUp as setUpReplay,
+} from "./replay";
 export { compress, constantsAt, inputAt, stateAt } from "./sha256";
 export { setUp as setUpWindow } from "./window";

@@ -16,6 +16,11 @@ export function setUp(itsLength: i32, itsFirst: i32): i32 {
   return bytes;
 }
 
+/** The address of a position. */
+export function at(position: i32): i32 {
+  return bytes + position;
+}
+
 export function byte(at: i32): i32 {
   return load<u8>(bytes + at);
 }

@@ -92,6 +92,47 @@ export function codeAfter(plan: CodePlan): CodeAfter {
 
 const fetchTimeoutMs = 10 * 60_000;
 
+/** What git says of where the code is, and of where it is to be: null where that has to be fetched first. */
+export interface CodeSurvey {
+  readonly state: CodeState;
+  readonly found: readonly [upstream: Oid | null, commit: Oid | null] | null;
+}
+
+/** What {@link planCode} is to know of the remote: whether it can be reached, and the branch fetched from it already. */
+export interface RemoteKnown {
+  readonly online: boolean;
+  readonly fetched: string | null;
+}
+
+/** Asks git all that can be asked at once. */
+export async function surveyCode(
+  context: Context,
+  { snapshots }: Pick<Manifest, "snapshots">,
+  remote: ChosenRemote | null,
+  { online, fetched }: RemoteKnown,
+  options: CodeOptions,
+): Promise<CodeSurvey> {
+  const { commit = null, branch = null } = snapshots.at(-1) ?? {};
+  const late = online && branch !== fetched;
+  const [state, found] = await Promise.all([
+    inspectCode(context.git, context.repo),
+    late || options.stayOnBranch ? null : findCode(context, commit, branch, remote),
+  ]);
+  return { state, found };
+}
+
+function findCode(
+  context: Context,
+  commit: Oid | null,
+  branch: string | null,
+  remote: ChosenRemote | null,
+): Promise<[upstream: Oid | null, commit: Oid | null]> {
+  return Promise.all([
+    branch && remote ? resolveCommit(context, trackingRef(remote, branch)) : null,
+    commit ? resolveCommit(context, commit) : null,
+  ]);
+}
+
 /**
  * Decides how the work tree comes to the commit a conversation belongs to. Whatever is not plain stops here, with
  * the command that mends it: exit 4, or 5 when the code diverged.
@@ -100,30 +141,18 @@ export async function planCode(
   context: Context,
   { snapshots, links }: Pick<Manifest, "snapshots" | "links">,
   remote: ChosenRemote | null,
-  { online, fetched }: { online: boolean; fetched: string | null },
+  { online }: RemoteKnown,
   options: CodeOptions,
+  { state, found: early }: CodeSurvey,
 ): Promise<CodePlan> {
-  const snapshot = snapshots.at(-1);
-  const commit = snapshot?.commit ?? null;
-  const branch = snapshot?.branch ?? null;
-  const late = online && branch !== fetched;
-  const find = (): Promise<[upstream: Oid | null, commit: Oid | null]> =>
-    Promise.all([
-      branch && remote ? resolveCommit(context, trackingRef(remote, branch)) : null,
-      commit ? resolveCommit(context, commit) : null,
-    ]);
-  // Each is a wait for git: all at once where nothing has to be fetched first.
-  const [state, early] = await Promise.all([
-    inspectCode(context.git, context.repo),
-    late || options.stayOnBranch ? null : find(),
-  ]);
+  const { commit = null, branch = null } = snapshots.at(-1) ?? {};
   if (!commit) return { kind: "nothing", commit: null, ahead: false };
   if (options.stayOnBranch) return { kind: "stay", branch: state.branch, wanted: branch };
   const stop = checkResume(state, { movesCode: false, headIsKept: true });
   if (stop?.code === "merge-conflicts" && options.asks) await offerConflicts(context, state, stop, options);
   if (stop) throw stop;
-  if (late && remote && branch) await fetchBranch(context, remote, branch);
-  const [upstream, there] = early ?? (await find());
+  if (!early && remote && branch) await fetchBranch(context, remote, branch);
+  const [upstream, there] = early ?? (await findCode(context, commit, branch, remote));
   const now = there ?? (await findCommit(context, commit, branch, links, remote, online));
   if (options.exact || !branch)
     return { ...(await planExact(context, state, now, options)), ...was(commit, now) };

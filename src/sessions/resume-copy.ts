@@ -3,7 +3,7 @@ import type { StoredSession } from "../domains/reader.ts";
 import { mainStream } from "../packing/manifest.ts";
 import type { CatalogEntry } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
-import { bringCode, codeAfter, planCode } from "./code.ts";
+import { bringCode, codeAfter, planCode, type RemoteKnown, surveyCode } from "./code.ts";
 import { type Copied, writeCopy } from "./copy.ts";
 import { localDirectory } from "./local-directory.ts";
 import type { Context } from "./repository.ts";
@@ -22,7 +22,7 @@ export async function resumeCopy(
     readonly place: Workplace;
     readonly remote: ChosenRemote | null;
   },
-  known: { readonly online: boolean; readonly fetched: string | null },
+  known: RemoteKnown,
   options: ResumeOptions,
   tell: (event: ResumeEvent) => void,
 ): Promise<ResumeResult> {
@@ -30,7 +30,8 @@ export async function resumeCopy(
   const { manifest } = chosen;
   const snapshot = manifest.snapshots.at(-1) ?? null;
   const cwd = localDirectory(agent, place, manifest.meta.cwd);
-  const plan = await planCode(context, manifest, remote, known, options);
+  const survey = await surveyCode(context, manifest, remote, known, options);
+  const plan = await planCode(context, manifest, remote, known, options, survey);
   const messages = mainStream(manifest)?.lines ?? 0;
   let copy: Copied = { id: session.id, restored: [] };
   if (!options.dryRun) {

@@ -17,6 +17,7 @@ import {
   codeAfter,
   fetchBranch,
   planCode,
+  surveyCode,
 } from "./code.ts";
 import { writeCursor } from "./cursor.ts";
 import { cancelled, undecided } from "./decide.ts";
@@ -134,6 +135,9 @@ async function resumeLocked(
     });
     return prepared;
   };
+  // git looks at the code while the conversation is unpacked: with all of that in memory, each start of it takes longer.
+  const survey = surveyCode(context, chosen.manifest, remote, known, options);
+  survey.catch(() => undefined);
   let restore = tips > 1 ? null : await prepare();
   let settled = false;
   try {
@@ -151,12 +155,15 @@ async function resumeLocked(
       restore = await prepare();
     }
     const snapshot = chosen.manifest.snapshots.at(-1) ?? null;
-    const plan = await planCode(context, chosen.manifest, remote, known, options).catch((error) => {
-      const left = settled && error instanceof ConvosyncError && error.exit === Exit.cancelled;
-      throw left
-        ? cancelled("the versions are joined in the session; code and transcript here are as they were")
-        : error;
-    });
+    const now = settled ? surveyCode(context, chosen.manifest, remote, known, options) : survey;
+    const plan = await planCode(context, chosen.manifest, remote, known, options, await now).catch(
+      (error) => {
+        const left = settled && error instanceof ConvosyncError && error.exit === Exit.cancelled;
+        throw left
+          ? cancelled("the versions are joined in the session; code and transcript here are as they were")
+          : error;
+      },
+    );
     const result = {
       session: session.id,
       agent,

@@ -151,6 +151,10 @@ export interface WatchedFolder {
   sessionOf(name: string): string | null;
   /** The work tree of that session, where one folder has sessions of several. */
   workTreeOf?(name: string): string | null;
+  /** All sessions in the file, where it holds more than the one; `state` is another when a session has gone on. */
+  sessionsIn?(
+    name: string,
+  ): readonly { readonly id: string; readonly workTree: string; readonly state: string }[];
 }
 
 /** A session that is to be written; a FoundSession is one. */

@@ -102,7 +102,7 @@ class Watch {
   #seen: Surroundings;
   #agents: readonly Agent[] = [];
   readonly #watchers = new Map<string, { watcher: FSWatcher | null; folder: WatchedFolder }>();
-  /** Size and time of the files as last looked at. */
+  /** Size and time of the files as last looked at, and the states of sessions of which a file holds several. */
   readonly #files = new Map<string, string>();
   /** Files that changed: since when, and when last. */
   readonly #changed = new Map<string, { folder: WatchedFolder; first: number; last: number }>();
@@ -300,6 +300,7 @@ class Watch {
       const state = `${info.size} ${info.mtimeMs}`;
       if (this.#files.get(path) !== state && !quietly) this.#touch(folder, name);
       else this.#files.set(path, state);
+      if (quietly) this.#goneOn(folder, name);
     }
   }
 
@@ -325,11 +326,23 @@ class Watch {
         (one) => one.watched !== undefined && path.startsWith((one.home ?? one.store)(this.#seen.place)),
       );
       if (!agent) continue;
-      const workTree = folder.workTreeOf?.(basename(path)) ?? folder.workTree ?? this.#root;
-      await this.#note(`${agent.name}:${id}`, workTree);
+      const name = basename(path);
+      const workTree = folder.workTreeOf?.(name) ?? folder.workTree ?? this.#root;
+      for (const [one, where] of new Map([...this.#goneOn(folder, name), [id, workTree]]))
+        await this.#note(`${agent.name}:${one}`, where);
       any = true;
     }
     return any;
+  }
+
+  /** The sessions in a file of several that are not as they were when it was last looked at, with their work trees. */
+  #goneOn(folder: WatchedFolder, name: string): [id: string, workTree: string][] {
+    return (folder.sessionsIn?.(name) ?? []).flatMap(({ id, workTree, state }): [string, string][] => {
+      const key = `${folder.path} ${id}`;
+      const same = this.#files.get(key) === state;
+      this.#files.set(key, state);
+      return same ? [] : [[id, workTree]];
+    });
   }
 
   async #note(session: string, path: string): Promise<void> {

@@ -20,7 +20,14 @@ import { newId } from "../../src/agents/codex/store.ts";
 import { opening, openingLines, turnLines, turns } from "../fixtures/rollout.ts";
 import { cloneDir, noted, shown, untilIdle } from "./automatic.ts";
 import { type Document, done, lines, type Machine, one, pair, two } from "./harness.ts";
-import { id as opencodeId, turns as opencodeTurns, say, withOpencode } from "./opencode-machine.ts";
+import {
+  helper as opencodeHelper,
+  id as opencodeId,
+  turns as opencodeTurns,
+  say,
+  turn,
+  withOpencode,
+} from "./opencode-machine.ts";
 
 const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 
@@ -127,6 +134,29 @@ test("what opencode writes into its database is sealed", async () => {
       () => `${to} turns`,
     );
   }
+  expect(await watch.stop()).toBe(0);
+});
+
+test("of two opencode sessions that go on at once, both are sealed; one that rests is not", async () => {
+  const desktop = withOpencode((await pair()).desktop);
+  const [second, resting] = [opencodeHelper, "ses_ddd683a8fffexZ0heR68LdYRtD"];
+  const secondTurns = (to: number) =>
+    Array.from({ length: to }, (_, n) => turn(desktop, n, { session: second })).flat();
+  say(desktop, [], { session: resting });
+  say(desktop, opencodeTurns(desktop, 1));
+  say(desktop, secondTurns(1), { session: second });
+  const watch = watching(desktop);
+  await watch.says(/Watching/);
+  for (const to of [2, 3]) {
+    say(desktop, opencodeTurns(desktop, to));
+    say(desktop, secondTurns(to), { session: second });
+    for (const id of [opencodeId, second])
+      await until(
+        async () => (await savedLines(desktop, id)) === 2 * to,
+        () => `${to} turns of ${id}`,
+      );
+  }
+  expect(await savedLines(desktop, resting)).toBe(0);
   expect(await watch.stop()).toBe(0);
 });
 

@@ -155,19 +155,22 @@ function target(name: string, kind: "stream" | "file", { id }: Destination, plac
   return { path: join(dir, "subagents", basename(name)), form: "jsonl" };
 }
 
-/** The folder of the database: whenever it is written to, the session that went on last is meant. */
+/**
+ * The folder of the database: whenever it is written to, the session that went on last is meant, which need not have
+ * got another time, and every one whose time is another.
+ */
 async function watched(place: Workplace): Promise<WatchedFolder[]> {
   const path = dataDir(place);
   if (!isFolder(path)) return [];
-  const last = (name: string): FoundSession | null =>
-    join(path, name).startsWith(databasePath(place)) && !name.endsWith("-shm")
-      ? (sessionsIn(place)[0] ?? null)
-      : null;
+  const all = (name: string): FoundSession[] =>
+    join(path, name).startsWith(databasePath(place)) && !name.endsWith("-shm") ? sessionsIn(place) : [];
   const folder: WatchedFolder = {
     path,
     workTree: place.root,
-    sessionOf: (name) => last(name)?.id ?? null,
-    workTreeOf: (name) => last(name)?.workTree ?? null,
+    sessionOf: (name) => all(name)[0]?.id ?? null,
+    workTreeOf: (name) => all(name)[0]?.workTree ?? null,
+    sessionsIn: (name) =>
+      all(name).map(({ id, workTree, updatedAt }) => ({ id, workTree, state: String(updatedAt.getTime()) })),
   };
   return [folder];
 }

@@ -11,8 +11,11 @@ export class HistoryChanged extends Error {}
 /** Beyond this the segments that were read go to a file: a long history is not held in memory. */
 const bytesInMemory = 24 << 20;
 
-/** Of the memory for reading one segment, what is kept for the next. */
+/** Of the memory for reading segments, what is kept for the next. */
 const mostRoom = 4 << 20;
+
+/** Bytes of the file that are read and made portable at once, where they are several segments. */
+const mostAtOnce = 1 << 20;
 
 type Part = Pick<Segment, "off" | "raw" | "sha">;
 
@@ -76,7 +79,7 @@ export class LocalHistory implements SourceReader {
     if (length === 0) return new Uint8Array(0);
     const first = this.#segmentAt(offset);
     const last = this.#segmentAt(offset + length - 1);
-    for (let index = first; index <= last; index++) this.#prove(index);
+    this.#proveAll(first, last);
     if (this.#spool !== null) return readExactly(this.#spool, offset, length, room);
     const joined = new Uint8Array(length);
     for (let index = first; index <= last; index++) {
@@ -105,19 +108,41 @@ export class LocalHistory implements SourceReader {
     return low;
   }
 
-  #prove(index: number): void {
-    if (this.#proved.has(index)) return;
-    const start = this.#starts[index];
-    const end = this.#starts[index + 1] ?? this.#end;
+  /** Proves those of the segments that have not been, many small ones at a time. */
+  #proveAll(first: number, last: number): void {
+    for (let from = first; from <= last; from++) {
+      if (this.#proved.has(from)) continue;
+      let to = from + 1;
+      while (to <= last && !this.#proved.has(to) && this.#localEnd(to) - this.#starts[from]! <= mostAtOnce)
+        to++;
+      this.#prove(from, to);
+      from = to - 1;
+    }
+  }
+
+  #localEnd(index: number): number {
+    return this.#starts[index + 1] ?? this.#end;
+  }
+
+  /** Reads and proves the segments of `from` until before `to`, which follow each other in the file too. */
+  #prove(from: number, to: number): void {
+    const start = this.#starts[from];
+    const end = this.#localEnd(to - 1);
     if (start === undefined || end <= start) throw new HistoryChanged();
     if (this.#room.length < end - start) this.#room = Buffer.allocUnsafeSlow(end - start);
     const local = this.#room.subarray(0, end - start);
     if (readSync(this.#file, local, 0, local.length, start) !== local.length) throw new HistoryChanged();
     const bytes = this.#places ? toPortable(local, this.#places, "jsonl") : local;
     if (bytes.buffer === this.#room.buffer || this.#room.length > mostRoom) this.#room = Buffer.alloc(0);
-    const sha = createHash("sha256").update(bytes).digest("base64url");
-    if (sha !== this.#segments[index]!.sha) throw new HistoryChanged();
-    this.#keep(index, bytes);
+    const { off } = this.#segments[from]!;
+    const last = this.#segments[to - 1]!;
+    if (bytes.length !== last.off + last.raw - off) throw new HistoryChanged();
+    for (let index = from; index < to; index++) {
+      const segment = this.#segments[index]!;
+      const part = bytes.subarray(segment.off - off, segment.off - off + segment.raw);
+      if (createHash("sha256").update(part).digest("base64url") !== segment.sha) throw new HistoryChanged();
+      this.#keep(index, part);
+    }
   }
 
   #keep(index: number, bytes: Uint8Array): void {

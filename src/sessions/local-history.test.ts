@@ -1,0 +1,89 @@
+import { createHash } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterEach, expect, test } from "vitest";
+import { localLength, type Places, toPortable } from "../agents/portable-paths.ts";
+import { HistoryChanged, LocalHistory } from "./local-history.ts";
+
+const places: Places = {
+  root: ["/home/me/code/shop"],
+  home: ["/home/me"],
+  store: ["/home/me/.claude"],
+  keys: ["-home-me-code-shop"],
+};
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
+});
+
+/** A file of those segments, each of whole lines, and what is stored of it. */
+function stored(segments: readonly string[], where: Places | null) {
+  const folder = mkdtempSync(join(tmpdir(), "convosync-history-"));
+  folders.push(folder);
+  const path = join(folder, "log.jsonl");
+  writeFileSync(path, segments.join(""));
+  let [off, start] = [0, 0];
+  const parts: { off: number; raw: number; sha: string }[] = [];
+  const starts: number[] = [];
+  const streams: Uint8Array[] = [];
+  for (const segment of segments) {
+    const local = Buffer.from(segment);
+    const bytes = where ? toPortable(local, where, "jsonl") : local;
+    if (where) expect(localLength(bytes, where, "jsonl")).toBe(local.length);
+    parts.push({ off, raw: bytes.length, sha: createHash("sha256").update(bytes).digest("base64url") });
+    starts.push(start);
+    streams.push(bytes);
+    off += bytes.length;
+    start += local.length;
+  }
+  return { path, parts, starts, end: start, stream: Buffer.concat(streams) };
+}
+
+const line = fc
+  .tuple(
+    fc.constantFrom("/home/me/code/shop", "/home/me", "/home/me/.claude", "/etc", "{{CS:ROOT}}", ""),
+    fc.string({ maxLength: 30 }),
+  )
+  .map(([path, text]) => `${JSON.stringify({ cwd: path, text: `${path}/${text}` })}\n`);
+const segment = fc.array(line, { minLength: 1, maxLength: 4 }).map((lines) => lines.join(""));
+const segments = fc.array(segment, { minLength: 1, maxLength: 20 });
+
+test("reads what is stored out of the agent's file, whatever is asked for first", () => {
+  fc.assert(
+    fc.property(
+      segments,
+      fc.boolean(),
+      fc.array(fc.tuple(fc.nat(), fc.nat()), { maxLength: 10 }),
+      (given, portable, ranges) => {
+        const where = portable ? places : null;
+        const { path, parts, starts, end, stream } = stored(given, where);
+        const history = new LocalHistory(path, parts, starts, end, where);
+        for (const [from, length] of ranges) {
+          const at = from % stream.length;
+          const most = 1 + (length % (stream.length - at));
+          expect(Buffer.from(history.read(at, most)).equals(stream.subarray(at, at + most))).toBe(true);
+        }
+        history.close();
+      },
+    ),
+    { numRuns: 200 },
+  );
+});
+
+test("a segment that the file holds otherwise is not read, by itself or among others", () => {
+  const given = ["first", "second", "third"].map((text) => `{"text":"${text} /home/me/x"}\n`);
+  const { path, parts, starts, end, stream } = stored(given, places);
+  writeFileSync(path, given.join("").replace("second", "SECOND"));
+  const history = new LocalHistory(path, parts, starts, end, places);
+  expect(() => history.read(0, stream.length)).toThrow(HistoryChanged);
+  expect(() => history.read(parts[1]!.off, 5)).toThrow(HistoryChanged);
+  expect(Buffer.from(history.read(0, parts[0]!.raw))).toEqual(stream.subarray(0, parts[0]!.raw));
+  history.close();
+
+  writeFileSync(path, given.slice(0, 2).join(""));
+  const shorter = new LocalHistory(path, parts, starts, end, places);
+  expect(() => shorter.read(0, stream.length)).toThrow(HistoryChanged);
+  shorter.close();
+});

@@ -20,6 +20,17 @@ field() {
   case $v in *\\*) v= ;; esac
 }
 
+# The first of a list of strings.
+first() {
+  v=
+  case $payload in
+    *"\"$1\":[\""*) v=${payload#*"\"$1\":[\""} ;;
+    *"\"$1\": [\""*) v=${payload#*"\"$1\": [\""} ;;
+  esac
+  v=${v%%\"*}
+  case $v in *\\*) v= ;; esac
+}
+
 record() {
   agent=$1
   event=$2
@@ -33,7 +44,9 @@ record() {
   if [ -z "$s" ]; then s=${GEMINI_SESSION_ID:-${CLAUDE_CODE_SESSION_ID:-}}; fi
   case $s in '' | *[!A-Za-z0-9._-]*) return 0 ;; esac
   field cwd
-  w=${v:-${CLAUDE_PROJECT_DIR:-$PWD}}
+  # Cursor runs the hooks of its user in its own folder.
+  if [ -z "$v" ]; then first workspace_roots; fi
+  w=${v:-${CURSOR_PROJECT_DIR:-${CLAUDE_PROJECT_DIR:-$PWD}}}
   case $w in *'
 '*) return 0 ;; /* | ?:*) ;; *) return 0 ;; esac
   p=$w

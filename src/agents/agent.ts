@@ -76,9 +76,16 @@ export type HowFound = "environment" | "live" | "newest";
 /** A coding agent that keeps its conversations on this machine. Knows nothing of git, encryption or refs. */
 export interface Agent {
   /** The word in session ids and on the command line. */
-  readonly name: "claude" | "codex" | "gemini" | "copilot" | "qwen" | "opencode";
+  readonly name: "claude" | "codex" | "gemini" | "copilot" | "qwen" | "opencode" | "cursor";
   /** The program, as manifests name it. */
-  readonly tool: "claude-code" | "codex" | "gemini-cli" | "copilot-cli" | "qwen-code" | "opencode";
+  readonly tool:
+    | "claude-code"
+    | "codex"
+    | "gemini-cli"
+    | "copilot-cli"
+    | "qwen-code"
+    | "opencode"
+    | "cursor-cli";
   readonly title: string;
 
   /** The folder all the agent's files lie in. Nothing is written outside it, or through a symlink below it. */
@@ -137,6 +144,8 @@ export interface Agent {
    * hold only one.
    */
   readonly joinLogs?: (logs: readonly Uint8Array[]) => JoinedLogs;
+  /** False where a session cannot be given another id, nor be cut at an earlier snapshot. */
+  readonly copies?: false;
   /** An id for a copy of a conversation. */
   newId(): string;
   /** Lines of a session as those of a copy of it, where the agent looks for ids inside the files too. */

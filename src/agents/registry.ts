@@ -10,6 +10,7 @@ const loaders: Record<AgentName, () => Promise<Agent>> = {
   copilot: async () => (await import("./copilot/agent.ts")).copilot,
   qwen: async () => (await import("./qwen/agent.ts")).qwen,
   opencode: async () => (await import("./opencode/agent.ts")).opencode,
+  cursor: async () => (await import("./cursor/agent.ts")).cursor,
 };
 
 export const agentNames = Object.keys(loaders) as readonly AgentName[];

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import {
   appendFileSync,
   copyFileSync,
@@ -11,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
-import { readDatabase, type SqlRow, type SqlTables, UnreadableDatabase } from "./sqlite.ts";
+import { imageOf, readDatabase, type SqlRow, type SqlTables, UnreadableDatabase } from "./sqlite.ts";
 
 // test/fixtures/sqlite was made by SQLite 3.40.1, with pages of 512 bytes: 150 notes, of which one was changed, one deleted
 // and one added after the last checkpoint, so that they stand in the log only; as does a column.
@@ -63,6 +64,28 @@ describe("a database of SQLite", () => {
     }
     const byId = (db: SqlTables) => [...db.rowsWhere("note", "id", "n0042", ["body"])];
     expect(readDatabase(copy(), byId)).toEqual([["changed"]]);
+  });
+
+  test("is made one file, with what its log holds", () => {
+    const path = copy();
+    const image = imageOf(path, 1 << 20)!;
+    const whole = join(dir, "whole.db");
+    writeFileSync(whole, image);
+    expect(readDatabase(whole, (db) => [...db.rows("note", columns)])).toEqual(notes());
+    expect(image.length).toBeGreaterThan(readFileSync(made).length);
+    expect(() => imageOf(path, image.length - 1)).toThrow(UnreadableDatabase);
+    expect(imageOf(path, image.length)).toEqual(image);
+    rmSync(`${path}-wal`);
+    expect(imageOf(path, 1 << 20)).toEqual(readFileSync(made));
+    expect(imageOf(join(dir, "none.db"), 1 << 20)).toBeNull();
+  });
+
+  const hasSqlite = spawnSync("sqlite3", ["--version"]).status === 0;
+  test.skipIf(!hasSqlite)("is sound as one file, as SQLite finds (skipped without sqlite3)", () => {
+    const whole = join(dir, "sound.db");
+    writeFileSync(whole, imageOf(copy(), 1 << 20)!);
+    const ran = spawnSync("sqlite3", [whole, "pragma integrity_check; select count(*) from note"]);
+    expect(ran.stdout.toString()).toBe("ok\n150\n");
   });
 
   test("is read without a log, and with one that is torn, of another time, or no log", () => {

@@ -33,6 +33,21 @@ const clockMs = 20;
  * read, or was written to without a pause.
  */
 export function readDatabase<T>(path: string, read: (tables: SqlTables) => T): T | null {
+  return readPages(path, (pages) => read(new Tables(pages)));
+}
+
+/**
+ * The whole database in one file, as it was at one moment, with nothing left in its log. Null and errors as
+ * {@link readDatabase}; `UnreadableDatabase` also where it has more than `most` bytes.
+ */
+export function imageOf(path: string, most: number): Buffer | null {
+  return readPages(path, (pages) => {
+    if (pages.count * pages.size > most) throw new UnreadableDatabase("it is too large");
+    return Buffer.concat(Array.from({ length: pages.count }, (_, n) => pages.page(n + 1)));
+  });
+}
+
+function readPages<T>(path: string, read: (pages: Pages) => T): T | null {
   for (let attempt = 1; ; attempt++) {
     const file = openIfThere(path);
     if (file === null) return null;
@@ -41,7 +56,7 @@ export function readDatabase<T>(path: string, read: (tables: SqlTables) => T): T
       const before = stateOf(path, file, log);
       const result = (() => {
         try {
-          return { value: read(new Tables(new Pages(file, log))) };
+          return { value: read(new Pages(file, log)) };
         } catch (error) {
           if (error instanceof UnreadableDatabase) return { error };
           throw error;
@@ -106,9 +121,13 @@ class Pages {
   readonly size: number;
   /** Bytes of a page that hold content. */
   readonly usable: number;
+  /** How many there are. */
+  readonly count: number;
   readonly #file: number;
   readonly #log: number | null;
   readonly #logged = new Map<number, number>();
+  /** As many as the last commit in the log says; 0 without one. */
+  #loggedCount = 0;
   readonly #kept = new Map<number, Buffer>();
 
   constructor(file: number, log: number | null) {
@@ -129,6 +148,9 @@ class Pages {
     if (encoding > 1) throw new UnreadableDatabase("its text is not UTF-8");
     this.usable = this.size - first.readUInt8(20);
     if (this.usable < 480) throw new UnreadableDatabase("no database");
+    // The number in the header counts where the same change wrote it: what is older than 3.7.0 does not know it.
+    const said = first.readUInt32BE(24) === first.readUInt32BE(92) ? first.readUInt32BE(28) : 0;
+    this.count = this.#loggedCount || said || Math.floor(fstatSync(file).size / this.size);
   }
 
   page(number: number): Buffer {
@@ -163,6 +185,7 @@ class Pages {
       if (sum[0] !== frame.readUInt32BE(16) || sum[1] !== frame.readUInt32BE(20)) return;
       pending.push([frame.readUInt32BE(0), at + frameHeaderBytes]);
       if (frame.readUInt32BE(4) === 0) continue;
+      this.#loggedCount = frame.readUInt32BE(4);
       for (const [page, where] of pending.splice(0)) this.#logged.set(page, where);
     }
   }

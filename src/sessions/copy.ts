@@ -2,6 +2,7 @@ import type { Agent, Workplace } from "../agents/agent.ts";
 import { RestoreFile } from "../agents/local-files.ts";
 import { toLocal } from "../agents/portable-paths.ts";
 import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
+import { ConvosyncError, Exit } from "../errors.ts";
 import { currentStreams, type Manifest, type Snapshot, type StreamRecord } from "../packing/manifest.ts";
 import { deliver } from "./deliver.ts";
 import type { OpenVault } from "./vault.ts";
@@ -23,6 +24,7 @@ export async function writeCopy(
   cwd: string,
   snapshot: Snapshot | null,
 ): Promise<Copied> {
+  if (agent.copies === false) throw uncopied(agent, stored.manifest.session);
   const id = agent.newId();
   const { session } = stored.manifest;
   const renamed = (bytes: Uint8Array): Uint8Array => agent.withId?.(bytes, session, id) ?? bytes;
@@ -59,6 +61,15 @@ export async function writeCopy(
   } finally {
     for (const file of files) await file.abort().catch(() => undefined);
   }
+}
+
+function uncopied(agent: Agent, session: string): ConvosyncError {
+  return new ConvosyncError(
+    "not-copied",
+    Exit.stopped,
+    `a conversation of ${agent.title} cannot be copied: what it goes on with is bound to the conversation itself`,
+    [`go on with it as it is: git convosync resume ${session}`, `or read it: git convosync show ${session}`],
+  );
 }
 
 /** The streams as a snapshot saw them, the main one last. */

@@ -53,7 +53,7 @@ describe("before anything is saved", () => {
       code: "no-conversation",
       exit: 1,
       says: [
-        "no conversation of Claude Code, Codex, Gemini CLI, GitHub Copilot CLI, Qwen Code or opencode belongs to this work tree",
+        "no conversation of Claude Code, Codex, Gemini CLI, GitHub Copilot CLI, Qwen Code, opencode or Cursor belongs to this work tree",
         "start one here first, or run this where the agent was started",
         "nothing was committed; for the code alone use git itself",
       ],
@@ -134,7 +134,10 @@ describe("before anything is saved", () => {
     await refuses(desktop, ["save", "--agent", "nobody"], {
       code: "unknown-agent",
       exit: 2,
-      says: ["no agent is called 'nobody'", "known agents: claude, codex, gemini, copilot, qwen, opencode"],
+      says: [
+        "no agent is called 'nobody'",
+        "known agents: claude, codex, gemini, copilot, qwen, opencode, cursor",
+      ],
     });
   });
 

@@ -102,7 +102,7 @@ describe("save", () => {
       code: "no-conversation",
       exit: 1,
       error:
-        /error: no conversation of Claude Code, Codex, Gemini CLI, GitHub Copilot CLI, Qwen Code or opencode belongs to this work tree/,
+        /error: no conversation of Claude Code, Codex, Gemini CLI, GitHub Copilot CLI, Qwen Code, opencode or Cursor belongs to this work tree/,
       hint: /hint: start one here first/,
     });
   });

@@ -1,0 +1,190 @@
+import { randomUUID } from "node:crypto";
+import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { ConvosyncError, Exit, integrityError } from "../../errors.ts";
+import { processName, sweep } from "../../leftovers.ts";
+import type {
+  Agent,
+  Destination,
+  FileSource,
+  FoundSession,
+  HowFound,
+  Inventory,
+  StreamSource,
+  Target,
+  Workplace,
+} from "../agent.ts";
+import { readEnds, windowBytes } from "../glimpse.ts";
+import { isFolder, namesIn } from "../one-store.ts";
+import { formByName } from "../sidecars.ts";
+import { placesOf } from "../spellings.ts";
+import { imageOf, UnreadableDatabase } from "../sqlite.ts";
+import { conversationReader } from "./conversation.ts";
+import { mentions, titleIn } from "./records.ts";
+import {
+  chatDir,
+  cursorHome,
+  hasChat,
+  helpersDir,
+  imagePath,
+  projectKey,
+  type Transcript,
+  transcriptPath,
+  transcriptsIn,
+  validId,
+  watchedFolders,
+} from "./store.ts";
+
+/**
+ * Cursor, in the terminal: a transcript to read, which is the main stream, and an SQLite database with which the
+ * conversation goes on, which is kept whole, as its content is bound by hashes. Of a conversation that was held in the
+ * editor there is only the transcript. As others describe it: this client has no package that could be tried.
+ */
+export const cursor: Agent = {
+  name: "cursor",
+  tool: "cursor-cli",
+  title: "Cursor",
+  store: cursorHome,
+  find,
+  current,
+  inventory,
+  places: ({ cwd, workTree }, place) =>
+    placesOf(workTree, cursorHome(place), place, [workTree, cwd].map(projectKey)),
+  target,
+  // It keeps no list of what is open; its database tells (`target`).
+  live: async () => null,
+  describe: (head) => ({
+    title: titleIn(head),
+    toolVersion: null,
+    cwd: null,
+    branch: null,
+    updatedAt: null,
+  }),
+  reader: conversationReader,
+  watched: watchedFolders,
+  resumeCommand: (sessionId) => ["cursor-agent", "--resume", sessionId],
+  startCommand: (prompt) => ["cursor-agent", prompt],
+  validId,
+  // Its database has its id inside, and all of it.
+  copies: false,
+  newId: randomUUID,
+};
+
+async function find(place: Workplace, prefix = ""): Promise<FoundSession[]> {
+  const found: FoundSession[] = [];
+  for await (const session of newestFirst(place, (id) => id.startsWith(prefix))) found.push(session);
+  return found;
+}
+
+/** The conversation in this work tree that was last written to. */
+async function current(place: Workplace): Promise<{ session: FoundSession; how: HowFound } | null> {
+  for await (const session of newestFirst(place, () => true))
+    if (session.workTree === place.root) return { session, how: "newest" };
+  return null;
+}
+
+async function* newestFirst(place: Workplace, wanted: (id: string) => boolean): AsyncGenerator<FoundSession> {
+  const seen = new Set<string>();
+  for (const one of transcriptsIn(place, wanted)) {
+    if (seen.has(one.id)) continue;
+    const ends = await readEnds(one.path, windowBytes).catch(() => null);
+    if (ends === null || !belongs(one, ends, place)) continue;
+    seen.add(one.id);
+    yield { ...one, title: titleIn(ends.head) };
+  }
+}
+
+/**
+ * Whether a transcript in the folder of a directory is that directory's: another one may have a folder of the same name. It
+ * is where the database lies in the folder that only this directory can have; without any, where it speaks of it.
+ */
+function belongs(
+  { id, cwd }: Transcript,
+  { head, tail }: { readonly head: Buffer; readonly tail: Buffer },
+  place: Workplace,
+): boolean {
+  if (isFolder(chatDir(id, cwd, place))) return true;
+  return !hasChat(id, place) && (mentions(head, cwd) || mentions(tail, cwd));
+}
+
+const databaseName = "store.db";
+/** What stands beside the database; of anything else it is not known what it would mean elsewhere. */
+const aboutName = "meta.json";
+/** Larger ones are left out, as every sidecar is. */
+const mostBytes = 32 << 20;
+
+async function inventory({ id, cwd, path }: FoundSession, place: Workplace): Promise<Inventory> {
+  const streams: StreamSource[] = [{ name: "main", path }];
+  const files: FileSource[] = [];
+  const skipped: string[] = [];
+  const own = basename(dirname(path)) === id;
+  for (const name of own ? namesIn(helpersDir(path)) : []) {
+    const helper = join(helpersDir(path), name);
+    if (helperName.test(name) && lstatSync(helper, { throwIfNoEntry: false })?.isFile())
+      streams.push({ name: `subagents/${name}`, path: helper });
+    else skipped.push(`subagents/${name}`);
+  }
+  const chat = chatDir(id, cwd, place);
+  const about = join(chat, aboutName);
+  const info = lstatSync(about, { throwIfNoEntry: false });
+  if (info?.isFile())
+    files.push({ name: aboutName, path: about, form: formByName(aboutName), size: info.size });
+  try {
+    const image = imageOf(join(chat, databaseName), mostBytes);
+    if (image)
+      files.push({ name: databaseName, path: kept(image, id, place), form: "raw", size: image.length });
+    else rmSync(dirname(imagePath(id, place)), { recursive: true, force: true });
+  } catch (error) {
+    if (!(error instanceof UnreadableDatabase)) throw error;
+    // One that is too large is told of as any other sidecar is.
+    const path = join(chat, databaseName);
+    const size = lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    if (size > mostBytes) files.push({ name: databaseName, path, form: "raw", size });
+    else skipped.push(databaseName);
+  }
+  return { streams, files, skipped };
+}
+
+/** Where the image of a database stands, to be read like any file; written only when it is another. */
+function kept(image: Buffer, id: string, place: Workplace): string {
+  const path = imagePath(id, place);
+  if (existsSync(path) && readFileSync(path).equals(image)) return path;
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  sweep(dirname(path), `.${databaseName}.`, ".tmp");
+  const temporary = join(dirname(path), `.${databaseName}.${processName()}.tmp`);
+  writeFileSync(temporary, image, { mode: 0o600 });
+  renameSync(temporary, path);
+  return path;
+}
+
+const helperName = /^[A-Za-z0-9_-]{1,100}\.jsonl$/;
+
+function target(name: string, kind: "stream" | "file", session: Destination, place: Workplace): Target {
+  const { id, cwd } = session;
+  if (!validId(id)) throw integrityError("unsafe-name", `not a Cursor session id: '${id}'`);
+  const main = session.path ?? transcriptPath(id, cwd, place);
+  if (kind === "stream") {
+    if (name === "main") return { path: main, form: "jsonl" };
+    // A transcript that lies by itself has no folder: then they come to where Cursor would look for one that has.
+    const own = basename(dirname(main)) === id ? main : transcriptPath(id, cwd, place);
+    const helper = name.startsWith("subagents/") ? name.slice("subagents/".length) : "";
+    if (helperName.test(helper)) return { path: join(helpersDir(own), helper), form: "jsonl" };
+  } else if (name === aboutName) {
+    return { path: join(chatDir(id, cwd, place), aboutName), form: "jsonl" };
+  } else if (name === databaseName) {
+    const path = join(chatDir(id, cwd, place), databaseName);
+    if ((lstatSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0) throw unfinished(cwd);
+    return { path, form: "raw" };
+  }
+  throw integrityError("unsafe-name", `the saved session names a ${kind} Cursor does not have: '${name}'`);
+}
+
+/** What is in the log would be read into whatever database takes this one's place. */
+function unfinished(cwd: string): ConvosyncError {
+  return new ConvosyncError(
+    "session-live",
+    Exit.stopped,
+    `Cursor has this conversation open, or ended in the middle of it (in ${cwd})`,
+    ["leave it there first, then resume", "where it is not open, open it there once more and leave it"],
+  );
+}

@@ -30,5 +30,4 @@ export default async function hooksInstallCommand(
 
 export function tellAgent(terminal: Terminal, one: AgentHooks): void {
   terminal.step(`${one.title} tells convosync when a conversation goes on (${one.path})`);
-  if (!one.captured) terminal.warn(`conversations of ${one.title} are not captured by this version yet`);
 }

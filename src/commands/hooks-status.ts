@@ -28,8 +28,7 @@ export default async function hooksStatusCommand({ world, terminal }: Invocation
   }
   const agents = await allAgents(world.env);
   for (const one of agents.filter((agent) => agent.installed)) {
-    const captured = one.captured ? "" : ", whose conversations this version does not capture";
-    terminal.print(`${terminal.style("bold", one.name.padEnd(15))}tells convosync${captured} (${one.path})`);
+    terminal.print(`${terminal.style("bold", one.name.padEnd(15))}tells convosync (${one.path})`);
   }
   const report = await withRepository(world, (context) => workerReport(context.cloneDir));
   if (report?.error) terminal.warn(`the last capture failed: ${safeText(report.error.message, 300)}`);

@@ -131,7 +131,7 @@ async function offerHooks(
     const place = { env: world.env, stateDir: userStateDir(world.env) };
     const found = await agentHooks(name, place);
     // Asked for by name they can be had all the same: hooks install --agent.
-    if (!found.present || !found.captured || found.installed) continue;
+    if (!found.present || found.installed) continue;
     const message = `Also after every turn of ${found.title}? (adds hooks to ${found.path})`;
     if (!(await ask(message, "--no-agent-hooks"))) continue;
     try {

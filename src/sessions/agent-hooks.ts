@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { chmod, mkdir, realpath, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
-import { isAgentName } from "../agents/registry.ts";
+import type { AgentName } from "../agents/registry.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { homeOf, xdgDirectory } from "../user-directories.ts";
 import { readCache, readIfPresent, writeAtomic } from "./files.ts";
@@ -22,8 +22,6 @@ export interface AgentHooks {
   /** The agent's own folder exists. */
   readonly present: boolean;
   readonly installed: boolean;
-  /** Its conversations can be captured; else its hooks only tell that they went on. */
-  readonly captured: boolean;
 }
 
 interface Kind {
@@ -65,7 +63,7 @@ const claudeShaped =
       })),
     );
 
-const kinds: Readonly<Record<string, Kind>> = {
+const kinds: Readonly<Record<AgentName, Kind>> = {
   claude: {
     title: "Claude Code",
     folder: ({ env, home }) => env["CLAUDE_CONFIG_DIR"] || join(home, ".claude"),
@@ -166,7 +164,7 @@ const recordPath = (at: AgentHookPlace): string => join(at.stateDir, "agent-hook
 const scriptPath = (at: AgentHookPlace): string => join(at.stateDir, "agent.sh");
 
 function kindOf(name: string): Kind {
-  const kind = Object.hasOwn(kinds, name) ? kinds[name] : undefined;
+  const kind = Object.hasOwn(kinds, name) ? kinds[name as AgentName] : undefined;
   if (kind) return kind;
   throw new ConvosyncError("unknown-agent", Exit.usage, `convosync knows no hooks of an agent '${name}'`, [
     `those it knows: ${hookedAgents.join(", ")}`,
@@ -188,7 +186,7 @@ export async function agentHooks(name: string, at: AgentHookPlace): Promise<Agen
     () => false,
   );
   const installed = text?.includes(mark) === true;
-  return { name, title: kind.title, path, present, installed, captured: isAgentName(name) };
+  return { name, title: kind.title, path, present, installed };
 }
 
 /** Puts our hooks into the agent's file. Does nothing when they are there. */

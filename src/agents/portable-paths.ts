@@ -74,7 +74,7 @@ export function toPortable(bytes: Uint8Array, places: Places, form: PathForm): U
       const match = matchAt(text, at, lastMatch, needle.written, form);
       if (match !== null) {
         resume = at + match.length;
-        out.push(text.subarray(copied, at), match.token(nesting?.levelAt(at, lastMatch) ?? 0));
+        out.push(text.subarray(copied, at), tokenFor(match.reading, nesting?.levelAt(at, lastMatch) ?? 0));
         copied = lastMatch = resume;
       }
     }
@@ -142,6 +142,8 @@ interface Reading {
   readonly place: PlaceName;
   /** The levels at which the place is written in these very bytes. */
   readonly levels: number[];
+  /** By level, the tokens that were made: a conversation has thousands of few kinds. */
+  readonly tokens: Buffer[];
 }
 
 interface Needle {
@@ -188,7 +190,7 @@ function spellOut(places: Places, form: PathForm): Written[] {
           all.set(bytes.toString("latin1"), entry);
           const same = entry.readings.find((reading) => reading.stem === stem);
           if (same) same.levels.push(level);
-          else entry.readings.push({ stem, shape, place, levels: [level] });
+          else entry.readings.push({ stem, shape, place, levels: [level], tokens: [] });
         }
       }
     }
@@ -255,7 +257,7 @@ function matchAt(
   lastMatch: number,
   candidates: readonly Written[],
   form: PathForm,
-): { length: number; token: (level: number) => Buffer } | null {
+): { length: number; reading: Reading } | null {
   const opens = opening(text, at, lastMatch);
   if (opens === "inside") return null;
   for (const { bytes, readings } of candidates) {
@@ -266,14 +268,16 @@ function matchAt(
       if (place === "KEY" || opens === "component") return place === "KEY" && opens === "component";
       return shape !== "-url" || opens === "url";
     });
-    if (reading === undefined) continue;
-    const token = (inferred: number): Buffer => {
-      const level = reading.levels.includes(inferred) ? inferred : reading.levels[0]!;
-      return Buffer.from(`{{CS:${reading.stem}${level === 0 ? "" : `+${level}`}}}`);
-    };
-    return { length: bytes.length, token };
+    if (reading !== undefined) return { length: bytes.length, reading };
   }
   return null;
+}
+
+/** The token for a place, at the level that was inferred where it may be written so. */
+function tokenFor({ stem, levels, tokens }: Reading, inferred: number): Buffer {
+  const level = levels.includes(inferred) ? inferred : levels[0]!;
+  tokens[level] ??= Buffer.from(`{{CS:${stem}${level === 0 ? "" : `+${level}`}}}`);
+  return tokens[level];
 }
 
 /**

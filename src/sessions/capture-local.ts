@@ -1,6 +1,6 @@
 import type { Workplace } from "../agents/agent.ts";
 import { type AgentName, loadAgent } from "../agents/registry.ts";
-import { inspectCode } from "../worktree/code-state.ts";
+import { inspectHead } from "../worktree/code-state.ts";
 import { planCapture } from "./capture.ts";
 import { catalog, type Heads } from "./catalog.ts";
 import { findRemote } from "./chosen-remote.ts";
@@ -24,7 +24,7 @@ export async function captureLocal(
   const agent = await loadAgent(key.slice(0, colon) as AgentName);
   const found = (await agent.find(place, session)).find((one) => one.id === session);
   if (!found) return;
-  const state = await inspectCode(context.git, context.repo);
+  const state = await inspectHead(context.git, context.repo);
   const remote = await findRemote(context, state.branch);
   const replica = await ownReplica(context, vault);
   const plan = await planCapture(context, vault, agent, found, place, {

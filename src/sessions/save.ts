@@ -3,7 +3,7 @@ import { sealFor } from "../crypto/keyring.ts";
 import { hashOf } from "../domains/reader.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import type { Oid } from "../refs/object-database.ts";
-import { type CodeState, inspectCode } from "../worktree/code-state.ts";
+import { type CodeState, inspectCode, inspectHead } from "../worktree/code-state.ts";
 import { checkSave } from "../worktree/safety.ts";
 import { type CapturePlan, planCapture } from "./capture.ts";
 import { catalog, type Heads } from "./catalog.ts";
@@ -78,16 +78,18 @@ async function saveLocked(
     chosenVariables(options.includeEnv, context.world.env);
   }
   // The work tree of a large repository takes a while: the vault is opened meanwhile.
-  const inspecting = inspectCode(context.git, context.repo, { untracked: options.noCode !== true });
-  inspecting.catch(() => undefined);
+  const head = options.noCode ? inspectHead(context.git, context.repo) : null;
+  const inspecting = head ? null : inspectCode(context.git, context.repo);
+  for (const looking of [head, inspecting]) looking?.catch(() => undefined);
   const vault = await openVault(context);
-  let before = await inspecting;
-  if (!options.noCode) {
-    const stop = checkSave(before);
+  let code = await inspecting;
+  if (code) {
+    const stop = checkSave(code);
     if (stop && !(options.force && stop.code !== "merge-conflicts")) throw stop;
+    if (options.branch !== undefined && options.branch !== code.branch && !options.dryRun)
+      code = await changeBranch(context, code, options.branch, tell);
   }
-  if (options.branch !== undefined && options.branch !== before.branch && !options.dryRun)
-    before = await changeBranch(context, before, options.branch, tell);
+  const before = code ?? (await head)!;
   const remote = await findRemote(context, before.branch);
   const chosen = await chooseLocalSessions(place, {
     ...(options.session !== undefined && { session: options.session }),
@@ -102,10 +104,10 @@ async function saveLocked(
   );
 
   const { state, committed } =
-    options.noCode || options.stash
+    code === null || options.stash
       ? { state: before, committed: false }
-      : await commitCode(context, before, options, tell);
-  const wip = options.stash ? await sealWork(context, vault, before, options, tell) : null;
+      : await commitCode(context, code, options, tell);
+  const wip = code && options.stash ? await sealWork(context, vault, code, options, tell) : null;
   const environment = options.includeEnv?.length
     ? await sealEnvironment(context, vault, options.includeEnv, tell)
     : null;

@@ -13,7 +13,7 @@ import {
 } from "../packing/manifest.ts";
 import { formatRef, vaultPrefix } from "../refs/names.ts";
 import type { NewCommit, NewFile, Oid } from "../refs/object-database.ts";
-import type { CodeState } from "../worktree/code-state.ts";
+import type { HeadState } from "../worktree/code-state.ts";
 import { type CapturePlan, type CaptureResult, captureTree } from "./capture.ts";
 import { type Heads, tombstonesOf } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
@@ -150,7 +150,7 @@ export async function store(
 
 /** What a snapshot says besides the conversation. */
 export interface Moment {
-  readonly state: CodeState;
+  readonly state: HeadState;
   /** The user's own words. */
   readonly message: string;
   readonly remote: ChosenRemote | null;

@@ -30,22 +30,33 @@ export interface CodeState {
   readonly shallow: boolean;
 }
 
-/**
- * Looks at the work tree; changes nothing, not even the index's cached times. Without `untracked`, files that git does
- * not know are not looked for, which in a large tree takes longest.
- */
-export async function inspectCode(
-  git: Git,
-  repository: Repository,
-  { untracked = true }: { untracked?: boolean } = {},
-): Promise<CodeState> {
-  if (repository.root === null) {
-    throw new ConvosyncError("no-work-tree", Exit.stopped, "this repository has no work tree here", [
-      "run this in a work tree, or make one with: git worktree add <path>",
-    ]);
-  }
-  const args = ["status", "--porcelain=v2", "-z", "--branch", "--renames"];
-  args.push(`--untracked-files=${untracked ? "all" : "no"}`);
+/** What HEAD is, where no file matters. */
+export type HeadState = Pick<CodeState, "branch" | "head">;
+
+/** Looks at HEAD alone: a look at the files of a large tree takes longer than all the rest of a command. */
+export async function inspectHead(git: Git, repository: Repository): Promise<HeadState> {
+  requireWorkTree(repository);
+  const [name, commit] = await Promise.all([
+    git.text(["symbolic-ref", "--quiet", "HEAD"], { okCodes: [0, 1] }),
+    git.run(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], { okCodes: [0, 1, 128] }),
+  ]);
+  const branch = name.startsWith(branchPrefix) ? name.slice(branchPrefix.length) : null;
+  return { branch, head: commit.code === 0 ? commit.stdout.toString().trim() : null };
+}
+
+const branchPrefix = "refs/heads/";
+
+function requireWorkTree({ root }: Repository): void {
+  if (root !== null) return;
+  throw new ConvosyncError("no-work-tree", Exit.stopped, "this repository has no work tree here", [
+    "run this in a work tree, or make one with: git worktree add <path>",
+  ]);
+}
+
+/** Looks at the work tree; changes nothing, not even the index's cached times. */
+export async function inspectCode(git: Git, repository: Repository): Promise<CodeState> {
+  requireWorkTree(repository);
+  const args = ["status", "--porcelain=v2", "-z", "--branch", "--renames", "--untracked-files=all"];
   const status = parseStatus(await git.lines0(args));
   return { ...status, operation: await operationIn(git, repository.gitDir), shallow: repository.shallow };
 }

@@ -16,7 +16,7 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { discover, type Git, type Repository, readConfig, repositoryGit } from "../git/git.ts";
 import { checkBranchName, checkoutDetached, fastForward, relation, switchTo } from "./branches.ts";
-import { inspectCode } from "./code-state.ts";
+import { inspectCode, inspectHead } from "./code-state.ts";
 import { commitAll, planCommit, untrackedSizes } from "./commit.ts";
 import { defaultExcludes } from "./exclude.ts";
 import { chooseRemote, remoteSettings, rootCommits } from "./remotes.ts";
@@ -79,6 +79,27 @@ async function save(
   const plan = planCommit(state, rules);
   return { plan, result: await commitAll(git, repository, plan, message) };
 }
+
+test("HEAD alone tells branch and commit as a look at the files does", async () => {
+  const agree = async () => {
+    const { git, repository } = await open();
+    const { branch, head } = await inspectCode(git, repository);
+    expect(await inspectHead(git, repository)).toEqual({ branch, head });
+    return { branch, head };
+  };
+  expect(await agree()).toEqual({ branch: "main", head: null });
+  const first = commit("a");
+  expect(await agree()).toEqual({ branch: "main", head: first });
+  sh(work, "switch", "--quiet", "--create", "feature/é");
+  sh(work, "tag", "feature/é");
+  expect(await agree()).toEqual({ branch: "feature/é", head: first });
+  sh(work, "switch", "--quiet", "--detach");
+  expect(await agree()).toEqual({ branch: null, head: first });
+  const bare = join(base, "bare.git");
+  sh(base, "init", "--quiet", "--bare", "bare.git");
+  const { git, repository } = await open(bare);
+  await expect(inspectHead(git, repository)).rejects.toMatchObject({ code: "no-work-tree" });
+});
 
 describe("inspectCode", () => {
   test("an unborn branch", async () => {

@@ -36,12 +36,14 @@ export type HeadState = Pick<CodeState, "branch" | "head">;
 /** Looks at HEAD alone: a look at the files of a large tree takes longer than all the rest of a command. */
 export async function inspectHead(git: Git, repository: Repository): Promise<HeadState> {
   requireWorkTree(repository);
-  const [name, commit] = await Promise.all([
-    git.text(["symbolic-ref", "--quiet", "HEAD"], { okCodes: [0, 1] }),
-    git.run(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], { okCodes: [0, 1, 128] }),
-  ]);
-  const branch = name.startsWith(branchPrefix) ? name.slice(branchPrefix.length) : null;
-  return { branch, head: commit.code === 0 ? commit.stdout.toString().trim() : null };
+  const both = await git.run(["rev-parse", "HEAD", "--symbolic-full-name", "HEAD"], { okCodes: [0, 128] });
+  // Without a commit there is only the branch it would be on.
+  const [head, name] =
+    both.code === 0
+      ? both.stdout.toString().split("\n")
+      : [null, await git.text(["symbolic-ref", "--quiet", "HEAD"], { okCodes: [0, 1] })];
+  const branch = name?.startsWith(branchPrefix) ? name.slice(branchPrefix.length) : null;
+  return { branch, head: head ?? null };
 }
 
 const branchPrefix = "refs/heads/";

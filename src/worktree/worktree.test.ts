@@ -88,6 +88,8 @@ test("HEAD alone tells branch and commit as a look at the files does", async () 
     return { branch, head };
   };
   expect(await agree()).toEqual({ branch: "main", head: null });
+  // A file of that name is not what is meant.
+  put("HEAD");
   const first = commit("a");
   expect(await agree()).toEqual({ branch: "main", head: first });
   sh(work, "switch", "--quiet", "--create", "feature/é");

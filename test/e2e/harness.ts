@@ -47,7 +47,7 @@ export const three = "33333333-3333-4333-8333-333333333333";
 
 const bases: string[] = [];
 afterAll(() => {
-  for (const base of bases) rmSync(base, { recursive: true, force: true, maxRetries: 5 });
+  for (const base of bases) rmSync(base, { recursive: true, force: true, maxRetries: 20 });
 });
 
 /** A temporary folder that goes away with the test file. */

@@ -75,11 +75,24 @@ export async function killAndMend(scenario: Scenario, fault: Fault & { what: str
   expect(strays.join("\n")).toBe("");
 }
 
+/** Fetches; a fetch that the killed one had running may still be moving the same refs: then once more, after it. */
+function fetched(machine: Machine): void {
+  for (let tries = 1; ; tries++) {
+    try {
+      machine.git("fetch", "--quiet");
+      return;
+    } catch (error) {
+      if (tries === 5 || !/cannot lock ref/.test(String(error))) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+    }
+  }
+}
+
 /** The repository is sound, and the user's own git works in it. */
 export function unharmed(machine: Machine): void {
   machine.git("fsck", "--strict", "--no-dangling", "--no-progress");
   machine.git("status", "--porcelain");
-  machine.git("fetch", "--quiet");
+  fetched(machine);
   machine.git("log", "--oneline", "--all");
   const refs = join(machine.work, ".git", "refs");
   for (const ref of files(refs))

@@ -108,10 +108,15 @@ export function offerCopy(i: i32, address: i32, least: i32, length: i32): void {
     if (ahead >= 0) bytes = min(bytes, digits(ahead));
   }
   const base = get(costs, i) + costOfCopy + get(costOfAddress, bytes - 1);
-  for (let l = length >= longEnough ? length : least; l <= length; l++) {
-    const cost = l <= 18 ? base : l < 128 ? base + costOfSize : base + costOfLongSize;
-    if (cost < get(costs, i + l)) reach(i + l, i, cost, address, i + l);
-  }
+  const shortest = length >= longEnough ? length : least;
+  lower(i, max(shortest, 128), length, base + costOfLongSize, address);
+  lower(i, max(shortest, 19), min(length, 127), base + costOfSize, address);
+  lower(i, shortest, min(length, 18), base, address);
+}
+
+/** The longest first: to where less far is hardly ever costlier, so that the first that is no better ends it. */
+function lower(i: i32, least: i32, length: i32, cost: i32, address: i32): void {
+  for (let l = length; l >= least && cost < get(costs, i + l); l--) reach(i + l, i, cost, address, i + l);
 }
 
 /**

@@ -41,14 +41,14 @@ export function compress(blocks: i32): void {
     for (let t = 16; t < 64; t++) {
       const x = word(schedule, t - 15);
       const y = word(schedule, t - 2);
-      const s0 = rotr(x, 7) ^ rotr(x, 18) ^ (x >>> 3);
-      const s1 = rotr(y, 17) ^ rotr(y, 19) ^ (y >>> 10);
+      const s0 = right(x, 7) ^ right(x, 18) ^ (x >>> 3);
+      const s1 = right(y, 17) ^ right(y, 19) ^ (y >>> 10);
       store<i32>(schedule + (t << 2), word(schedule, t - 16) + s0 + word(schedule, t - 7) + s1);
     }
     for (let t = 0; t < 64; t++) {
-      const s1 = rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25);
+      const s1 = right(e, 6) ^ right(e, 11) ^ right(e, 25);
       const t1 = h + s1 + (g ^ (e & (f ^ g))) + word(constants, t) + word(schedule, t);
-      const s0 = rotr(a, 2) ^ rotr(a, 13) ^ rotr(a, 22);
+      const s0 = right(a, 2) ^ right(a, 13) ^ right(a, 22);
       const t2 = s0 + ((a & b) | (c & (a | b)));
       h = g;
       g = f;
@@ -68,6 +68,11 @@ export function compress(blocks: i32): void {
     g = add(6, g);
     h = add(7, h);
   }
+}
+
+/** Rotates; as shifts, because V8 calls a function for the instruction until it has optimised the code. */
+function right(x: i32, by: i32): i32 {
+  return (x >>> by) | (x << (32 - by));
 }
 
 function word(table: i32, i: i32): i32 {

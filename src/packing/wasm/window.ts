@@ -25,8 +25,8 @@ export function byte(at: i32): i32 {
   return load<u8>(bytes + at);
 }
 
-export function word(at: i32): i32 {
-  return load<i32>(bytes + at);
+export function long(at: i32): i64 {
+  return load<i64>(bytes + at);
 }
 
 /** How many bytes from `from` on equal those from `at` on, `most` at most. */

@@ -1,14 +1,21 @@
 // Puts the modules of src/native where the program, and age-encryption in it, would have those that run anywhere.
+import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
 const path = (name) => fileURLToPath(new URL(`../src/native/${name}.ts`, import.meta.url));
 const noble = path("noble");
 /** Of ours, by the end of their names. */
 const ours = { "/primitives.ts": path("primitives"), "/crc32.ts": path("crc32") };
-const asked = /^@noble\/|\/(?:x25519\.js|primitives\.ts|crc32\.ts)$/;
+const asked = /^@noble\/|^convosync:|\/(?:x25519\.js|primitives\.ts|crc32\.ts)$/;
+/** Those that take the platform's streams for what is there everywhere. */
+const streaming = /[/\\]age-encryption[/\\]dist[/\\](?:index|io|stream)\.js$/;
+const streams = "convosync:streams";
+const withStreams = (code) =>
+  `import { ReadableStream, Response, TransformStream } from "${streams}";\n${code}`;
 
 /** What is loaded for `id`, of those that are `asked` for; undefined when it is what it says. */
 function instead(id, importer) {
+  if (id === streams) return path("streams");
   if (/[/\\]age-encryption[/\\]dist[/\\]/.test(importer)) return noble;
   if (/[/\\]src[/\\]native[/\\]/.test(importer)) return undefined;
   return ours[id.slice(id.lastIndexOf("/"))];
@@ -22,6 +29,9 @@ export const esbuildNative = {
       const found = instead(id, importer);
       return found && { path: found };
     });
+    build.onLoad({ filter: streaming }, async ({ path }) => ({
+      contents: withStreams(await readFile(path, "utf8")),
+    }));
   },
 };
 
@@ -30,4 +40,5 @@ export const viteNative = () => ({
   name: "native",
   enforce: "pre",
   resolveId: (id, importer = "") => (asked.test(id) ? (instead(id, importer) ?? null) : null),
+  transform: (code, id) => (streaming.test(id) ? withStreams(code) : null),
 });

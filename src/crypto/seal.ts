@@ -2,7 +2,6 @@ import type { Decrypter } from "age-encryption";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { type HeaderLimits, readAgeHeader } from "./age-header.ts";
 import { isAgeRecipient } from "./age-keys.ts";
-import { concat } from "./encoding.ts";
 
 // The only module that loads age-encryption, and lazily: it costs 40 ms.
 
@@ -27,7 +26,7 @@ export async function seal(payload: Uint8Array, recipients: readonly string[]): 
   const { Encrypter } = await import("age-encryption");
   const encrypter = new Encrypter();
   for (const recipient of recipients) encrypter.addRecipient(recipient);
-  return collect(await encrypter.encrypt(streamOf(payload)));
+  return encrypter.encrypt(payload);
 }
 
 /** Starts loading age while something else is waited for. */
@@ -48,7 +47,7 @@ export async function sealWithPassphrase(
   const encrypter = new Encrypter();
   encrypter.setPassphrase(passphrase);
   encrypter.setScryptWorkFactor(logN);
-  return collect(await encrypter.encrypt(streamOf(payload)));
+  return encrypter.encrypt(payload);
 }
 
 /**
@@ -114,29 +113,9 @@ function failWhenNothingFits(decrypter: Decrypter, error: () => ConvosyncError):
 
 async function decrypt(decrypter: Decrypter, file: Uint8Array): Promise<Uint8Array> {
   try {
-    return await collect(await decrypter.decrypt(streamOf(file)));
+    return await decrypter.decrypt(file);
   } catch (cause) {
     if (cause instanceof ConvosyncError) throw cause;
     throw integrityError("damaged-object", "a sealed file is damaged or was altered", [], cause);
   }
-}
-
-/**
- * Bytes go in and out of age as streams: handed whole, age collects its output through `Response`, and loading that
- * takes Node 15 ms.
- */
-function streamOf(bytes: Uint8Array): ReadableStream<Uint8Array> {
-  return new ReadableStream({
-    start(controller) {
-      controller.enqueue(bytes);
-      controller.close();
-    },
-  });
-}
-
-async function collect(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  const reader = stream.getReader();
-  for (let next = await reader.read(); !next.done; next = await reader.read()) parts.push(next.value);
-  return parts.length === 1 ? parts[0]! : concat(...parts);
 }

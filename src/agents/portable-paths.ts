@@ -57,8 +57,7 @@ export function toPortable(bytes: Uint8Array, places: Places, form: PathForm): U
   const needles = searchPlan(places, form);
   const found = needles.map((needle) => text.indexOf(needle.bytes));
   const nesting = form === "jsonl" ? new Nesting(text) : null;
-  const out: Uint8Array[] = [];
-  let copied = 0;
+  const replacements: Replacement[] = [];
   let lastMatch = 0;
   for (;;) {
     const nearest = indexOfNearest(found);
@@ -68,55 +67,64 @@ export function toPortable(bytes: Uint8Array, places: Places, form: PathForm): U
     let resume = at + 1;
     if (needle.written === null) {
       resume = at + prefix.length;
-      out.push(text.subarray(copied, at), literal);
-      copied = resume;
+      replacements.push({ at, end: resume, by: literal });
     } else {
-      const match = matchAt(text, at, lastMatch, needle.written, form);
+      const match = matchAt(text, at, lastMatch, needle, form);
       if (match !== null) {
         resume = at + match.length;
-        out.push(text.subarray(copied, at), tokenFor(match.reading, nesting?.levelAt(at, lastMatch) ?? 0));
-        copied = lastMatch = resume;
+        const level = nesting?.levelAt(at, lastMatch) ?? 0;
+        replacements.push({ at, end: resume, by: tokenFor(match.reading, level) });
+        lastMatch = resume;
       }
     }
     for (let i = 0; i < found.length; i++) {
       if (found[i]! >= 0 && found[i]! < resume) found[i] = text.indexOf(needles[i]!.bytes, resume);
     }
   }
-  if (out.length === 0) return bytes;
-  out.push(text.subarray(copied));
-  return Buffer.concat(out);
+  return replacements.length === 0 ? bytes : replaced(text, replacements);
 }
 
 /** Replaces tokens by this machine's paths. Returns `bytes` itself when there is nothing to replace. */
 export function toLocal(bytes: Uint8Array, places: Places, form: PathForm): Uint8Array {
   const text = asBuffer(bytes);
-  const out: Uint8Array[] = [];
-  let copied = 0;
-  for (const { at, end, local } of tokensIn(text, places, form)) {
-    out.push(text.subarray(copied, at), local);
-    copied = end;
-  }
-  if (out.length === 0) return bytes;
-  out.push(text.subarray(copied));
-  return Buffer.concat(out);
+  const replacements = [...tokensIn(text, places, form)];
+  return replacements.length === 0 ? bytes : replaced(text, replacements);
 }
 
 /** How long {@link toLocal} would come out, without making it. */
 export function localLength(bytes: Uint8Array, places: Places, form: PathForm): number {
   let length = bytes.length;
-  for (const { at, end, local } of tokensIn(asBuffer(bytes), places, form))
-    length += local.length - (end - at);
+  for (const { at, end, by } of tokensIn(asBuffer(bytes), places, form)) length += by.length - (end - at);
   return length;
 }
 
-interface Token {
+/** Something that stands instead of what is from `at` until `end`. */
+interface Replacement {
   readonly at: number;
   readonly end: number;
-  readonly local: Uint8Array;
+  readonly by: Uint8Array;
+}
+
+/** The text with all replacements, which are in order and do not overlap. */
+function replaced(text: Buffer, replacements: readonly Replacement[]): Buffer {
+  let length = text.length;
+  for (const { at, end, by } of replacements) length += by.length - (end - at);
+  const out = Buffer.allocUnsafeSlow(length);
+  let from = 0;
+  let to = 0;
+  for (const { at, end, by } of replacements) {
+    out.set(text.subarray(from, at), to);
+    to += at - from;
+    out.set(by, to);
+    to += by.length;
+    from = end;
+  }
+  out.set(text.subarray(from), to);
+  return out;
 }
 
 /** The tokens that stand for something here, in order. */
-function* tokensIn(text: Buffer, places: Places, form: PathForm): Generator<Token> {
+function* tokensIn(text: Buffer, places: Places, form: PathForm): Generator<Replacement> {
   const known = new Map<string, Uint8Array | null>([["", prefix]]);
   for (let at = text.indexOf(prefix); at >= 0; at = text.indexOf(prefix, at + prefix.length)) {
     const name = tokenBody(text, at + prefix.length);
@@ -126,7 +134,7 @@ function* tokensIn(text: Buffer, places: Places, form: PathForm): Generator<Toke
       local = expand(name, places, form);
       known.set(name, local);
     }
-    if (local !== null) yield { at, end: at + prefix.length + name.length + 2, local };
+    if (local !== null) yield { at, end: at + prefix.length + name.length + 2, by: local };
   }
 }
 
@@ -255,14 +263,14 @@ function matchAt(
   text: Buffer,
   at: number,
   lastMatch: number,
-  candidates: readonly Written[],
+  needle: Needle,
   form: PathForm,
 ): { length: number; reading: Reading } | null {
   const opens = opening(text, at, lastMatch);
   if (opens === "inside") return null;
-  for (const { bytes, readings } of candidates) {
+  for (const { bytes, readings } of needle.written ?? []) {
     const end = at + bytes.length;
-    if (end > text.length || text.compare(bytes, 0, bytes.length, at, end) !== 0) continue;
+    if (bytes !== needle.bytes && !standsAt(text, at, bytes)) continue;
     if (!closes(text, end, form, opens === "url")) continue;
     const reading = readings.find(({ place, shape }) => {
       if (place === "KEY" || opens === "component") return place === "KEY" && opens === "component";
@@ -271,6 +279,11 @@ function matchAt(
     if (reading !== undefined) return { length: bytes.length, reading };
   }
   return null;
+}
+
+function standsAt(text: Buffer, at: number, bytes: Buffer): boolean {
+  for (let i = 0; i < bytes.length; i++) if (text[at + i] !== bytes[i]) return false;
+  return true;
 }
 
 /** The token for a place, at the level that was inferred where it may be written so. */
@@ -287,7 +300,9 @@ function tokenFor({ stem, levels, tokens }: Reading, inferred: number): Buffer {
  */
 function opening(text: Buffer, at: number, lastMatch: number): "fresh" | "url" | "component" | "inside" {
   if (at > 0 && at > lastMatch && isSeparator(text[at - 1]!)) {
-    return at - 7 >= lastMatch && text.toString("latin1", at - 7, at) === "file://" ? "url" : "component";
+    const url =
+      text[at - 2] === 0x2f && at - 7 >= lastMatch && text.toString("latin1", at - 7, at) === "file://";
+    return url ? "url" : "component";
   }
   // A removed line of a diff: "-/home/me/x".
   const before = at > lastMatch && text[at - 1] === 0x2d ? at - 1 : at;
@@ -376,20 +391,23 @@ class Nesting {
 
   /** Positions must not decrease from call to call: each byte is looked at once. */
   levelAt(at: number, lastMatch: number): number {
+    const text = this.#text;
     const from = Math.max(this.#seen, lastMatch);
-    const gap = this.#text.subarray(from, at);
-    const quote = gap.lastIndexOf(0x22);
-    if (gap.indexOf(0x0a, Math.max(quote, 0)) >= 0) this.#level = 0;
-    else if (quote >= 0) this.#level = Math.min(trailingOnes(backslashesBefore(gap, quote)), 2);
     this.#seen = at;
+    for (let i = at - 1; i >= from; i--) {
+      if (text[i] === 0x0a) {
+        this.#level = 0;
+        break;
+      }
+      if (text[i] === 0x22) {
+        let first = i;
+        while (first > from && text[first - 1] === 0x5c) first--;
+        this.#level = Math.min(trailingOnes(i - first), 2);
+        break;
+      }
+    }
     return this.#level;
   }
-}
-
-function backslashesBefore(text: Buffer, at: number): number {
-  let count = 0;
-  while (count < at && text[at - count - 1] === 0x5c) count++;
-  return count;
 }
 
 const trailingOnes = (n: number): number => 31 - Math.clz32(~n & (n + 1));

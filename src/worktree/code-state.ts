@@ -13,6 +13,8 @@ export interface Change {
   readonly path: string;
   readonly kind: ChangeKind;
   readonly tracked: boolean;
+  /** The work tree has what the index has not. */
+  readonly unstaged: boolean;
 }
 
 /** Where the user's code stands. */
@@ -76,6 +78,7 @@ export function parseStatus(records: readonly string[]): Status {
     const field = (n: number): string => record.split(" ", n + 1)[n] ?? "";
     const rest = (n: number): string => record.split(" ").slice(n).join(" ");
     const [xy, submodule] = [field(1), field(2)];
+    const unstaged = xy[1] !== ".";
     switch (record[0]) {
       case "#":
         if (field(1) === "branch.oid" && field(2) !== "(initial)") head = field(2);
@@ -84,17 +87,17 @@ export function parseStatus(records: readonly string[]): Status {
       case "1":
         // S<c><m><u>: without a "C" only the submodule's own work tree is dirty.
         if (submodule.startsWith("S.") && xy === ".M") dirtySubmodules.push(rest(8));
-        else changes.push({ path: rest(8), kind: kindOf(xy), tracked: true });
+        else changes.push({ path: rest(8), kind: kindOf(xy), tracked: true, unstaged });
         break;
       case "2":
-        changes.push({ path: rest(9), kind: "renamed", tracked: true });
+        changes.push({ path: rest(9), kind: "renamed", tracked: true, unstaged });
         i++; // The old path is a record of its own.
         break;
       case "u":
-        changes.push({ path: rest(10), kind: "conflicted", tracked: true });
+        changes.push({ path: rest(10), kind: "conflicted", tracked: true, unstaged });
         break;
       case "?":
-        changes.push({ path: rest(1), kind: "untracked", tracked: false });
+        changes.push({ path: rest(1), kind: "untracked", tracked: false, unstaged: true });
         break;
     }
   }

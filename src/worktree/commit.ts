@@ -5,12 +5,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { failure, type Git, type Repository, scrubUrl } from "../git/git.ts";
 import { processName, sweep } from "../leftovers.ts";
-import type { CodeState } from "./code-state.ts";
+import type { Change, CodeState } from "./code-state.ts";
 import { excluder } from "./exclude.ts";
 
 export interface CommitPlan {
   /** Tracked files differ from HEAD. */
   readonly tracked: boolean;
+  /** Those of them that are not in the index as they are, by name; null where that is not the best way to say it. */
+  readonly unstaged: readonly string[] | null;
   /** Untracked files to commit as well. */
   readonly add: readonly string[];
   /** Untracked files left out: excluded by name, repositories of their own, names that are not UTF-8. */
@@ -35,13 +37,26 @@ export function planCommit(state: CodeState, rules: CommitRules): CommitPlan {
   const add: string[] = [];
   const excluded: string[] = [];
   const tooLarge: string[] = [];
+  const tracked = state.changes.filter((change) => change.tracked);
   for (const { path, tracked } of state.changes) {
     if (tracked) continue;
     if (path.endsWith("/") || path.includes("\ufffd") || isExcluded(path)) excluded.push(path);
     else if (!rules.force && (rules.sizes.get(path) ?? 0) > rules.maxUntrackedBytes) tooLarge.push(path);
     else add.push(path);
   }
-  return { tracked: state.changes.some((change) => change.tracked), add, excluded, tooLarge };
+  return { tracked: tracked.length > 0, unstaged: namesOf(tracked), add, excluded, tooLarge };
+}
+
+/** git compares each file of the index with each name. */
+const mostNames = 100;
+
+/** A file that git found renamed goes by another name too, and a name that is not UTF-8 cannot be told. */
+function namesOf(tracked: readonly Change[]): readonly string[] | null {
+  const unstaged = tracked.filter((change) => change.unstaged);
+  const nameless = unstaged.some(({ path, kind }) => {
+    return kind === "renamed" || kind === "conflicted" || path.includes("\ufffd");
+  });
+  return nameless || unstaged.length > mostNames ? null : unstaged.map(({ path }) => path);
 }
 
 export const isEmptyPlan = (plan: CommitPlan): boolean => !plan.tracked && plan.add.length === 0;
@@ -67,20 +82,18 @@ export async function commitAll(
   plan: CommitPlan,
   message: string,
 ): Promise<{ commit: string } | null> {
-  // Asked while the index is copied.
-  const sparse = plan.add.length > 0 ? isSparse(git) : null;
-  sparse?.catch(() => undefined);
   const index = saveIndex(repository);
+  let made: boolean;
   try {
-    await stage(git, plan, sparse);
-    if ((await git.run(["diff", "--cached", "--quiet"], { okCodes: [0, 1] })).code === 0) {
-      await index.restore();
-      return null;
-    }
-    await runOrFail(git, ["commit", "--quiet", "--cleanup=whitespace", "--file=-"], message);
+    await stage(git, plan);
+    made = await commitStaged(git, message);
   } catch (error) {
     await index.restore();
     throw error;
+  }
+  if (!made) {
+    await index.restore();
+    return null;
   }
   index.forget();
   return { commit: await git.text(["rev-parse", "--verify", "HEAD"]) };
@@ -92,19 +105,33 @@ export async function commitTracked(
   repository: Repository,
   message: string,
 ): Promise<string | null> {
-  const plan: CommitPlan = { tracked: true, add: [], excluded: [], tooLarge: [] };
+  const plan: CommitPlan = { tracked: true, unstaged: null, add: [], excluded: [], tooLarge: [] };
   return (await commitAll(git, repository, plan, message))?.commit ?? null;
 }
 
-async function isSparse(git: Git): Promise<boolean> {
-  return (await git.text(["config", "--type=bool", "core.sparseCheckout"], { okCodes: [0, 1] })) === "true";
+/**
+ * Files that have names are named: to find them itself git looks at all others, 0.1 s of them in a large tree. A file outside
+ * of a sparse checkout that is there all the same is taken as any other.
+ */
+async function stage(git: Git, { tracked, unstaged, add }: CommitPlan): Promise<void> {
+  const named = (names: readonly string[], ...options: string[]) => {
+    const list = ["--sparse", "--pathspec-from-file=-", "--pathspec-file-nul"];
+    return runOrFail(git, ["--literal-pathspecs", "add", ...options, ...list], names.join("\0"));
+  };
+  if (tracked && unstaged === null) await runOrFail(git, ["add", "--update", "--sparse", "--", ":/"]);
+  else if (unstaged !== null && unstaged.length > 0) await named(unstaged, "--update");
+  if (add.length > 0) await named(add);
 }
 
-async function stage(git: Git, plan: CommitPlan, sparse: Promise<boolean> | null): Promise<void> {
-  if (plan.tracked) await runOrFail(git, ["add", "--update", "--", ":/"]);
-  if (sparse === null) return;
-  const options = ["--pathspec-from-file=-", "--pathspec-file-nul", ...((await sparse) ? ["--sparse"] : [])];
-  await runOrFail(git, ["--literal-pathspecs", "add", ...options], plan.add.join("\0"));
+/** False when nothing is staged, which is asked only after git has refused: it is hardly ever so. */
+async function commitStaged(git: Git, message: string): Promise<boolean> {
+  try {
+    await runOrFail(git, ["commit", "--quiet", "--cleanup=whitespace", "--file=-"], message);
+    return true;
+  } catch (error) {
+    if ((await git.code(["diff", "--cached", "--quiet"])) === 0) return false;
+    throw error;
+  }
 }
 
 async function runOrFail(git: Git, args: readonly string[], input?: string): Promise<void> {

@@ -45,7 +45,7 @@ export async function bundleWork(
     await mkdir(env.GIT_OBJECT_DIRECTORY);
     await copyFile(join(repository.gitDir, "index"), index);
     const staged = await tree();
-    if (plan.tracked) await git.run(["add", "--update", "--", ":/"], { env });
+    if (plan.tracked) await git.run(["add", "--update", "--sparse", "--", ":/"], { env });
     const work = await tree();
     const baseTree = await git.text(["rev-parse", "--verify", `${base}^{tree}`]);
     if (staged === baseTree && work === baseTree && plan.add.length === 0) return null;
@@ -53,7 +53,13 @@ export async function bundleWork(
     const parents = [base, await commit(staged, [base], "index of work in progress")];
     if (plan.add.length > 0) {
       await git.run(["read-tree", "--empty"], { env });
-      const listed = ["--literal-pathspecs", "add", "--pathspec-from-file=-", "--pathspec-file-nul"];
+      const listed = [
+        "--literal-pathspecs",
+        "add",
+        "--sparse",
+        "--pathspec-from-file=-",
+        "--pathspec-file-nul",
+      ];
       await git.run(listed, { env, input: plan.add.join("\0") });
       parents.push(await commit(await tree(), [], "untracked files of work in progress"));
     }

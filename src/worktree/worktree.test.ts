@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
   symlinkSync,
   truncateSync,
@@ -112,7 +113,7 @@ describe("inspectCode", () => {
       detached: false,
       unborn: true,
       operation: null,
-      changes: [{ path: "new", kind: "untracked", tracked: false }],
+      changes: [{ path: "new", kind: "untracked", tracked: false, unstaged: true }],
       dirtySubmodules: [],
       shallow: false,
     });
@@ -225,7 +226,9 @@ describe("inspectCode", () => {
     const dirty = await inspect();
     expect(dirty).toMatchObject({ changes: [], dirtySubmodules: ["lib"] });
     commit("l", "2", join(work, "lib"));
-    expect((await inspect()).changes).toEqual([{ path: "lib", kind: "modified", tracked: true }]);
+    expect((await inspect()).changes).toEqual([
+      { path: "lib", kind: "modified", tracked: true, unstaged: true },
+    ]);
     await save();
     expect((await inspect()).changes).toEqual([]);
   });
@@ -268,6 +271,45 @@ describe("commitAll", () => {
     expect((await inspect()).changes).toEqual([]);
   });
 
+  test("files that go by two names, and more of them than are named one by one", async () => {
+    for (const name of ["moved", "found", "a dir/x", "plain"]) put(name, name.repeat(20));
+    commit("f");
+    sh(work, "mv", "moved", "a dir/moved");
+    put("a dir/moved", `${"moved".repeat(20)} and changed`);
+    renameSync(join(work, "found"), join(work, "found here"));
+    sh(work, "add", "--intent-to-add", "found here");
+    const { plan, result } = await save();
+    expect(plan).toMatchObject({ tracked: true, unstaged: null });
+    const changed = () =>
+      sh(work, "show", "--name-status", "--no-renames", "--format=", "HEAD").split("\n").sort();
+    expect(changed()).toEqual(["A\ta dir/moved", "A\tfound here", "D\tfound", "D\tmoved"]);
+    expect(result?.commit).toBe(sh(work, "rev-parse", "HEAD"));
+
+    const many = Array.from({ length: 150 }, (_, i) => `many/${i}`);
+    for (const name of many) put(name);
+    await save();
+    for (const name of many) put(name, "changed");
+    expect((await save()).plan).toMatchObject({ unstaged: null });
+    expect(changed()).toHaveLength(150);
+    expect((await inspect()).changes).toEqual([]);
+  });
+
+  test("a file that has become a folder takes along nothing of what is excluded", async () => {
+    put("conf", "x");
+    put("*", "x");
+    put("other", "x");
+    commit("f");
+    rmSync(join(work, "conf"));
+    put("conf/.env");
+    put("conf/a");
+    put("*", "changed");
+    rmSync(join(work, "other"));
+    const { plan } = await save();
+    expect(plan).toMatchObject({ excluded: ["conf/.env"], add: ["conf/a"] });
+    expect([...plan.unstaged!].sort()).toEqual(["*", "conf", "other"]);
+    expect((await inspect()).changes).toMatchObject([{ path: "conf/.env", kind: "untracked" }]);
+  });
+
   test("from a subdirectory everything is committed", async () => {
     put("sub/x");
     commit("f");
@@ -281,7 +323,7 @@ describe("commitAll", () => {
     const head = commit("f", "x\n");
     sh(work, "config", "core.autocrlf", "input");
     const { git, repository } = await open();
-    const plan = { tracked: true, add: [], excluded: [], tooLarge: [] };
+    const plan = { tracked: true, unstaged: null, add: [], excluded: [], tooLarge: [] };
     expect(await commitAll(git, repository, plan, "m")).toBeNull();
     expect(sh(work, "rev-parse", "HEAD")).toBe(head);
   });
@@ -383,6 +425,9 @@ describe("commitAll", () => {
     put("in/a", "changed");
     put("out/new");
     await save();
+    put("out/new", "changed");
+    expect((await save()).result).not.toBeNull();
+    expect((await inspect()).changes).toEqual([]);
     expect(sh(work, "ls-tree", "-r", "--name-only", "HEAD").split("\n")).toEqual([
       "f",
       "in/a",

@@ -46,8 +46,8 @@ export interface FileSource {
 export interface Inventory {
   readonly streams: readonly StreamSource[];
   readonly files: readonly FileSource[];
-  /** What lies among them and is left out because no other machine could take it: symlinks, odd names. */
-  readonly skipped: readonly string[];
+  /** What belongs to them but cannot be read; nothing when absent. */
+  readonly unreadable?: readonly Pick<FileSource, "name" | "path">[];
 }
 
 /** Where a logical name lives on this machine. */

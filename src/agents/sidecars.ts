@@ -15,12 +15,14 @@ export interface Entry {
   readonly size: number;
 }
 
-/** Regular files below a folder, sorted by name. Symlinks, the folder itself included, are never followed. */
+/**
+ * Regular files below a folder, sorted by name, but for those that no other machine could take by their name. Symlinks, the
+ * folder itself included, are never followed.
+ */
 export async function walk(
   directory: string,
   name: string,
   isTemporary: (name: string) => boolean,
-  skipped: string[],
 ): Promise<Entry[]> {
   for (const folder of [dirname(directory), directory]) {
     if (!(await lstat(folder).catch(() => null))?.isDirectory()) return [];
@@ -30,10 +32,9 @@ export async function walk(
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     if (isTemporary(entry.name)) continue;
     const child = { name: `${name}/${entry.name}`, path: join(directory, entry.name) };
-    if (safeSegments(child.name) === null || !(entry.isFile() || entry.isDirectory()))
-      skipped.push(child.name);
-    else if (entry.isDirectory()) found.push(...(await walk(child.path, child.name, isTemporary, skipped)));
-    else {
+    if (safeSegments(child.name) === null) continue;
+    if (entry.isDirectory()) found.push(...(await walk(child.path, child.name, isTemporary)));
+    else if (entry.isFile()) {
       const stat = await lstat(child.path).catch(() => null);
       if (stat?.isFile()) found.push({ ...child, size: stat.size });
     }

@@ -90,7 +90,8 @@ export default async function saveCommand(
   const whom = result.devices > 0 ? plural(result.devices, "device") : "other devices";
   if (notified) terminal.step(`Notified ${whom}`);
   for (const one of sessions.flatMap(({ leftOut }) => leftOut)) {
-    terminal.warn(`left out of the conversation, as it is over 32 MiB: '${safeText(one.name, 200)}'`);
+    const why = one.why === "too-large" ? "is over 32 MiB" : "cannot be read";
+    terminal.warn(`left out of the conversation, as it ${why}: '${safeText(one.name, 200)}'`);
     terminal.hint(
       `the conversation itself is complete; what the agent kept there is only in ${safeText(one.path)}`,
     );

@@ -46,11 +46,18 @@ export interface CapturePlan {
   /** Streams and files of the basis that the agent no longer has; they are kept. */
   readonly keptStreams: readonly StreamRecord[];
   readonly keptFiles: readonly FileRecord[];
-  /** Files beside the conversation that are too large to be stored; what is stored of them from before is kept. */
-  readonly leftOut: readonly FileSource[];
+  readonly leftOut: readonly LeftOut[];
   /** Whether anything is new. */
   readonly news: boolean;
   readonly places: Places | null;
+}
+
+/** A file beside the conversation that cannot be stored; what is stored of it from before is kept. */
+export interface LeftOut {
+  readonly name: string;
+  /** Absolute. */
+  readonly path: string;
+  readonly why: "too-large" | "unreadable";
 }
 
 interface StreamPlan {
@@ -103,10 +110,10 @@ export async function planCapture(
   }
   const fileRecords = new Map((basis?.manifest.files ?? []).map((one) => [one.name, one]));
   const files: FilePlan[] = [];
-  const leftOut: FileSource[] = [];
+  const leftOut: LeftOut[] = (inventory.unreadable ?? []).map((one) => ({ ...one, why: "unreadable" }));
   for (const source of inventory.files) {
     const plan = await planFile(source, fileRecords.get(source.name) ?? null, cursor, places);
-    if (plan === "too-large") leftOut.push(source);
+    if (plan === "too-large") leftOut.push({ name: source.name, path: source.path, why: plan });
     else if (plan) files.push(plan);
   }
   const present = new Set(streams.map((one) => `${one.source.name}\0${one.gen}`));

@@ -14,7 +14,7 @@ import {
 import { formatRef, vaultPrefix } from "../refs/names.ts";
 import type { NewCommit, NewFile, Oid } from "../refs/object-database.ts";
 import type { HeadState } from "../worktree/code-state.ts";
-import { type CapturePlan, type CaptureResult, captureTree } from "./capture.ts";
+import { type CapturePlan, type CaptureResult, captureTree, type LeftOut } from "./capture.ts";
 import { type Heads, tombstonesOf } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
 import { type Cursor, writeCursor } from "./cursor.ts";
@@ -34,13 +34,6 @@ export type StoreEvent =
       readonly sealedBytes: number;
     }
   | { readonly step: "generation"; readonly session: string };
-
-/** A file beside the conversation that is too large to be stored. */
-export interface LeftOut {
-  readonly name: string;
-  /** Absolute. */
-  readonly path: string;
-}
 
 export interface SavedSession {
   readonly session: string;
@@ -353,7 +346,7 @@ export function summarise(plan: CapturePlan, manifest: Manifest | null, sealedBy
     messages,
     newMessages: Math.max(0, messages - before),
     sealedBytes,
-    leftOut: plan.leftOut.map(({ name, path }) => ({ name, path })),
+    leftOut: plan.leftOut,
     changed: sealedBytes > 0,
   };
 }

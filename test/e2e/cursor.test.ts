@@ -116,6 +116,20 @@ describe("a conversation of Cursor", () => {
     expect(copied).toMatchObject({ exit: 4, document: { error: { code: "not-copied" } } });
   });
 
+  test("is saved without a database that cannot be read, which is said; what was saved of it stays", async () => {
+    keep(desktop);
+    done(await desktop.run("save"));
+    desktop.write(database(desktop), "SQLite format 3\0, but for the rest of it");
+    desktop.write(transcript(desktop), turnsOf(desktop, 0, 3));
+    const { stderr } = done(await desktop.run("save"));
+    const notice = "warning: left out of the conversation, as it cannot be read: 'store.db'";
+    expect(missing(stderr, [notice, database(desktop)])).toEqual([]);
+    expect((await desktop.json("save")).document).toMatchObject({ leftOut: [database(desktop)] });
+    done(await laptop.run("resume"));
+    expect(readFileSync(transcript(laptop), "utf8")).toBe(turnsOf(laptop, 0, 3));
+    expect(readFileSync(database(laptop)).equals(readFileSync(made))).toBe(true);
+  });
+
   test("is not taken for that of a directory whose folder has the same name", async () => {
     // Held in the editor, and speaking of another directory.
     const elsewhere = `${desktop.scene.cwd}-2`;

@@ -35,19 +35,13 @@ const isTemporary = (name: string): boolean =>
 export async function inventory(session: FoundSession, place: Workplace): Promise<Inventory> {
   const streams: StreamSource[] = [{ name: "main", path: session.path }];
   const files: FileSource[] = [];
-  const skipped: string[] = [];
   for (const tree of trees) {
-    for (const { name, path, size } of await walk(
-      treeDir(tree, session, place),
-      tree,
-      isTemporary,
-      skipped,
-    )) {
+    for (const { name, path, size } of await walk(treeDir(tree, session, place), tree, isTemporary)) {
       if (isStream(name)) streams.push({ name, path });
       else files.push({ name, path, size, form: formOf(name) });
     }
   }
-  return { streams, files, skipped };
+  return { streams, files };
 }
 
 export function target(

@@ -19,7 +19,7 @@ export const codex: Agent = {
   store: codexHome,
   find: (place, prefix) => findIn(rolloutStore, place, prefix),
   current: (place) => currentIn(rolloutStore, place),
-  inventory: async ({ path }) => ({ streams: [{ name: "main", path }], files: [], skipped: [] }),
+  inventory: async ({ path }) => ({ streams: [{ name: "main", path }], files: [] }),
   places: ({ workTree }, place) => placesOf(workTree, codexHome(place), place),
   target,
   live,

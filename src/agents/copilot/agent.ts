@@ -61,16 +61,15 @@ const isTemporary = (name: string): boolean => name.startsWith(".") || /\.(?:tmp
 
 async function inventory({ path }: FoundSession): Promise<Inventory> {
   const folder = dirname(path);
-  const skipped: string[] = [];
   const files: FileSource[] = [];
   const info = await lstat(join(folder, plan)).catch(() => null);
   if (info?.isFile())
     files.push({ name: plan, path: join(folder, plan), size: info.size, form: formByName(plan) });
   for (const tree of trees) {
-    const found = await walk(join(folder, tree), tree, isTemporary, skipped);
+    const found = await walk(join(folder, tree), tree, isTemporary);
     files.push(...found.map((one) => ({ ...one, form: formByName(one.name) })));
   }
-  return { streams: [{ name: "main", path }], files, skipped };
+  return { streams: [{ name: "main", path }], files };
 }
 
 function target(name: string, kind: "stream" | "file", session: Destination, place: Workplace): Target {

@@ -116,13 +116,12 @@ const mostBytes = 32 << 20;
 async function inventory({ id, cwd, path }: FoundSession, place: Workplace): Promise<Inventory> {
   const streams: StreamSource[] = [{ name: "main", path }];
   const files: FileSource[] = [];
-  const skipped: string[] = [];
+  const unreadable: { name: string; path: string }[] = [];
   const own = basename(dirname(path)) === id;
   for (const name of own ? namesIn(helpersDir(path)) : []) {
     const helper = join(helpersDir(path), name);
     if (helperName.test(name) && lstatSync(helper, { throwIfNoEntry: false })?.isFile())
       streams.push({ name: `subagents/${name}`, path: helper });
-    else skipped.push(`subagents/${name}`);
   }
   const chat = chatDir(id, cwd, place);
   const about = join(chat, aboutName);
@@ -140,9 +139,9 @@ async function inventory({ id, cwd, path }: FoundSession, place: Workplace): Pro
     const path = join(chat, databaseName);
     const size = lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
     if (size > mostBytes) files.push({ name: databaseName, path, form: "raw", size });
-    else skipped.push(databaseName);
+    else unreadable.push({ name: databaseName, path });
   }
-  return { streams, files, skipped };
+  return { streams, files, unreadable };
 }
 
 /** Where the image of a database stands, to be read like any file; written only when it is another. */

@@ -138,7 +138,7 @@ async function inventory({ id }: FoundSession, place: Workplace): Promise<Invent
     const size = lstatSync(join(dir, about), { throwIfNoEntry: false })?.size;
     if (size !== undefined) files.push({ name: about, path: join(dir, about), form: "jsonl", size });
   }
-  return { streams, files, skipped: [] };
+  return { streams, files };
 }
 
 function target(name: string, kind: "stream" | "file", { id }: Destination, place: Workplace): Target {

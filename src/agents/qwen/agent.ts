@@ -19,7 +19,7 @@ export const qwen: Agent = {
   store: qwenHome,
   find: (place, prefix) => findIn(chatStore, place, prefix),
   current: (place) => currentIn(chatStore, place),
-  inventory: async ({ path }) => ({ streams: [{ name: "main", path }], files: [], skipped: [] }),
+  inventory: async ({ path }) => ({ streams: [{ name: "main", path }], files: [] }),
   places: ({ cwd, workTree }, place) =>
     placesOf(workTree, qwenHome(place), place, [workTree, cwd].map(projectKey)),
   target,

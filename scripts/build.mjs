@@ -1,7 +1,7 @@
 // Bundles src into dist: a small entry, and the program it loads through a cache of compiled code. A verb's modules
 // are set up only when it is called.
 import { createHash } from "node:crypto";
-import { chmodSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { esbuildNative } from "./native.mjs";
@@ -24,23 +24,29 @@ export const options = {
   logLevel: "warning",
 };
 
+/** Node loads these in half the time of modules: 5 ms less before anything runs. */
+const commonJs = { format: "cjs", supported: { "dynamic-import": false } };
+const define = { ...options.define, "import.meta.dirname": "__dirname" };
+
 const program = {
   ...options,
+  ...commonJs,
+  define,
   entryPoints: ["src/main.ts"],
   outfile: "dist/program.cjs",
-  // One script, as V8 keeps what it has compiled by script, in characters that read as Latin-1.
-  format: "cjs",
+  // One script, as V8 keeps what it has compiled by script, in characters that read as Latin-1: a function, for the entry
+  // to call, which need not put a megabyte together for it.
+  banner: { js: "(function(module,exports,require,__filename,__dirname){" },
+  footer: { js: "})" },
   charset: "ascii",
-  supported: { "dynamic-import": false },
-  define: { ...options.define, "import.meta.dirname": "__dirname" },
 };
 
 const entry = (id) => ({
   ...options,
+  ...commonJs,
+  define: { ...define, __BUILD__: JSON.stringify(id) },
   entryPoints: ["src/cli.ts"],
   outfile: "dist/cli.js",
-  format: "esm",
-  define: { ...options.define, __BUILD__: JSON.stringify(id) },
 });
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
@@ -53,4 +59,5 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const id = createHash("sha256").update(bytes).digest("hex").slice(0, 16);
   await build(entry(`${version}-${id}`));
   chmodSync("dist/cli.js", 0o755);
+  writeFileSync("dist/package.json", `{"type":"commonjs"}\n`);
 }

@@ -7,11 +7,11 @@ const noble = path("noble");
 /** Of ours, by the end of their names. */
 const ours = { "/primitives.ts": path("primitives"), "/crc32.ts": path("crc32") };
 const asked = /^@noble\/|^convosync:|\/(?:x25519\.js|primitives\.ts|crc32\.ts)$/;
-/** Those that take the platform's streams for what is there everywhere. */
-const streaming = /[/\\]age-encryption[/\\]dist[/\\](?:index|io|stream)\.js$/;
+/** Those that take for given what is there everywhere: streams, and keys of Web Crypto, which nobody hands them. */
+const global = /[/\\]age-encryption[/\\]dist[/\\](?:index|io|recipients|stream)\.js$/;
 const streams = "convosync:streams";
-const withStreams = (code) =>
-  `import { ReadableStream, Response, TransformStream } from "${streams}";\n${code}`;
+const withoutGlobals = (code) =>
+  `import { ReadableStream, Response, TransformStream } from "${streams}";\nconst CryptoKey = undefined;\n${code}`;
 
 /** What is loaded for `id`, of those that are `asked` for; undefined when it is what it says. */
 function instead(id, importer) {
@@ -29,8 +29,8 @@ export const esbuildNative = {
       const found = instead(id, importer);
       return found && { path: found };
     });
-    build.onLoad({ filter: streaming }, async ({ path }) => ({
-      contents: withStreams(await readFile(path, "utf8")),
+    build.onLoad({ filter: global }, async ({ path }) => ({
+      contents: withoutGlobals(await readFile(path, "utf8")),
     }));
   },
 };
@@ -40,5 +40,5 @@ export const viteNative = () => ({
   name: "native",
   enforce: "pre",
   resolveId: (id, importer = "") => (asked.test(id) ? (instead(id, importer) ?? null) : null),
-  transform: (code, id) => (streaming.test(id) ? withStreams(code) : null),
+  transform: (code, id) => (global.test(id) ? withoutGlobals(code) : null),
 });

@@ -17,6 +17,10 @@ const argv = process.argv.slice(2);
 if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-V")) {
   process.stdout.write(`git-convosync version ${version}\n`);
 } else {
+  void run();
+}
+
+async function run(): Promise<void> {
   const { env } = process;
   // Node's own switch for its own cache of compiled code.
   const off = env["NODE_DISABLE_COMPILE_CACHE"];
@@ -27,6 +31,8 @@ if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-V")) {
   const path = join(import.meta.dirname, "program.cjs");
   const program = loadProgram(path, __BUILD__, cache, verb);
   const { main } = program.exports as typeof import("./main.ts");
+  // If nothing is left to wait for before it has ended, as Node has it for its own modules.
+  process.exitCode = 13;
   process.exitCode = await main(argv, {
     cwd: process.cwd(),
     env,

@@ -22,10 +22,8 @@ beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), "convosync-code-"));
   path = join(home, "program.cjs");
   folder = join(home, "cache", "code");
-  writeFileSync(
-    path,
-    `exports.double = (n) => 2 * n; exports.file = __filename; exports.os = require("node:os");`,
-  );
+  const body = `exports.double = (n) => 2 * n; exports.file = __filename; exports.os = require("node:os");`;
+  writeFileSync(path, `(function(module, exports, require, __filename, __dirname) {${body}})`);
 });
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
@@ -46,7 +44,7 @@ function kept(): string[] {
     .sort();
 }
 
-test("the program is a CommonJS module like any other", () => {
+test("the program has what a CommonJS module has", () => {
   const { exports } = loadProgram(path, "1", null, "save");
   expect(exports).toMatchObject({ file: path, os: { EOL: "\n" } });
 });

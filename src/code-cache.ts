@@ -38,7 +38,7 @@ export interface CachedProgram {
 }
 
 /**
- * Runs a CommonJS program of ASCII characters. `folder` is where compiled code is kept, for all builds; null: nowhere.
+ * Runs a CommonJS program of ASCII characters, which is written as the function that takes what such a module has. `folder` is where compiled code is kept, for all builds; null: nowhere.
  * `build` names what is in the file at `path`: the same name, the same bytes. `verb`: what is to be done with it.
  */
 export function loadProgram(path: string, build: string, folder: string | null, verb: string): CachedProgram {
@@ -46,8 +46,7 @@ export function loadProgram(path: string, build: string, folder: string | null, 
   const cache = folder === null ? null : new Cache(folder, build);
   const own = cache?.read(verb);
   const cachedData = own ?? cache?.read(firstVerb);
-  const wrapped = `(function(module,exports,require,__filename,__dirname){${source}\n})`;
-  const script = new Script(wrapped, { filename: path, ...(cachedData && { cachedData }) });
+  const script = new Script(source, { filename: path, ...(cachedData && { cachedData }) });
   const module = { exports: {} };
   const run: unknown = script.runInThisContext();
   if (typeof run !== "function") throw new TypeError(`${path} is no program`);

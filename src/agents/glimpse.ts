@@ -1,5 +1,4 @@
-import { constants } from "node:fs";
-import { open } from "node:fs/promises";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import type { Workplace } from "./agent.ts";
 import { isInside } from "./spellings.ts";
 
@@ -8,30 +7,28 @@ import { isInside } from "./spellings.ts";
 /** How much of each end of a transcript is looked at: what Claude Code's own picker reads. */
 export const windowBytes = 65_536;
 
-/** The first and the last `bytes` of a regular file; `tail` is empty where `head` is all of it. */
-export async function readEnds(
+/** The first and the last `bytes` of a file; `tail` is empty where `head` is all of it. Null where it cannot be read. */
+export function readEnds(
   path: string,
   bytes: number,
-): Promise<{ head: Buffer; tail: Buffer; complete: boolean }> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+): { head: Buffer; tail: Buffer; complete: boolean } | null {
+  let file: number | undefined;
   try {
-    const { size } = await file.stat();
-    const window = async (position: number): Promise<Buffer> => {
-      const { buffer, bytesRead } = await file.read(
-        Buffer.alloc(Math.min(bytes, size)),
-        0,
-        undefined,
-        position,
-      );
-      return buffer.subarray(0, bytesRead);
-    };
-    const head = await window(0);
-    return size <= bytes
-      ? { head, tail: Buffer.alloc(0), complete: true }
-      : { head, tail: await window(size - bytes), complete: false };
+    file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    const { size } = fstatSync(file);
+    const complete = size <= bytes;
+    const head = readAt(file, Math.min(bytes, size), 0);
+    return { head, tail: complete ? Buffer.alloc(0) : readAt(file, bytes, size - bytes), complete };
+  } catch {
+    return null;
   } finally {
-    await file.close();
+    if (file !== undefined) closeSync(file);
   }
+}
+
+function readAt(file: number, length: number, position: number): Buffer {
+  const room = Buffer.alloc(length);
+  return room.subarray(0, readSync(file, room, 0, length, position));
 }
 
 export interface Where {

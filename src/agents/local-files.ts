@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { constants, type Stats } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type Stats } from "node:fs";
 import {
   copyFile,
   type FileHandle,
@@ -59,7 +59,7 @@ export interface LinesEnd {
  * feed waits for the next time. The generator returns how far it came.
  */
 export async function* readWholeLines(path: string, from = 0): AsyncGenerator<Buffer, LinesEnd, undefined> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     let end = from;
     let torn: Buffer = Buffer.alloc(0);
@@ -68,7 +68,7 @@ export async function* readWholeLines(path: string, from = 0): AsyncGenerator<Bu
       const wanted = Math.min(Math.max(chunkBytes, torn.length), longestLine + chunkBytes - torn.length);
       const chunk = Buffer.allocUnsafe(torn.length + wanted);
       torn.copy(chunk);
-      const { bytesRead } = await file.read(chunk, torn.length, wanted, end + torn.length);
+      const bytesRead = readSync(file, chunk, torn.length, wanted, end + torn.length);
       if (bytesRead === 0) break;
       const held = chunk.subarray(0, torn.length + bytesRead);
       const whole = held.lastIndexOf(0x0a) + 1;
@@ -77,12 +77,12 @@ export async function* readWholeLines(path: string, from = 0): AsyncGenerator<Bu
       if (whole > 0) yield held.subarray(0, whole);
       if (torn.length > longestLine) throw lineTooLong(path);
     }
-    const now = identityOf(await file.stat());
-    const named = await lstat(path).catch(absent);
-    const intact = named !== null && named.dev === now.dev && named.ino === now.ino && now.size >= end;
+    const now = identityOf(fstatSync(file));
+    const named = lstatSync(path, { throwIfNoEntry: false });
+    const intact = named !== undefined && named.dev === now.dev && named.ino === now.ino && now.size >= end;
     return { end, identity: now, intact };
   } finally {
-    await file.close();
+    closeSync(file);
   }
 }
 

@@ -1,4 +1,4 @@
-import { closeSync, constants, lstatSync, openSync, readdirSync, readSync } from "node:fs";
+import { closeSync, constants, lstatSync, openSync, readSync } from "node:fs";
 import type { FoundSession, HowFound, Workplace } from "./agent.ts";
 import { readEnds, type Where, windowBytes, workTreeOf } from "./glimpse.ts";
 
@@ -92,7 +92,7 @@ async function look(
   otherwise: Where | null,
 ): Promise<FoundSession | null> {
   for (const bytes of [windowBytes, windowBytes * 16]) {
-    const ends = await readEnds(path, bytes).catch(() => null);
+    const ends = readEnds(path, bytes);
     if (ends === null) return null;
     const seen = store.glimpse(ends.head, ends.tail);
     if (seen === null && !ends.complete) continue;
@@ -153,15 +153,3 @@ function beginningOf(path: string): Uint8Array {
     return new Uint8Array();
   }
 }
-
-/** What is in a real folder; none of anything else. */
-export function namesIn(folder: string): string[] {
-  try {
-    return isFolder(folder) ? readdirSync(folder) : [];
-  } catch {
-    return [];
-  }
-}
-
-export const isFolder = (path: string): boolean =>
-  lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;

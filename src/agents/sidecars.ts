@@ -1,6 +1,7 @@
-import { lstat, readdir } from "node:fs/promises";
+import { lstatSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { FileSource } from "./agent.ts";
+import { isFolder } from "./folders.ts";
 import { safeSegments } from "./safe-name.ts";
 
 /** How paths stand in a file, by its extension. */
@@ -19,23 +20,19 @@ export interface Entry {
  * Regular files below a folder, sorted by name, but for those that no other machine could take by their name. Symlinks, the
  * folder itself included, are never followed.
  */
-export async function walk(
-  directory: string,
-  name: string,
-  isTemporary: (name: string) => boolean,
-): Promise<Entry[]> {
+export function walk(directory: string, name: string, isTemporary: (name: string) => boolean): Entry[] {
   for (const folder of [dirname(directory), directory]) {
-    if (!(await lstat(folder).catch(() => null))?.isDirectory()) return [];
+    if (!isFolder(folder)) return [];
   }
   const found: Entry[] = [];
-  const entries = await readdir(directory, { withFileTypes: true });
+  const entries = readdirSync(directory, { withFileTypes: true });
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     if (isTemporary(entry.name)) continue;
     const child = { name: `${name}/${entry.name}`, path: join(directory, entry.name) };
     if (safeSegments(child.name) === null) continue;
-    if (entry.isDirectory()) found.push(...(await walk(child.path, child.name, isTemporary)));
+    if (entry.isDirectory()) found.push(...walk(child.path, child.name, isTemporary));
     else if (entry.isFile()) {
-      const stat = await lstat(child.path).catch(() => null);
+      const stat = lstatSync(child.path, { throwIfNoEntry: false });
       if (stat?.isFile()) found.push({ ...child, size: stat.size });
     }
   }

@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import type { Writable } from "node:stream";
 import { isBackground } from "./environment.ts";
 import type { LongRunOptions } from "./git.ts";
+import { writeAll } from "./write-all.ts";
 
 type GroupOptions = Omit<LongRunOptions, "env"> & { readonly cwd: string; readonly env: NodeJS.ProcessEnv };
 
@@ -93,20 +93,16 @@ export async function runGroup(args: readonly string[], options: GroupOptions): 
  * without reading all of it is judged by its exit status.
  */
 async function feed(
-  stdin: import("node:stream").Writable | null,
+  stdin: Writable | null,
   input: AsyncIterable<Uint8Array> | undefined,
   kill: (signal: NodeJS.Signals) => void,
 ): Promise<{ cause: unknown } | null> {
   if (stdin === null || input === undefined) return null;
-  let ours: { cause: unknown } | null = null;
-  async function* watched() {
-    try {
-      yield* input!;
-    } catch (cause) {
-      ours = { cause };
-      kill("SIGKILL");
-    }
+  try {
+    await writeAll(stdin, input);
+    return null;
+  } catch (cause) {
+    kill("SIGKILL");
+    return { cause };
   }
-  await pipeline(Readable.from(watched(), { objectMode: false }), stdin).catch(() => undefined);
-  return ours;
 }

@@ -1,4 +1,4 @@
-import { readdir, rm } from "node:fs/promises";
+import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { failure, firstComplaint, type Git, type Repository } from "../git/git.ts";
@@ -54,13 +54,12 @@ export function openGitDatabase(git: Git, repository: Repository): ObjectDatabas
   async function commits(list: readonly NewCommit[]): Promise<Oid[]> {
     if (list.length === 0) return [];
     const args = [...WRITE, "fast-import", "--quiet", "--done", "--depth=0"];
-    const before = await crashReports(repository.gitDir);
+    const before = crashReports(repository.gitDir);
     const result = await git
       .runLong(args, { input: importScript(list), env: LOCAL, okCodes: "any" })
-      .finally(async () => {
-        const all = await crashReports(repository.gitDir);
-        const ours = all.filter((report) => !before.includes(report));
-        for (const report of ours) await rm(join(repository.gitDir, report), { force: true });
+      .finally(() => {
+        const ours = crashReports(repository.gitDir).filter((report) => !before.includes(report));
+        for (const report of ours) rmSync(join(repository.gitDir, report), { force: true });
       });
     if (result.code !== 0) throw failure(args, result);
     return result.stdout.toString().trimEnd().split("\n");
@@ -96,8 +95,8 @@ export function openGitDatabase(git: Git, repository: Repository): ObjectDatabas
 }
 
 /** What git writes when an import fails; of ours it would hold nothing but names. */
-async function crashReports(gitDir: string): Promise<string[]> {
-  return (await readdir(gitDir)).filter((name) => name.startsWith("fast_import_crash_"));
+function crashReports(gitDir: string): string[] {
+  return readdirSync(gitDir).filter((name) => name.startsWith("fast_import_crash_"));
 }
 
 /**

@@ -1,5 +1,4 @@
-import { closeSync, fstatSync, openSync, readFileSync, statSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { Device } from "../crypto/device.ts";
@@ -113,7 +112,7 @@ export class KeyStore {
 
   /** Changes the state under a lock. Marks only ever rise: of two processes the one that saw more wins. */
   async update(change: (state: DeviceState) => void): Promise<void> {
-    await mkdir(this.dir, { recursive: true, mode: 0o700 });
+    mkdirSync(this.dir, { recursive: true, mode: 0o700 });
     await withLock(join(this.dir, "state.lock"), 10_000, async () => {
       const state = await this.state();
       change(state);

@@ -1,5 +1,5 @@
-import { pipeline } from "node:stream/promises";
 import type { Git } from "../git/git.ts";
+import { writeAll } from "../git/write-all.ts";
 import type { Oid } from "../refs/object-database.ts";
 
 // A patch-id names a change whatever commit carries it. It must not depend on how this user likes diffs shown.
@@ -75,7 +75,7 @@ async function patchIds(git: Git, diff: readonly string[], most: number): Promis
     }
   }
   try {
-    await pipeline(bounded, ids.stdin);
+    await writeAll(ids.stdin, bounded());
   } catch {
     changes.kill();
     ids.kill();

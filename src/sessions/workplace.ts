@@ -1,6 +1,7 @@
-import { readdir, realpath } from "node:fs/promises";
+import { realpathSync } from "node:fs";
 import { join } from "node:path";
 import type { Agent, FoundSession, Workplace } from "../agents/agent.ts";
+import { listed } from "../agents/folders.ts";
 import { loadAgents } from "../agents/registry.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { homeOf } from "../user-directories.ts";
@@ -15,15 +16,22 @@ export async function openWorkplace(context: Context): Promise<Workplace> {
     ]);
   }
   const all = [root, ...(await workTrees(context))];
-  const real = await Promise.all(all.map((path) => realpath(path).catch(() => path)));
+  const real = all.map(realOr);
   const { cwd, env } = context.world;
   return { root: real[0]!, worktrees: [...new Set(real)], cwd, home: homeOf(env), env };
 }
 
+function realOr(path: string): string {
+  try {
+    return realpathSync.native(path);
+  } catch {
+    return path;
+  }
+}
+
 /** All work trees of the repository; where none is linked git need not be asked. */
 async function workTrees({ git, repo }: Context): Promise<string[]> {
-  const linked = await readdir(join(repo.commonDir, "worktrees")).catch(() => []);
-  if (linked.length === 0) return [];
+  if (listed(join(repo.commonDir, "worktrees")).length === 0) return [];
   const listing = await git.lines0(["worktree", "list", "--porcelain", "-z"]);
   return listing.filter((line) => line.startsWith("worktree ")).map((line) => line.slice("worktree ".length));
 }

@@ -36,7 +36,7 @@ export async function inventory(session: FoundSession, place: Workplace): Promis
   const streams: StreamSource[] = [{ name: "main", path: session.path }];
   const files: FileSource[] = [];
   for (const tree of trees) {
-    for (const { name, path, size } of await walk(treeDir(tree, session, place), tree, isTemporary)) {
+    for (const { name, path, size } of walk(treeDir(tree, session, place), tree, isTemporary)) {
       if (isStream(name)) streams.push({ name, path });
       else files.push({ name, path, size, form: formOf(name) });
     }

@@ -1,8 +1,9 @@
-import { lstat, readdir, readFile } from "node:fs/promises";
+import { lstat, readFile } from "node:fs/promises";
 import { uptime } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { LiveSession, Workplace } from "../agent.ts";
+import { listed } from "../folders.ts";
 import { parseLine } from "../json-line.ts";
 import { liveDir } from "./store.ts";
 
@@ -19,7 +20,7 @@ type Entry = v.InferOutput<typeof entry>;
 export async function liveSessions(place: Workplace): Promise<Entry[]> {
   const directory = liveDir(place);
   const live: Entry[] = [];
-  for (const name of await readdir(directory).catch(() => [])) {
+  for (const name of listed(directory)) {
     if (!/^[0-9]+\.json$/.test(name)) continue;
     const found = await readEntry(join(directory, name));
     if (found !== null && name === `${found.pid}.json` && isRunning(found)) live.push(found);

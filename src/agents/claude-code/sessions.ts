@@ -1,7 +1,8 @@
-import { lstatSync } from "node:fs";
-import { lstat, readdir } from "node:fs/promises";
+import { lstatSync, readdirSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { FoundSession, HowFound, WatchedFolder, Workplace } from "../agent.ts";
+import { isFolder, listed } from "../folders.ts";
 import { readEnds, type Where, windowBytes, workTreeOf } from "../glimpse.ts";
 import { liveSessions } from "./live.ts";
 import { mayBelong, projectsDir } from "./store.ts";
@@ -64,7 +65,7 @@ export async function current(place: Workplace): Promise<{ session: FoundSession
 }
 
 async function* newestFirst(place: Workplace, prefix = ""): AsyncGenerator<FoundSession> {
-  const candidates = await list(place, (folder) => mayBelong(folder, place));
+  const candidates = list(place, (folder) => mayBelong(folder, place));
   for (const candidate of candidates) {
     if (!candidate.id.startsWith(prefix)) continue;
     const seen = await look(candidate.path, place);
@@ -74,7 +75,7 @@ async function* newestFirst(place: Workplace, prefix = ""): AsyncGenerator<Found
 
 /** A session that is known to be this one, in whatever folder; outside the repository it counts as at its root. */
 async function findById(id: string, place: Workplace): Promise<FoundSession | null> {
-  const [candidate] = await list(place, () => true, id);
+  const [candidate] = list(place, () => true, id);
   if (candidate === undefined) return null;
   const seen = await look(candidate.path, place);
   return seen && found(candidate, seen.glimpse, seen.where ?? { root: place.root, cwd: place.root });
@@ -90,19 +91,13 @@ const found = (candidate: Candidate, glimpse: Glimpse, where: Where): FoundSessi
 });
 
 /** Main files in the folders asked for, newest first. Symlinks are not followed. */
-async function list(
-  place: Workplace,
-  wanted: (folder: string) => boolean,
-  id: string | null = null,
-): Promise<Candidate[]> {
+function list(place: Workplace, wanted: (folder: string) => boolean, id: string | null = null): Candidate[] {
   const projects = projectsDir(place);
-  const isDirectory = (await lstat(projects).catch(() => null))?.isDirectory();
-  const folders = isDirectory ? await readdir(projects, { withFileTypes: true }) : [];
   const candidates: Candidate[] = [];
-  for (const folder of folders) {
+  for (const folder of isFolder(projects) ? readdirSync(projects, { withFileTypes: true }) : []) {
     if (!folder.isDirectory() || !wanted(folder.name)) continue;
     const directory = join(projects, folder.name);
-    const names = id === null ? await readdir(directory).catch(() => []) : [`${id}.jsonl`];
+    const names = id === null ? listed(directory) : [`${id}.jsonl`];
     const seen = names.map((name) => candidateAt(join(directory, name)));
     candidates.push(...seen.filter((candidate) => candidate !== null));
   }
@@ -128,7 +123,7 @@ async function look(
 ): Promise<{ glimpse: Glimpse; where: Where | null } | null> {
   let seen: Glimpse | null = null;
   for (const bytes of [windowBytes, windowBytes * 16]) {
-    const ends = await readEnds(path, bytes).catch(() => null);
+    const ends = readEnds(path, bytes);
     if (ends === null) return null;
     seen = glimpse(ends.head, ends.tail);
     if (seen.directories.length > 0 || ends.complete) break;

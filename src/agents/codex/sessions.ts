@@ -1,7 +1,8 @@
-import { lstat, readdir, readFile } from "node:fs/promises";
+import { lstat, readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { LiveSession, WatchedFolder, Workplace } from "../agent.ts";
-import { isFolder, namesIn, type OneStore, startedAt } from "../one-store.ts";
+import { isFolder, listed, namesIn } from "../folders.ts";
+import { type OneStore, startedAt } from "../one-store.ts";
 import { glimpse, metaIn } from "./rollout.ts";
 import { locksDir, sessionNamed, sessionsDir, validId } from "./store.ts";
 
@@ -12,7 +13,7 @@ export const rolloutStore: OneStore = {
     return id !== undefined && validId(id) ? id : undefined;
   },
   async open(place) {
-    const locked = await readdir(locksDir(place)).catch(() => []);
+    const locked = listed(locksDir(place));
     const open = new Set<string>();
     for (const name of locked) {
       const id = name.endsWith(".lock") ? name.slice(0, -".lock".length) : "";

@@ -66,7 +66,7 @@ async function inventory({ path }: FoundSession): Promise<Inventory> {
   if (info?.isFile())
     files.push({ name: plan, path: join(folder, plan), size: info.size, form: formByName(plan) });
   for (const tree of trees) {
-    const found = await walk(join(folder, tree), tree, isTemporary);
+    const found = walk(join(folder, tree), tree, isTemporary);
     files.push(...found.map((one) => ({ ...one, form: formByName(one.name) })));
   }
   return { streams: [{ name: "main", path }], files };

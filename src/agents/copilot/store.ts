@@ -1,7 +1,8 @@
 import { readdir, readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { LiveSession, WatchedFolder, Workplace } from "../agent.ts";
-import { isFolder, namesIn, type OneStore, startedAt } from "../one-store.ts";
+import { isFolder, namesIn } from "../folders.ts";
+import { type OneStore, startedAt } from "../one-store.ts";
 import { glimpse } from "./events.ts";
 
 /** `COPILOT_HOME`, else `~/.copilot`. */

@@ -14,8 +14,8 @@ import type {
   Target,
   Workplace,
 } from "../agent.ts";
+import { isFolder, namesIn } from "../folders.ts";
 import { readEnds, windowBytes } from "../glimpse.ts";
-import { isFolder, namesIn } from "../one-store.ts";
 import { formByName } from "../sidecars.ts";
 import { placesOf } from "../spellings.ts";
 import { imageOf, UnreadableDatabase } from "../sqlite.ts";
@@ -87,7 +87,7 @@ async function* newestFirst(place: Workplace, wanted: (id: string) => boolean): 
   const seen = new Set<string>();
   for (const one of transcriptsIn(place, wanted)) {
     if (seen.has(one.id)) continue;
-    const ends = await readEnds(one.path, windowBytes).catch(() => null);
+    const ends = readEnds(one.path, windowBytes);
     if (ends === null || !belongs(one, ends, place)) continue;
     seen.add(one.id);
     yield { ...one, title: titleIn(ends.head) };

@@ -3,7 +3,7 @@ import { lstatSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { userStateDir } from "../../user-directories.ts";
 import type { WatchedFolder, Workplace } from "../agent.ts";
-import { isFolder, namesIn } from "../one-store.ts";
+import { isFolder, namesIn } from "../folders.ts";
 import { isInside } from "../spellings.ts";
 
 // Two places know a conversation: a transcript to read, below the folder of its directory, and, of one that was held in the

@@ -83,10 +83,10 @@ async function inventory({ id, path }: FoundSession): Promise<Inventory> {
   const project = projectOf(path);
   const files: FileSource[] = [];
   for (const tree of [...own, outputs]) {
-    const found = await walk(treeDir(tree, id, project), tree, isTemporary);
+    const found = walk(treeDir(tree, id, project), tree, isTemporary);
     files.push(...found.map((one) => ({ ...one, form: formByName(one.name) })));
   }
-  const helpers = await walk(helpersDir(id, project), "subagents", isTemporary);
+  const helpers = walk(helpersDir(id, project), "subagents", isTemporary);
   const logs = helpers.filter(({ name }) => isHelper(safeSegments(name)));
   return {
     streams: [{ name: "main", path }, ...logs.map(({ name, path }) => ({ name, path }))],

@@ -2,9 +2,10 @@ import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, writeFi
 import { basename, dirname, join, resolve } from "node:path";
 import * as v from "valibot";
 import type { WatchedFolder, Workplace } from "../agent.ts";
+import { isFolder, namesIn } from "../folders.ts";
 import { workTreeOf } from "../glimpse.ts";
 import { localChanged } from "../local-files.ts";
-import { isFolder, namesIn, type OneStore } from "../one-store.ts";
+import type { OneStore } from "../one-store.ts";
 import { glimpse } from "./records.ts";
 
 // Gemini CLI keeps what belongs to a directory in `tmp/<slug>`. Which slug is whose is told twice: by the registry

@@ -14,8 +14,8 @@ import type {
   WatchedFolder,
   Workplace,
 } from "../agent.ts";
+import { isFolder, namesIn } from "../folders.ts";
 import { workTreeOf } from "../glimpse.ts";
-import { isFolder, namesIn } from "../one-store.ts";
 import { replaceId } from "../session-id.ts";
 import { placesOf } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";

@@ -1,6 +1,7 @@
 import { basename, dirname, join } from "node:path";
 import type { WatchedFolder, Workplace } from "../agent.ts";
-import { isFolder, namesIn, type OneStore, startedAt } from "../one-store.ts";
+import { isFolder, namesIn } from "../folders.ts";
+import { type OneStore, startedAt } from "../one-store.ts";
 import { glimpse } from "./records.ts";
 
 export const qwenHome = ({ home }: Workplace): string => join(home, ".qwen").normalize("NFC");

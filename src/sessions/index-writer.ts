@@ -10,8 +10,11 @@ import type { OpenVault } from "./vault.ts";
 /** Name of the domain a file of a head's tree belongs to, null when it is the sessions'. */
 const domainOf = (path: string): string | null => /^domain\/([^/]+)\//.exec(path)?.[1] ?? null;
 
-/** After this many versions of the index its history is cut: only the newest matters. */
-const headVersions = 64;
+/**
+ * After this many versions of the index its history is cut: only the newest matters, and a new device fetches the others with
+ * it, 4 KB each. Who has one that was cut off fetches no more than before, as its server still has it for weeks.
+ */
+const headVersions = 8;
 
 export interface IndexChange {
   readonly heads: Heads;

@@ -8,17 +8,9 @@ import { ConvosyncError, Exit } from "../errors.ts";
 import { mainStream, type Snapshot } from "../packing/manifest.ts";
 import type { CatalogEntry } from "./catalog.ts";
 import { agentOf, type OfflineEvent, refuseLive, withChosenSession } from "./choose-session.ts";
-import {
-  bringCode,
-  type CodeAfter,
-  type CodeEvent,
-  type CodeOptions,
-  checkSameRepository,
-  codeAfter,
-  fetchBranch,
-  planCode,
-  surveyCode,
-} from "./code.ts";
+import { bringCode, type CodeEvent } from "./code-move.ts";
+import { type CodeAfter, type CodeOptions, codeAfter, planCode } from "./code-plan.ts";
+import { checkSameRepository, fetchBranch, surveyCode } from "./code-survey.ts";
 import { writeCursor } from "./cursor.ts";
 import { cancelled, undecided } from "./decide.ts";
 import type { DivergenceEvent } from "./divergence.ts";

@@ -1,22 +1,23 @@
 import { ConvosyncError, Exit } from "../errors.ts";
-import type { Link, Manifest } from "../packing/manifest.ts";
+import type { Manifest } from "../packing/manifest.ts";
 import type { Oid } from "../refs/object-database.ts";
-import { fetch } from "../refs/transport.ts";
-import {
-  checkBranchName,
-  checkoutDetached,
-  fastForward,
-  type Relation,
-  relation,
-  switchTo,
-} from "../worktree/branches.ts";
-import { type CodeState, inspectCode } from "../worktree/code-state.ts";
-import { rootCommits } from "../worktree/remotes.ts";
-import { checkResume, listed } from "../worktree/safety.ts";
+import type { CodeState } from "../worktree/code-state.ts";
+import { checkResume } from "../worktree/safety.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
-import { cancelled, type Decide } from "./decide.ts";
+import {
+  type CodeSurvey,
+  fetchBranch,
+  findCode,
+  findCommit,
+  type RemoteKnown,
+  renamed,
+  resolveCommit,
+  standing,
+} from "./code-survey.ts";
+import type { Decide } from "./decide.ts";
 import type { Context } from "./repository.ts";
-import type { RepoRecord } from "./vault.ts";
+
+// How the work tree comes to the commit of a conversation: decided before anything is touched.
 
 export interface CodeOptions {
   /** Leave the branch as it is, even when the session is on another. */
@@ -30,26 +31,6 @@ export interface CodeOptions {
   readonly asks?: boolean;
   readonly decide: Decide;
 }
-
-export type CodeEvent =
-  | { readonly step: "put-aside" }
-  | { readonly step: "left-aside"; readonly branch: string | null }
-  | { readonly step: "taken-back" }
-  | { readonly step: "committed-first"; readonly commit: Oid }
-  | { readonly step: "merged"; readonly branch: string; readonly commit: Oid }
-  | { readonly step: "replaced"; readonly branch: string; readonly commit: Oid; readonly backup: string }
-  | {
-      readonly step: "switched";
-      readonly branch: string;
-      readonly from: string | null;
-      readonly created: boolean;
-    }
-  | { readonly step: "forwarded"; readonly branch: string; readonly commit: Oid }
-  | { readonly step: "detached"; readonly commit: Oid }
-  /** An amend, a rebase or a squash gave the session's commit another name. */
-  | { readonly step: "renamed"; readonly was: Oid; readonly commit: Oid }
-  | { readonly step: "code"; readonly commit: Oid; readonly ahead: boolean }
-  | { readonly step: "stayed"; readonly branch: string | null; readonly wanted: string | null };
 
 /** What has to happen to the work tree; decided before anything is touched. */
 export type CodePlan = CodeChange & {
@@ -78,7 +59,7 @@ type CodeChange =
     };
 
 /** What happens to uncommitted changes before code moves. */
-type Changes = "none" | "stash" | "commit";
+export type Changes = "none" | "stash" | "commit";
 
 /** How the code stands to the conversation once a plan is carried out. */
 export type CodeAfter = "same" | "newer" | "other";
@@ -88,49 +69,6 @@ export function codeAfter(plan: CodePlan): CodeAfter {
   if (plan.kind === "exact") return "same";
   if (plan.kind === "nothing") return plan.commit === null ? "other" : plan.ahead ? "newer" : "same";
   return plan.ahead || plan.apart === "merge" || plan.changes === "commit" ? "newer" : "same";
-}
-
-const fetchTimeoutMs = 10 * 60_000;
-
-/** What git says of where the code is, and of where it is to be: null where that has to be fetched first. */
-export interface CodeSurvey {
-  readonly state: CodeState;
-  readonly found: readonly [upstream: Oid | null, commit: Oid | null] | null;
-}
-
-/** What {@link planCode} is to know of the remote: whether it can be reached, and the branch fetched from it already. */
-export interface RemoteKnown {
-  readonly online: boolean;
-  readonly fetched: string | null;
-}
-
-/** Asks git all that can be asked at once. */
-export async function surveyCode(
-  context: Context,
-  { snapshots }: Pick<Manifest, "snapshots">,
-  remote: ChosenRemote | null,
-  { online, fetched }: RemoteKnown,
-  options: CodeOptions,
-): Promise<CodeSurvey> {
-  const { commit = null, branch = null } = snapshots.at(-1) ?? {};
-  const late = online && branch !== fetched;
-  const [state, found] = await Promise.all([
-    inspectCode(context.git, context.repo),
-    late || options.stayOnBranch ? null : findCode(context, commit, branch, remote),
-  ]);
-  return { state, found };
-}
-
-function findCode(
-  context: Context,
-  commit: Oid | null,
-  branch: string | null,
-  remote: ChosenRemote | null,
-): Promise<[upstream: Oid | null, commit: Oid | null]> {
-  return Promise.all([
-    branch && remote ? resolveCommit(context, trackingRef(remote, branch)) : null,
-    commit ? resolveCommit(context, commit) : null,
-  ]);
 }
 
 /**
@@ -172,106 +110,6 @@ export async function planCode(
 }
 
 const was = (commit: Oid, now: Oid): { was?: Oid } => (commit === now ? {} : { was: commit });
-
-/** What the commit of a session was rewritten to, if `tip` leads to it. */
-async function renamed(
-  context: Context,
-  commit: Oid,
-  links: readonly Link[],
-  tip: Oid | null,
-): Promise<Oid | null> {
-  const link = links.findLast((one) => one.commit === commit);
-  if (!link) return null;
-  const { resolveCommit: find } = await import("./link-resolution.ts");
-  const found = await find(context.git, link, links);
-  if (!found || found.how === "ancestor" || found.commit === commit) return null;
-  const inside = tip === null || ["equal", "behind"].includes(await standing(context, found.commit, tip));
-  return inside ? found.commit : null;
-}
-
-/**
- * Stops when this is another repository than the one the vault was made in: neither the remote nor any root commit
- * is the same. Where either is, it has only been moved.
- */
-export async function checkSameRepository(
-  context: Context,
-  record: RepoRecord,
-  remote: ChosenRemote | null,
-): Promise<void> {
-  if (!remote || record.roots.length === 0 || record.origins.includes(remote.origin) || context.repo.shallow)
-    return;
-  const roots = await rootCommits(context.git);
-  if (roots.length === 0 || roots.some((root) => record.roots.includes(root))) return;
-  throw new ConvosyncError(
-    "other-repository",
-    Exit.stopped,
-    `these conversations belong to another repository (${record.origins.join(", ") || "without a remote"})`,
-    [
-      "resume them in a clone of that one",
-      "or bring back the conversation alone: git convosync resume --stay-on-branch --force",
-    ],
-  );
-}
-
-const trackingRef = (remote: ChosenRemote, branch: string): string => `refs/remotes/${remote.name}/${branch}`;
-
-/** Brings the remote-tracking branch up to date. The name comes from another device. */
-export async function fetchBranch(context: Context, remote: ChosenRemote, branch: string): Promise<void> {
-  await checkBranchName(context.git, branch);
-  await fetch(context.git, {
-    remote: remote.name,
-    refspecs: [`+refs/heads/${branch}:${trackingRef(remote, branch)}`],
-    timeoutMs: fetchTimeoutMs,
-    prompt: true,
-  });
-}
-
-/** How one commit that is here stands to another; git need not be asked about the same one. */
-const standing = (context: Context, one: Oid, other: Oid): Promise<Relation> | Relation =>
-  one === other ? "equal" : relation(context.git, one, other);
-
-async function resolveCommit(context: Context, name: string): Promise<Oid | null> {
-  const { code, stdout } = await context.git.run(["rev-parse", "--verify", "--quiet", `${name}^{commit}`], {
-    okCodes: [0, 1, 128],
-  });
-  return code === 0 ? stdout.toString().trim() : null;
-}
-
-/** A commit that is not here: fetched by its name, or under the one it was rewritten to. Exit 4 when neither is to be had. */
-async function findCommit(
-  context: Context,
-  commit: Oid,
-  branch: string | null,
-  links: readonly Link[],
-  remote: ChosenRemote | null,
-  online: boolean,
-): Promise<Oid> {
-  const rewritten = await renamed(context, commit, links, null);
-  if (rewritten) return rewritten;
-  if (online && remote) {
-    // Protocol v2 serves any commit by its name, also one that no branch holds any more.
-    await fetch(context.git, {
-      remote: remote.name,
-      refspecs: [commit],
-      timeoutMs: fetchTimeoutMs,
-      prompt: true,
-    });
-    if (await resolveCommit(context, commit)) return commit;
-  }
-  const where = branch
-    ? `commit ${commit.slice(0, 10)} of branch '${branch}'`
-    : `commit ${commit.slice(0, 10)}`;
-  throw new ConvosyncError(
-    "commit-missing",
-    Exit.stopped,
-    `the conversation belongs to ${where}, which is neither here nor on the remote`,
-    [
-      "push it from the machine that saved it: git convosync save",
-      ...(context.repo.shallow ? ["this clone is shallow: git fetch --unshallow"] : []),
-      "bring back the conversation alone: git convosync resume --stay-on-branch",
-    ],
-  );
-}
 
 async function planExact(
   context: Context,
@@ -466,138 +304,4 @@ function hiddenHistory(branch: string, commit: Oid): ConvosyncError {
       "bring back the conversation alone: git convosync resume --stay-on-branch",
     ],
   );
-}
-
-/**
- * Carries a plan out. git itself refuses to overwrite anything that is not committed; what was put aside comes back when
- * the code could not be moved.
- */
-export async function bringCode(
-  context: Context,
-  plan: CodePlan,
-  options: Pick<CodeOptions, "asks" | "decide">,
-  tell: (event: CodeEvent) => void,
-): Promise<void> {
-  if (plan.was && "commit" in plan && plan.commit)
-    tell({ step: "renamed", was: plan.was, commit: plan.commit });
-  switch (plan.kind) {
-    case "nothing":
-      if (plan.commit) tell({ step: "code", commit: plan.commit, ahead: plan.ahead });
-      return;
-    case "stay":
-      tell({ step: "stayed", branch: plan.branch, wanted: plan.wanted });
-      return;
-    case "exact":
-      await withoutChanges(context, plan.changes, { from: null, to: null }, tell, async () => {
-        await checkoutDetached(context.git, plan.commit);
-        tell({ step: "detached", commit: plan.commit });
-      });
-      return;
-    case "branch":
-      await withoutChanges(context, plan.changes, { from: plan.from, to: plan.branch }, tell, () =>
-        bringBranch(context, plan, options, tell),
-      );
-      tell({ step: "code", commit: plan.commit, ahead: plan.ahead });
-  }
-}
-
-async function bringBranch(
-  context: Context,
-  plan: Extract<CodePlan, { kind: "branch" }>,
-  options: Pick<CodeOptions, "asks" | "decide">,
-  tell: (event: CodeEvent) => void,
-): Promise<void> {
-  const { branch, forward, apart } = plan;
-  if (apart === "theirs" && forward) {
-    const { replaceBranch } = await import("../worktree/branches.ts");
-    const backup = await replaceBranch(context.git, branch, forward);
-    tell({ step: "replaced", branch, commit: forward, backup });
-  }
-  if (branch !== plan.from) {
-    await switchTo(context.git, branch, {
-      ...(plan.create && { createFrom: plan.create }),
-      ...(plan.track && { track: plan.track }),
-    });
-    tell({ step: "switched", branch, from: plan.from, created: plan.create !== null });
-  }
-  if (!forward || apart === "theirs") return;
-  // The commit that was just made for the changes stands beside what is to be brought in.
-  if (apart === "merge" || (plan.changes === "commit" && branch === plan.from)) {
-    await mergeCode(context, branch, forward, options);
-    tell({ step: "merged", branch, commit: forward });
-    return;
-  }
-  await fastForward(context.git, branch, forward);
-  tell({ step: "forwarded", branch, commit: forward });
-}
-
-async function mergeCode(
-  context: Context,
-  branch: string,
-  commit: Oid,
-  options: Pick<CodeOptions, "asks" | "decide">,
-): Promise<void> {
-  const { mergeInto } = await import("../worktree/branches.ts");
-  const message = `Merge the code of a resumed conversation into ${branch} [ConvoSync]`;
-  const paths = await mergeInto(context.git, commit, message);
-  if (paths.length === 0) return;
-  const stop = new ConvosyncError(
-    "code-conflicts",
-    Exit.conflict,
-    `merging has conflicts in ${paths.length === 1 ? "1 file" : `${paths.length} files`}; the conversation is untouched`,
-    [
-      "resolve them, git add them, git commit, and run the same again",
-      "or give it up: git merge --abort",
-      ...listed(paths),
-    ],
-  );
-  const about = { kind: "conflicts", paths, begun: true } as const;
-  const answer = await options.decide({ about, choices: ["open", "leave", "abort"], otherwise: stop });
-  if (answer === "abort") {
-    await context.git.run(["merge", "--abort"]);
-    throw cancelled("the merge was given up");
-  }
-  if (answer === "open") {
-    const { openConflicts } = await import("../worktree/conflicts.ts");
-    await openConflicts(context.git, paths);
-  }
-  throw stop;
-}
-
-/** Moves code with the changes out of the way. They come back where that is sure to be clean; it is said where they are. */
-async function withoutChanges(
-  context: Context,
-  changes: Changes,
-  way: { readonly from: string | null; readonly to: string | null },
-  tell: (event: CodeEvent) => void,
-  move: () => Promise<void>,
-): Promise<void> {
-  if (changes === "none") return move();
-  if (changes === "commit") {
-    const { commitTracked } = await import("../worktree/commit.ts");
-    const commit = await commitTracked(
-      context.git,
-      context.repo,
-      "Work in progress before resuming [ConvoSync]",
-    );
-    if (commit) tell({ step: "committed-first", commit });
-    return move();
-  }
-  const { putAside, takeBack } = await import("../worktree/stash.ts");
-  const aside = await putAside(
-    context.git,
-    `convosync: before resuming, on ${way.from ?? "a detached HEAD"}`,
-  );
-  if (!aside) return move();
-  tell({ step: "put-aside" });
-  let moved = false;
-  try {
-    await move();
-    moved = true;
-  } finally {
-    // On another branch they may mean nothing: there they wait until they are asked for.
-    const back = !moved || (way.from !== null && way.from === way.to);
-    if (back && (await takeBack(context.git, aside))) tell({ step: "taken-back" });
-    else tell({ step: "left-aside", branch: way.from });
-  }
 }

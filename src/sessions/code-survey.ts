@@ -1,0 +1,155 @@
+import { ConvosyncError, Exit } from "../errors.ts";
+import type { Link, Manifest } from "../packing/manifest.ts";
+import type { Oid } from "../refs/object-database.ts";
+import { fetch } from "../refs/transport.ts";
+import { checkBranchName, type Relation, relation } from "../worktree/branches.ts";
+import { type CodeState, inspectCode } from "../worktree/code-state.ts";
+import { rootCommits } from "../worktree/remotes.ts";
+import type { ChosenRemote } from "./chosen-remote.ts";
+import type { Context } from "./repository.ts";
+import type { RepoRecord } from "./vault.ts";
+
+// What git, and the remote, are asked about the code of a conversation.
+
+const fetchTimeoutMs = 10 * 60_000;
+
+/** What git says of where the code is, and of where it is to be: null where that has to be fetched first. */
+export interface CodeSurvey {
+  readonly state: CodeState;
+  readonly found: readonly [upstream: Oid | null, commit: Oid | null] | null;
+}
+
+/** What a plan is to know of the remote: whether it can be reached, and the branch fetched from it already. */
+export interface RemoteKnown {
+  readonly online: boolean;
+  readonly fetched: string | null;
+}
+
+/** Asks git all that can be asked at once. */
+export async function surveyCode(
+  context: Context,
+  { snapshots }: Pick<Manifest, "snapshots">,
+  remote: ChosenRemote | null,
+  { online, fetched }: RemoteKnown,
+  { stayOnBranch }: { readonly stayOnBranch?: boolean },
+): Promise<CodeSurvey> {
+  const { commit = null, branch = null } = snapshots.at(-1) ?? {};
+  const late = online && branch !== fetched;
+  const [state, found] = await Promise.all([
+    inspectCode(context.git, context.repo),
+    late || stayOnBranch ? null : findCode(context, commit, branch, remote),
+  ]);
+  return { state, found };
+}
+
+export function findCode(
+  context: Context,
+  commit: Oid | null,
+  branch: string | null,
+  remote: ChosenRemote | null,
+): Promise<[upstream: Oid | null, commit: Oid | null]> {
+  return Promise.all([
+    branch && remote ? resolveCommit(context, trackingRef(remote, branch)) : null,
+    commit ? resolveCommit(context, commit) : null,
+  ]);
+}
+
+/** A commit that is not here: fetched by its name, or under the one it was rewritten to. Exit 4 when neither is to be had. */
+export async function findCommit(
+  context: Context,
+  commit: Oid,
+  branch: string | null,
+  links: readonly Link[],
+  remote: ChosenRemote | null,
+  online: boolean,
+): Promise<Oid> {
+  const rewritten = await renamed(context, commit, links, null);
+  if (rewritten) return rewritten;
+  if (online && remote) {
+    // Protocol v2 serves any commit by its name, also one that no branch holds any more.
+    await fetch(context.git, {
+      remote: remote.name,
+      refspecs: [commit],
+      timeoutMs: fetchTimeoutMs,
+      prompt: true,
+    });
+    if (await resolveCommit(context, commit)) return commit;
+  }
+  const where = branch
+    ? `commit ${commit.slice(0, 10)} of branch '${branch}'`
+    : `commit ${commit.slice(0, 10)}`;
+  throw new ConvosyncError(
+    "commit-missing",
+    Exit.stopped,
+    `the conversation belongs to ${where}, which is neither here nor on the remote`,
+    [
+      "push it from the machine that saved it: git convosync save",
+      ...(context.repo.shallow ? ["this clone is shallow: git fetch --unshallow"] : []),
+      "bring back the conversation alone: git convosync resume --stay-on-branch",
+    ],
+  );
+}
+
+/** What the commit of a session was rewritten to, if `tip` leads to it. */
+export async function renamed(
+  context: Context,
+  commit: Oid,
+  links: readonly Link[],
+  tip: Oid | null,
+): Promise<Oid | null> {
+  const link = links.findLast((one) => one.commit === commit);
+  if (!link) return null;
+  const { resolveCommit: find } = await import("./link-resolution.ts");
+  const found = await find(context.git, link, links);
+  if (!found || found.how === "ancestor" || found.commit === commit) return null;
+  const inside = tip === null || ["equal", "behind"].includes(await standing(context, found.commit, tip));
+  return inside ? found.commit : null;
+}
+
+const trackingRef = (remote: ChosenRemote, branch: string): string => `refs/remotes/${remote.name}/${branch}`;
+
+/** Brings the remote-tracking branch up to date. The name comes from another device. */
+export async function fetchBranch(context: Context, remote: ChosenRemote, branch: string): Promise<void> {
+  await checkBranchName(context.git, branch);
+  await fetch(context.git, {
+    remote: remote.name,
+    refspecs: [`+refs/heads/${branch}:${trackingRef(remote, branch)}`],
+    timeoutMs: fetchTimeoutMs,
+    prompt: true,
+  });
+}
+
+export async function resolveCommit(context: Context, name: string): Promise<Oid | null> {
+  const { code, stdout } = await context.git.run(["rev-parse", "--verify", "--quiet", `${name}^{commit}`], {
+    okCodes: [0, 1, 128],
+  });
+  return code === 0 ? stdout.toString().trim() : null;
+}
+
+/** How one commit that is here stands to another; git need not be asked about the same one. */
+export const standing = (context: Context, one: Oid, other: Oid): Promise<Relation> | Relation =>
+  one === other ? "equal" : relation(context.git, one, other);
+
+/**
+ * Stops when this is another repository than the one the vault was made in: neither the remote nor any root commit
+ * is the same. Where either is, it has only been moved.
+ */
+export async function checkSameRepository(
+  context: Context,
+  record: RepoRecord,
+  remote: ChosenRemote | null,
+): Promise<void> {
+  if (!remote || record.roots.length === 0 || record.origins.includes(remote.origin) || context.repo.shallow)
+    return;
+  const roots = await rootCommits(context.git);
+  if (roots.length === 0 || roots.some((root) => record.roots.includes(root))) return;
+  throw new ConvosyncError(
+    "other-repository",
+    Exit.stopped,
+    `these conversations belong to another repository (${record.origins.join(", ") || "without a remote"})`,
+    [
+      "resume them in a clone of that one",
+      "or bring back the conversation alone: git convosync resume --stay-on-branch --force",
+    ],
+  );
+}

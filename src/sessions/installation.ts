@@ -1,11 +1,13 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-/** The folder this program is installed in: the one with its package.json, above whatever file this became part of. */
+const scripts = "git-hooks";
+
+/** The folder this program is installed in: the one with its scripts, above whatever file this became part of. */
 function installation(): string {
   for (let dir = import.meta.dirname; ; dir = dirname(dir)) {
-    if (existsSync(join(dir, "package.json"))) return dir;
-    if (dirname(dir) === dir) throw new Error("convosync's own folder has no package.json");
+    if (existsSync(join(dir, scripts))) return dir;
+    if (dirname(dir) === dir) throw new Error("convosync is installed without its scripts");
   }
 }
 
@@ -14,7 +16,7 @@ export const programPath = (): string => join(installation(), "dist", "cli.js");
 
 /** A script of ours, with `@NAME@` replaced. */
 export function shellScript(name: string, values: Readonly<Record<string, string>> = {}): string {
-  const text = readFileSync(join(installation(), "git-hooks", name), "utf8").replaceAll("\r\n", "\n");
+  const text = readFileSync(join(installation(), scripts, name), "utf8").replaceAll("\r\n", "\n");
   return text.replace(/@([A-Z]+)@/g, (whole, key: string) => values[key] ?? whole);
 }
 

@@ -83,7 +83,8 @@ export default async function initCommand(
     terminal.step(`Wrote the recovery code to ${written}; keep it somewhere safe, away from this machine`);
   if (publish?.status === "pushed") terminal.step(`Pushed the keyring to ${result.remote?.name}`);
   const offered = await offerHooks(world, terminal, options);
-  if (!result.already) terminal.note(`\nSave your first session with: git convosync save "<message>"`);
+  if (result.joined) terminal.note("\nGo on where another device left off with: git convosync resume");
+  else if (!result.already) terminal.note(`\nSave your first session with: git convosync save "<message>"`);
   terminal.document({
     device,
     vault: result.vault,

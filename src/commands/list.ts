@@ -50,10 +50,18 @@ export default async function listCommand(
     terminal.warn(`the remote cannot be reached; this is what is known here (${safeText(offline)})`);
   terminal.document({ sessions: sessions.slice(0, limit) });
   for (const one of sessions.slice(0, limit)) printSession(terminal, one, world.now());
-  if (sessions.length === 0) terminal.note("No sessions. Save one with: git convosync save");
+  if (sessions.length === 0) terminal.note(noneOf(options));
   if (sessions.length > limit)
     terminal.note(`… and ${plural(sessions.length - limit, "more session")}: git convosync list --all`);
   return Exit.done;
+}
+
+/** A device that has just joined knows of none before it has looked at the remote. */
+function noneOf({ branch, device, agent, search, fetch }: Options): string {
+  if ([branch, device, agent, search].some((filter) => filter !== undefined))
+    return "No session is like that.";
+  if (fetch) return "No sessions. Save one with: git convosync save";
+  return "No sessions are known here. Save one with: git convosync save\nSee those of other devices with: git convosync list --fetch";
 }
 
 function printSession(terminal: Terminal, one: ListedSession, now: Date): void {

@@ -23,6 +23,19 @@ function secondProject({ base, desktop, laptop }: Sandbox) {
 
 const config = (machine: Machine): string => join(machine.home, ".config/convosync");
 
+test("a device that joined is told how to go on, and how to see what others have", async () => {
+  const { desktop, laptop, code } = sandbox();
+  await desktop.begin();
+  desktop.say(0, 2);
+  done(await desktop.run("save"));
+  laptop.clone();
+  const joined = await laptop.init("--join", "--recovery-file", code);
+  expect(joined.stderr).toMatch(/Go on where another device left off with: git convosync resume/);
+  expect(done(await laptop.run("list")).stderr).toMatch(/known here.*\n.*git convosync list --fetch/);
+  expect(done(await laptop.run("list", "--agent", "codex")).stderr).toBe("No session is like that.\n");
+  expect(done(await laptop.run("list", "--fetch")).stdout).toContain(one.slice(0, 8));
+});
+
 describe("a first device", () => {
   test("needs a place for the recovery code, and names the flag; nothing is set up", async () => {
     const { desktop, remote, remoteGit } = sandbox();

@@ -10,11 +10,11 @@ import { limit, matchLength } from "./window";
 const short = changetype<Strings>(memory.data(offsetof<Strings>(), 4));
 const shortLength = 5;
 const shortReachBits = 19;
-const shortTries = 8;
+const shortTries = 12;
 const long = changetype<Strings>(memory.data(offsetof<Strings>(), 4));
 const longLength = 12;
 const longReachBits = 21;
-const longTries = 16;
+const longTries = 24;
 
 const shortestRun = 8;
 

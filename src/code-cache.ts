@@ -38,8 +38,9 @@ export interface CachedProgram {
 }
 
 /**
- * Runs a CommonJS program of ASCII characters, which is written as the function that takes what such a module has. `folder` is where compiled code is kept, for all builds; null: nowhere.
- * `build` names what is in the file at `path`: the same name, the same bytes. `verb`: what is to be done with it.
+ * Runs a CommonJS program of ASCII characters, which is written as the function that takes what such a module has.
+ * `folder` is where compiled code is kept, for all builds; null: nowhere. `build` names what is in the file at `path`:
+ * the same name, the same bytes. `verb`: what is to be done with it.
  */
 export function loadProgram(path: string, build: string, folder: string | null, verb: string): CachedProgram {
   const source = readFileSync(path, "latin1");

@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync } from "node:fs";
 
-// Looks at an agent's folders at once, not in another thread: there are many small ones, and a look takes 20 µs.
+// Looks at folders at once, not in another thread: there are many small ones, and a look takes 20 µs.
 
 /** What is in a folder, a symlink to one included; nothing in anything else. */
 export function listed(folder: string): string[] {

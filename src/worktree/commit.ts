@@ -110,8 +110,8 @@ export async function commitTracked(
 }
 
 /**
- * Files that have names are named: to find them itself git looks at all others, 0.1 s of them in a large tree. A file outside
- * of a sparse checkout that is there all the same is taken as any other.
+ * Files that have names are named: to find them itself git looks at all others, 0.1 s of them in a large tree. Outside of
+ * a sparse checkout a file that exists is taken as any other.
  */
 async function stage(git: Git, { tracked, unstaged, add }: CommitPlan): Promise<void> {
   const named = (names: readonly string[], ...options: string[]) => {

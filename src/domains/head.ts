@@ -24,10 +24,16 @@ const mark = v.pipe(v.tuple([fields.count, fields.hash]), v.readonly());
 /** `<agent>:<session id>` */
 const sessionKey = v.pipe(v.string(), v.regex(/^[a-z][a-z0-9-]{0,31}:[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/));
 
-const entry = v.looseObject({
+const directory = v.pipe(v.string(), v.regex(/^[a-z2-7]{16}$/));
+
+/** Since version 2 an entry does not state what follows from the rest of it. */
+export const indexVersion = 2;
+
+/** An entry as it is sealed. */
+const sealedEntry = v.looseObject({
   s: sessionKey,
-  /** The session's blinded directory. */
-  d: v.pipe(v.string(), v.regex(/^[a-z2-7]{16}$/)),
+  /** The session's blinded directory. It follows from `s`; version 1 states it. */
+  d: v.optional(directory),
   /** The manifest's own sequence number. */
   q: fields.count,
   /** SHA-256 of the sealed manifest. */
@@ -54,66 +60,87 @@ const entry = v.looseObject({
   back: v.optional(fields.time),
 });
 
-export const headSchema = v.looseObject({
-  v: v.literal(1),
-  type: v.literal("head"),
-  vault: fields.id16,
-  repo: fields.id16,
-  replica: v.pipe(v.string(), v.regex(/^[a-z2-7]{13}$/)),
-  device: v.pipe(v.string(), v.regex(/^[a-z2-7]{20}$/)),
-  seq: v.pipe(fields.count, v.minValue(1)),
-  prev: v.nullable(fields.hash),
-  ts: fields.time,
-  epoch: v.pipe(fields.count, v.minValue(1)),
-  kr: mark,
-  seen: v.record(v.pipe(v.string(), v.regex(/^[a-z2-7]{13}$/)), mark),
-  sessions: v.pipe(v.array(entry), v.maxLength(hotSessions)),
-  gone: v.pipe(
-    v.array(v.union([v.tuple([v.string(), fields.time, fields.time]), v.tuple([v.string(), fields.time])])),
-    v.maxLength(listLimit),
-  ),
-  /** What the user pinned and unpinned on this replica, whoever has the session: since when, and which. */
-  pins: v.optional(
-    v.pipe(
-      v.record(sessionKey, v.pipe(v.tuple([fields.time, v.boolean()]), v.readonly())),
-      v.check((pins) => Object.keys(pins).length <= listLimit),
-    ),
-  ),
-  pages: v.array(
-    v.looseObject({
-      n: fields.count,
-      m: fields.hash,
-      count: v.pipe(fields.count, v.maxValue(pageSize)),
-      epoch: fields.count,
-    }),
-  ),
-  domains: v.record(v.string(), fields.hash),
-  /** Sessions that an agent had open in this clone: `<agent>:<id>`, since when, and when that was last seen. */
-  live: v.optional(
-    v.pipe(v.array(v.tuple([v.string(), fields.time, fields.time])), v.maxLength(liveSessions)),
-  ),
-});
+const entry = v.looseObject({ ...sealedEntry.entries, d: directory });
 
-export const pageSchema = v.looseObject({
-  v: v.literal(1),
-  type: v.literal("page"),
-  n: fields.count,
-  sessions: v.pipe(v.array(entry), v.maxLength(pageSize)),
-});
+type AnyEntry = typeof entry | typeof sealedEntry;
+
+const headOf = <One extends AnyEntry>(one: One) =>
+  v.looseObject({
+    v: v.picklist([1, indexVersion]),
+    type: v.literal("head"),
+    vault: fields.id16,
+    repo: fields.id16,
+    replica: v.pipe(v.string(), v.regex(/^[a-z2-7]{13}$/)),
+    device: v.pipe(v.string(), v.regex(/^[a-z2-7]{20}$/)),
+    seq: v.pipe(fields.count, v.minValue(1)),
+    prev: v.nullable(fields.hash),
+    ts: fields.time,
+    epoch: v.pipe(fields.count, v.minValue(1)),
+    kr: mark,
+    seen: v.record(v.pipe(v.string(), v.regex(/^[a-z2-7]{13}$/)), mark),
+    sessions: v.pipe(v.array(one), v.maxLength(hotSessions)),
+    gone: v.pipe(
+      v.array(v.union([v.tuple([v.string(), fields.time, fields.time]), v.tuple([v.string(), fields.time])])),
+      v.maxLength(listLimit),
+    ),
+    /** What the user pinned and unpinned on this replica, whoever has the session: since when, and which. */
+    pins: v.optional(
+      v.pipe(
+        v.record(sessionKey, v.pipe(v.tuple([fields.time, v.boolean()]), v.readonly())),
+        v.check((pins) => Object.keys(pins).length <= listLimit),
+      ),
+    ),
+    pages: v.array(
+      v.looseObject({
+        n: fields.count,
+        m: fields.hash,
+        count: v.pipe(fields.count, v.maxValue(pageSize)),
+        epoch: fields.count,
+      }),
+    ),
+    domains: v.record(v.string(), fields.hash),
+    /** Sessions that an agent had open in this clone: `<agent>:<id>`, since when, and when that was last seen. */
+    live: v.optional(
+      v.pipe(v.array(v.tuple([v.string(), fields.time, fields.time])), v.maxLength(liveSessions)),
+    ),
+  });
+
+const pageOf = <One extends AnyEntry>(one: One) =>
+  v.looseObject({
+    v: v.picklist([1, indexVersion]),
+    type: v.literal("page"),
+    n: fields.count,
+    sessions: v.pipe(v.array(one), v.maxLength(pageSize)),
+  });
+
+/** As they are once they have been opened, each entry with its directory. */
+export const headSchema = headOf(entry);
+export const pageSchema = pageOf(entry);
+const sealedHead = headOf(sealedEntry);
+const sealedPage = pageOf(sealedEntry);
 
 export type Entry = v.InferOutput<typeof entry>;
 export type Head = v.InferOutput<typeof headSchema>;
 export type Page = v.InferOutput<typeof pageSchema>;
+export type SealedEntry = v.InferOutput<typeof sealedEntry>;
+export type SealedPage = v.InferOutput<typeof sealedPage>;
 
-export function parseHead(json: string): Head {
-  const head = parseRecord(headSchema, "head", json);
+/**
+ * The entries as they are sealed: without what follows from the rest of them, which is a tenth of a page, as it does not
+ * compress. What is alike from entry to entry comes first, so that it is found in one piece in the entry before.
+ */
+export const toSealedEntries = (entries: readonly Entry[]): SealedEntry[] =>
+  entries.map(({ d: _, u, b, t, s, m, ...alike }) => ({ ...alike, u, b, t, s, m }));
+
+export function parseHead(json: string): v.InferOutput<typeof sealedHead> {
+  const head = parseRecord(sealedHead, "head", json, indexVersion);
   if (Object.hasOwn(head.seen, head.replica))
     throw integrityError("damaged-head", "a head claims to have seen itself");
   return head;
 }
 
-export function parsePage(json: string, expected: { n: number; count: number }): Page {
-  const page = parseRecord(pageSchema, "page", json);
+export function parsePage(json: string, expected: { n: number; count: number }): SealedPage {
+  const page = parseRecord(sealedPage, "page", json, indexVersion);
   if (page.n !== expected.n || page.sessions.length !== expected.count) {
     throw integrityError("damaged-page", "a page of the index is not the one its head names");
   }

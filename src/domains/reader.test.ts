@@ -41,7 +41,7 @@ let vault: Vault;
 let db: ObjectDatabase;
 let replica: string;
 let entry: Entry;
-let head: Map<string, Uint8Array>;
+let head: ReadonlyMap<string, Uint8Array>;
 let session: Map<string, Uint8Array>;
 
 const commit = (files: ReadonlyMap<string, Uint8Array>): Promise<Oid> =>

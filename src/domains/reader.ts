@@ -35,6 +35,7 @@ import {
   pagePath,
   parseHead,
   parsePage,
+  type SealedEntry,
   tombstoneDays,
 } from "./head.ts";
 import type { Spool } from "./spool.ts";
@@ -105,39 +106,41 @@ export async function readHead(vault: Vault, replica: string, commit: Oid): Prom
     "",
   );
   const { json, device } = await verifyLine("head", line, (id) => memberKey(vault.keyring, id));
-  const head = parseHead(json);
-  if (head.device !== device)
+  const parsed = parseHead(json);
+  if (parsed.device !== device)
     throw integrityError("wrong-signer", "a head is signed by another device than it names");
-  if (head.replica !== replica)
+  if (parsed.replica !== replica)
     throw integrityError("wrong-replica", "a head stands under another replica's name");
-  if (head.vault !== vault.keyring.vault)
+  if (parsed.vault !== vault.keyring.vault)
     throw integrityError("wrong-vault", "a head belongs to another vault");
-  if (head.repo !== vault.repo)
+  if (parsed.repo !== vault.repo)
     throw integrityError("wrong-repository", "a head belongs to another repository");
+  const head: Head = { ...parsed, sessions: await withDirectories(vault, parsed.sessions) };
   const pages: Page[] = [];
   for (const { n, m, count, epoch } of head.pages) {
     const page = await readFile(vault, files, pagePath(n), sealedLimit(limits.headBytes));
     if ((await hashOf(page)) !== m)
       throw integrityError("wrong-page", "a page of the index is not the one its head names");
     const body = vault.codec.unpackWithin(await openSealed(vault, page, epoch), limits.headBytes);
-    pages.push(parsePage(fromUtf8(body), { n, count }));
+    const parsedPage = parsePage(fromUtf8(body), { n, count });
+    pages.push({ ...parsedPage, sessions: await withDirectories(vault, parsedPage.sessions) });
   }
   const entries = allEntries(head, pages);
-  await Promise.all(entries.map((entry) => checkDirectory(vault, entry)));
   return { replica, commit, head, hash: await lineHash(line), pages, entries };
 }
 
 /** A session's directory follows from its id; another one would let a device have others' sessions deleted. */
-async function checkDirectory(vault: Vault, entry: Entry): Promise<void> {
-  const colon = entry.s.indexOf(":");
-  const dir = await sessionDir(
-    vault.keyring.nameKey,
-    vault.repo,
-    entry.s.slice(0, colon),
-    entry.s.slice(colon + 1),
+function withDirectories(vault: Vault, entries: readonly SealedEntry[]): Promise<Entry[]> {
+  const { nameKey } = vault.keyring;
+  return Promise.all(
+    entries.map(async (entry) => {
+      const colon = entry.s.indexOf(":");
+      const dir = await sessionDir(nameKey, vault.repo, entry.s.slice(0, colon), entry.s.slice(colon + 1));
+      if (entry.d !== undefined && entry.d !== dir)
+        throw integrityError("wrong-directory", `session ${entry.s} stands under another one's directory`);
+      return { ...entry, d: dir };
+    }),
   );
-  if (dir !== entry.d)
-    throw integrityError("wrong-directory", `session ${entry.s} stands under another one's directory`);
 }
 
 /**

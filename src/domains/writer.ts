@@ -17,15 +17,18 @@ import {
   type Head,
   headPath,
   hotSessions,
+  indexVersion,
   liveSessions,
   type Mark,
   type Page,
   type Pin,
   pagePath,
   pageSize,
+  type SealedPage,
   type Tombstone,
   tombstoneDays,
   tombstonesIn,
+  toSealedEntries,
 } from "./head.ts";
 import { hashOf, markOf, type ReplicaHead, type StoredSession, type Vault } from "./reader.ts";
 
@@ -84,7 +87,7 @@ export function nextHead(
   );
   const allGone = [...gone, ...graves];
   const head: Head = {
-    v: 1,
+    v: indexVersion,
     type: "head",
     vault: vault.keyring.vault,
     repo: vault.repo,
@@ -173,26 +176,35 @@ function spill(
   }
   const all = [...open, ...moving];
   for (let at = 0; at < all.length; at += pageSize) {
-    pages.push({ v: 1, type: "page", n: n++, sessions: all.slice(at, at + pageSize) });
+    pages.push({ v: indexVersion, type: "page", n: n++, sessions: all.slice(at, at + pageSize) });
   }
   return { sessions, pages, index };
 }
 
-/** Seals a head and its new pages: the files to put into the head's tree, and the head's line as signed. */
+/** The files to put into a head's tree, the new pages with it, and the head's line as signed. */
+export interface SealedHead {
+  readonly head: Head;
+  readonly line: string;
+  readonly files: ReadonlyMap<string, Uint8Array>;
+}
+
+/** Seals a head and its new pages. */
 export async function sealHead(
   vault: Vault,
   signer: Signer,
   { head, pages }: { head: Head; pages: readonly Page[] },
-): Promise<{ head: Head; line: string; files: Map<string, Uint8Array> }> {
+): Promise<SealedHead> {
   const files = new Map<string, Uint8Array>();
   const index = [...head.pages];
   for (const page of pages) {
-    const { file, epoch } = await sealRecord(vault, page);
+    const sessions = toSealedEntries(page.sessions);
+    const { file, epoch } = await sealRecord(vault, { ...page, sessions });
     files.set(pagePath(page.n), file);
     index.push({ n: page.n, m: await hashOf(file), count: page.sessions.length, epoch });
   }
   const signed: Head = { ...head, pages: index };
-  const line = await signLine("head", JSON.stringify(signed), signer);
+  const json = JSON.stringify({ ...signed, sessions: toSealedEntries(signed.sessions) });
+  const line = await signLine("head", json, signer);
   const { file } = await sealFor(vault.keyring, vault.codec.pack(utf8(`${line}\n`)));
   files.set(headPath, file);
   return { head: signed, line, files };
@@ -227,7 +239,7 @@ export async function sealManifest(
 
 async function sealRecord(
   vault: Vault,
-  record: Manifest | ManifestPage | Page,
+  record: Manifest | ManifestPage | SealedPage,
 ): Promise<{ file: Uint8Array; epoch: number }> {
   const body = utf8(JSON.stringify(record));
   const limit = record.type === "page" ? limits.headBytes : limits.manifestBytes;

@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { failure, firstComplaint, type Git, type Repository } from "../git/git.ts";
 import {
-  assertOid,
   checkedFiles,
   message,
   type NewCommit,
+  nameOfParent,
   type ObjectDatabase,
   type Oid,
   type RefUpdate,
@@ -51,8 +51,7 @@ export function openGitDatabase(git: Git, repository: Repository): ObjectDatabas
 
   const entriesOf = async (tree: Oid) => parseTree(await objects.read(tree, "tree", TREE_LIMIT), oidBytes);
 
-  async function commits(list: readonly NewCommit[]): Promise<Oid[]> {
-    if (list.length === 0) return [];
+  async function commits(list: Commits): Promise<Oid[]> {
     const args = [...WRITE, "fast-import", "--quiet", "--done", "--depth=0"];
     const before = crashReports(repository.gitDir);
     const result = await git
@@ -62,7 +61,7 @@ export function openGitDatabase(git: Git, repository: Repository): ObjectDatabas
         for (const report of ours) rmSync(join(repository.gitDir, report), { force: true });
       });
     if (result.code !== 0) throw failure(args, result);
-    return result.stdout.toString().trimEnd().split("\n");
+    return result.stdout.toString().split("\n").slice(0, -1);
   }
 
   return {
@@ -99,20 +98,25 @@ function crashReports(gitDir: string): string[] {
   return readdirSync(gitDir).filter((name) => name.startsWith("fast_import_crash_"));
 }
 
+type Commits = Parameters<ObjectDatabase["commits"]>[0];
+
 /**
  * The commits as a `git fast-import` stream. A commit there needs a branch; `reset` makes the branch forget it
  * again, so no ref is ever written, only objects.
  */
-async function* importScript(list: readonly NewCommit[]): AsyncGenerator<Uint8Array> {
+async function* importScript(list: Commits): AsyncGenerator<Uint8Array> {
   const branch = "refs/convosync-scratch/import";
-  for (const { parents, files, when } of list) {
+  const marks = new Map<NewCommit, string>();
+  for await (const commit of list) {
+    const { parents, files, when } = commit;
     const person = `${signature.name} <${signature.email}> ${roundUpToHour(when).getTime() / 1000} +0000`;
-    parents.forEach(assertOid);
-    const [first, ...others] = parents;
+    const [first, ...others] = parents.map((parent) => nameOfParent(parent, marks));
+    const mark = `:${marks.size + 1}`;
+    marks.set(commit, mark);
     yield Buffer.from(
       [
         `commit ${branch}`,
-        "mark :1",
+        `mark ${mark}`,
         `author ${person}`,
         `committer ${person}`,
         `data ${message.length}`,
@@ -130,7 +134,7 @@ async function* importScript(list: readonly NewCommit[]): AsyncGenerator<Uint8Ar
         yield Buffer.from("\n");
       }
     }
-    yield Buffer.from(`reset ${branch}\n\nget-mark :1\n`);
+    yield Buffer.from(`reset ${branch}\n\nget-mark ${mark}\n`);
   }
   yield Buffer.from("done\n");
 }

@@ -9,6 +9,7 @@ import {
   message,
   missingObject,
   type NewCommit,
+  nameOfParent,
   type ObjectDatabase,
   type Oid,
   objectTooLarge,
@@ -72,8 +73,9 @@ export async function openIsoDatabase(fs: PromiseFsClient, gitdir: string): Prom
     return git.writeTree({ ...store, tree: [...tree, ...below] });
   }
 
-  async function commit({ parents, files, when }: NewCommit): Promise<Oid> {
-    await Promise.all(parents.map(header));
+  async function write({ parents, files, when }: NewCommit, made: ReadonlyMap<NewCommit, Oid>): Promise<Oid> {
+    const parent = parents.map((one) => nameOfParent(one, made));
+    await Promise.all(parent.map(header));
     const root: Folder = { files: new Map(), folders: new Map() };
     for await (const { path, content } of checkedFiles(files)) {
       if (typeof content === "string") await blob(content);
@@ -92,7 +94,7 @@ export async function openIsoDatabase(fs: PromiseFsClient, gitdir: string): Prom
     const person = { ...signature, timestamp: roundUpToHour(when).getTime() / 1000, timezoneOffset: 0 };
     return git.writeCommit({
       ...store,
-      commit: { tree, parent: [...parents], author: person, committer: person, message },
+      commit: { tree, parent, author: person, committer: person, message },
     });
   }
 
@@ -137,11 +139,11 @@ export async function openIsoDatabase(fs: PromiseFsClient, gitdir: string): Prom
       return new Uint8Array(bytes);
     },
     parents: async (oid) => (await header(oid)).parent,
-    commit,
+    commit: (commit) => write(commit, new Map()),
     async commits(list) {
-      const oids: Oid[] = [];
-      for (const one of list) oids.push(await commit(one));
-      return oids;
+      const made = new Map<NewCommit, Oid>();
+      for await (const one of list) made.set(one, await write(one, made));
+      return [...made.values()];
     },
     update(updates) {
       const mine = turn.then(() => update(updates));

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { NewFile, ObjectDatabase, Oid } from "./object-database.ts";
+import type { NewCommit, NewFile, ObjectDatabase, Oid } from "./object-database.ts";
 
 /** One empty repository, opened as often as there are writers. */
 export interface DatabaseUnderTest {
@@ -91,6 +91,29 @@ export function describeObjectDatabase(name: string, create: () => Promise<Datab
       await db.update([{ ref, from: null, to: folded }]);
       await db.update([{ ref, from: folded, to: a! }]);
       expect(await db.refs(ref)).toEqual(new Map([[ref, a]]));
+    });
+
+    test("takes commits as they are produced, and one of them for a parent", async () => {
+      const taken: string[] = [];
+      async function* content(name: string): AsyncGenerator<NewFile> {
+        yield { path: "a", content: utf8(name) };
+        taken.push(name);
+      }
+      async function* produce(): AsyncGenerator<NewCommit> {
+        const first: NewCommit = { parents: [], files: content("first"), when };
+        yield first;
+        expect(taken).toEqual(["first"]);
+        const second: NewCommit = { parents: [first], files: content("second"), when };
+        yield second;
+        yield { parents: [second, first], files: content("third"), when };
+      }
+      const [first, second, third, ...others] = await db.commits(produce());
+      expect(others).toEqual([]);
+      expect(await db.parents(first!)).toEqual([]);
+      expect(await db.parents(second!)).toEqual([first]);
+      expect(await db.parents(third!)).toEqual([second, first]);
+      const late: NewCommit = { parents: [], files, when };
+      await expect(db.commits([{ parents: [late], files, when }, late])).rejects.toThrow(RangeError);
     });
 
     test("takes files as they are produced", async () => {

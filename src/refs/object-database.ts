@@ -13,8 +13,11 @@ export interface NewFile {
 }
 
 export interface NewCommit {
-  /** Empty for a re-root. The tree does not inherit from them: `files` is all of it. */
-  readonly parents: readonly Oid[];
+  /**
+   * Empty for a re-root; one that is itself new comes before this in the list. The tree does not inherit from them: `files`
+   * is all of it.
+   */
+  readonly parents: readonly (Oid | NewCommit)[];
   readonly files: AsyncIterable<NewFile> | Iterable<NewFile>;
   /** The real time; it is stored rounded up to the hour. */
   readonly when: Date;
@@ -44,8 +47,11 @@ export interface ObjectDatabase {
   parents(commit: Oid): Promise<readonly Oid[]>;
   /** Stores a commit that nothing refers to yet; only `update` makes it last (git prunes after two weeks). */
   commit(commit: NewCommit): Promise<Oid>;
-  /** Several commits at the price of one; the oids are in the order of the list. */
-  commits(list: readonly NewCommit[]): Promise<Oid[]>;
+  /**
+   * Several commits at the price of one; the oids are in the order of the list. Of one that is produced the files of all
+   * before have been taken when the next is asked for.
+   */
+  commits(list: Iterable<NewCommit> | AsyncIterable<NewCommit>): Promise<Oid[]>;
   /** All of the updates, or none and `ref-moved` when one ref is no longer where `from` says. */
   update(updates: readonly RefUpdate[]): Promise<void>;
   close(): Promise<void>;
@@ -78,6 +84,17 @@ export function isOid(text: string): boolean {
 
 export function assertOid(text: string): void {
   if (!isOid(text)) throw new RangeError(`not an object name: ${text}`);
+}
+
+/** A parent's own name, or what `made` has for one that is new. RangeError where that does not come before, or no name is. */
+export function nameOfParent(parent: Oid | NewCommit, made: ReadonlyMap<NewCommit, string>): string {
+  if (typeof parent === "string") {
+    assertOid(parent);
+    return parent;
+  }
+  const name = made.get(parent);
+  if (name === undefined) throw new RangeError("a parent that is new comes before its child");
+  return name;
 }
 
 /** Passes the files of a new commit on; RangeError for paths that make no tree, or an oid that is none. */

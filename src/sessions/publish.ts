@@ -35,6 +35,8 @@ export type QueueReason =
   | "refused";
 
 const pushTimeoutMs = 30 * 60_000;
+/** So many heads back a remote may be put and we still know what it shows for our own. */
+const rememberedHeads = 64;
 
 /**
  * Pushes all of this replica that the remote has not confirmed, and the branch, in one atomic push. Whatever
@@ -63,6 +65,8 @@ export async function publish(
     const older = Object.entries(entry.sent ?? {}).filter(([ref, oid]) => sent[ref] !== oid);
     if (older.length > 0) entry.sentBefore = Object.fromEntries(older);
     entry.sent = sent;
+    const heads = Object.entries(sent).flatMap(([ref, oid]) => (parseRef(ref)?.kind === "head" ? [oid] : []));
+    entry.sentHeads = [...new Set([...heads, ...(entry.sentHeads ?? [])])].slice(0, rememberedHeads);
     // A run that was cut short may have pushed the branch and not noted it.
     if (branch && !moved) settle(entry, branch);
     entry.since ??= since;

@@ -28,6 +28,8 @@ const remoteSchema = v.object({
   contact: v.nullable(v.string()),
   /** Ref → the value that was sent before the last one, which may arrive only now. */
   sentBefore: v.optional(v.record(v.string(), v.string())),
+  /** Commits of heads that were sent, the newest first: of these the remote may show one again, put back from a backup. */
+  sentHeads: v.optional(v.array(v.string())),
   /** The last push that nobody asked for, how many have failed in a row, and when the next may be tried. */
   background: v.optional(v.object({ at: v.string(), failures: v.number(), next: v.nullable(v.string()) })),
 });

@@ -62,11 +62,11 @@ export async function settleReplica(
   if (result.status !== "ok") return { vault, heads: await loadHeads(context, vault), replica };
   const served = new Map([...(await context.db.refs(incoming))].map(([ref, oid]) => [outgoingRef(ref), oid]));
   const local = await context.db.refs(prefix);
-  const { sent = {}, sentBefore = {} } = await remoteQueue(context, remote.key);
+  const { sent = {}, sentBefore = {}, sentHeads = [] } = await remoteQueue(context, remote.key);
   const strange: string[] = [];
   for (const [ref, oid] of served) {
     const mine = local.get(ref);
-    const wasSent = sent[ref] === oid || sentBefore[ref] === oid;
+    const wasSent = sent[ref] === oid || sentBefore[ref] === oid || sentHeads.includes(oid);
     const ours = mine === oid || wasSent || (mine && (await isAncestor(context, oid, mine)));
     if (!ours) strange.push(ref);
   }

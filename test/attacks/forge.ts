@@ -1,7 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import type { Entry, Head, Page } from "../../src/domains/head.ts";
+import { utf8 } from "../../src/crypto/encoding.ts";
+import { sealFor } from "../../src/crypto/keyring.ts";
+import { signLine } from "../../src/crypto/signed-line.ts";
+import { type Entry, type Head, headPath, type Page } from "../../src/domains/head.ts";
 import { readSession, type StoredSession } from "../../src/domains/reader.ts";
 import { sealHead, sealManifest } from "../../src/domains/writer.ts";
 import type { Manifest } from "../../src/packing/manifest.ts";
@@ -84,11 +87,15 @@ export function forgeHead(
 ): Promise<void> {
   return asMember(machine, async ({ context, vault, heads }) => {
     const own = heads.own!;
-    const next = change({ ...own.head, seq: own.head.seq + 1, prev: own.hash });
-    const { files } = await sealHead(vault, vault.signer, { head: next, pages });
+    const sealed = await sealHead(vault, vault.signer, { head: own.head, pages });
+    const next = change({ ...sealed.head, seq: own.head.seq + 1, prev: own.hash });
+    const line = await signLine("head", JSON.stringify(next), vault.signer);
+    const { file } = await sealFor(vault.keyring, vault.codec.pack(utf8(`${line}\n`)));
     const oid = await context.db.commit({
       parents: [own.commit],
-      files: [...files].map(([path, content]): NewFile => ({ path, content })),
+      files: [...new Map(sealed.files).set(headPath, file)].map(
+        ([path, content]): NewFile => ({ path, content }),
+      ),
       when: now(),
     });
     const place = { vault: vault.ref, replica: own.replica };

@@ -99,7 +99,7 @@ describe("a member's head", () => {
     ["a negative number", { seq: -1 }],
     ["a number beyond all numbers", { seq: 1e300 }],
     ["a wrong type", { sessions: "many" }],
-    ["a later version", { v: 2 }],
+    ["a later version", { v: 3 }],
   ])("with %s", async (what, change) => {
     await forgeHead(laptop, (own) => ({ ...own, ...change }) as typeof own);
     const newer = what === "a later version";

@@ -21,6 +21,13 @@ export function parseLines(window: Uint8Array): object[] {
 }
 
 function isTooDeep(line: string): boolean {
+  // Most lines open too few for it, which costs less to find than how deep they are.
+  let opened = 0;
+  for (const bracket of ["{", "["]) {
+    for (let at = line.indexOf(bracket); at >= 0 && opened <= deepest; at = line.indexOf(bracket, at + 1))
+      opened++;
+  }
+  if (opened <= deepest) return false;
   let depth = 0;
   let inString = false;
   for (let i = 0; i < line.length; i++) {

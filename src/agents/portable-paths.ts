@@ -54,6 +54,27 @@ const shortest = 3;
 /** Replaces this machine's paths by tokens. Returns `bytes` itself when there is nothing to replace. */
 export function toPortable(bytes: Uint8Array, places: Places, form: PathForm): Uint8Array {
   const text = asBuffer(bytes);
+  const replacements = pathsIn(text, places, form);
+  return replacements.length === 0 ? bytes : replaced(text, replacements);
+}
+
+/** Puts what {@link toPortable} returns into `room`, and returns how long it is; null when it does not fit. */
+export function putPortable(
+  room: Uint8Array,
+  bytes: Uint8Array,
+  places: Places,
+  form: PathForm,
+): number | null {
+  const text = asBuffer(bytes);
+  const replacements = pathsIn(text, places, form);
+  const length = lengthAfter(text, replacements);
+  if (length > room.length) return null;
+  putReplaced(room, text, replacements);
+  return length;
+}
+
+/** The paths that tokens stand for, in order. */
+function pathsIn(text: Buffer, places: Places, form: PathForm): Replacement[] {
   const needles = searchPlan(places, form);
   const found = needles.map((needle) => text.indexOf(needle.bytes));
   const nesting = form === "jsonl" ? new Nesting(text) : null;
@@ -81,7 +102,7 @@ export function toPortable(bytes: Uint8Array, places: Places, form: PathForm): U
       if (found[i]! >= 0 && found[i]! < resume) found[i] = text.indexOf(needles[i]!.bytes, resume);
     }
   }
-  return replacements.length === 0 ? bytes : replaced(text, replacements);
+  return replacements;
 }
 
 /** Replaces tokens by this machine's paths. Returns `bytes` itself when there is nothing to replace. */
@@ -93,9 +114,8 @@ export function toLocal(bytes: Uint8Array, places: Places, form: PathForm): Uint
 
 /** How long {@link toLocal} would come out, without making it. */
 export function localLength(bytes: Uint8Array, places: Places, form: PathForm): number {
-  let length = bytes.length;
-  for (const { at, end, by } of tokensIn(asBuffer(bytes), places, form)) length += by.length - (end - at);
-  return length;
+  const text = asBuffer(bytes);
+  return lengthAfter(text, tokensIn(text, places, form));
 }
 
 /** Something that stands instead of what is from `at` until `end`. */
@@ -105,11 +125,20 @@ interface Replacement {
   readonly by: Uint8Array;
 }
 
-/** The text with all replacements, which are in order and do not overlap. */
-function replaced(text: Buffer, replacements: readonly Replacement[]): Buffer {
+function lengthAfter(text: Buffer, replacements: Iterable<Replacement>): number {
   let length = text.length;
   for (const { at, end, by } of replacements) length += by.length - (end - at);
-  const out = Buffer.allocUnsafeSlow(length);
+  return length;
+}
+
+/** The text with all replacements, which are in order and do not overlap. */
+function replaced(text: Buffer, replacements: readonly Replacement[]): Buffer {
+  const out = Buffer.allocUnsafeSlow(lengthAfter(text, replacements));
+  putReplaced(out, text, replacements);
+  return out;
+}
+
+function putReplaced(out: Uint8Array, text: Buffer, replacements: readonly Replacement[]): void {
   let from = 0;
   let to = 0;
   for (const { at, end, by } of replacements) {
@@ -120,7 +149,6 @@ function replaced(text: Buffer, replacements: readonly Replacement[]): Buffer {
     from = end;
   }
   out.set(text.subarray(from), to);
-  return out;
 }
 
 /** The tokens that stand for something here, in order. */

@@ -72,6 +72,29 @@ test("reads what is stored out of the agent's file, whatever is asked for first"
   );
 });
 
+test("reads a long segment piece by piece, with lines that are longer than a piece, and a last one that is none", () => {
+  const short = `{"cwd":"/home/me/code/shop/a"}\n`.repeat(20_000);
+  const long = `{"text":"${"/home/me/x ".repeat(100_000)}"}\n`;
+  for (const given of [[short + long + short], [long, short, long], [`${short}{"cwd":"/home/me/x"}`]]) {
+    for (const where of [places, null]) {
+      const { path, parts, starts, end, stream } = stored(given, where);
+      const history = new LocalHistory(path, parts, starts, end, where);
+      expect(Buffer.from(history.read(stream.length - 100, 100)).equals(stream.subarray(-100))).toBe(true);
+      expect(Buffer.from(history.read(0, stream.length)).equals(stream)).toBe(true);
+      history.close();
+      const other = new LocalHistory(
+        path,
+        [{ ...parts[0]!, raw: parts[0]!.raw - 1 }],
+        [0],
+        starts[1] ?? end,
+        where,
+      );
+      expect(() => other.read(0, 10)).toThrow(HistoryChanged);
+      other.close();
+    }
+  }
+});
+
 test("a segment that the file holds otherwise is not read, by itself or among others", () => {
   const given = ["first", "second", "third"].map((text) => `{"text":"${text} /home/me/x"}\n`);
   const { path, parts, starts, end, stream } = stored(given, places);

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
-import { localLength, type Places, toPortable } from "../agents/portable-paths.ts";
+import { localLength, type Places, putPortable } from "../agents/portable-paths.ts";
 import type { Segment } from "../packing/manifest.ts";
 import type { SourceReader } from "../packing/source.ts";
 import { readExactly, temporaryFile, writeFully } from "./spool.ts";
@@ -11,11 +11,13 @@ export class HistoryChanged extends Error {}
 /** Beyond this the segments that were read go to a file: a long history is not held in memory. */
 const bytesInMemory = 24 << 20;
 
-/** Of the memory for reading segments, what is kept for the next. */
-const mostRoom = 4 << 20;
-
-/** Bytes of the file that are read and made portable at once, where they are several segments. */
+/** Small segments are proved together, up to so many bytes of the file. */
 const mostAtOnce = 1 << 20;
+
+/** Bytes of the file that are read and made portable at once, unless a line is longer. */
+const pieceLength = 256 << 10;
+/** Of the memory for that, what is kept for the next. */
+const mostRoom = 4 << 20;
 
 type Part = Pick<Segment, "off" | "raw" | "sha">;
 
@@ -33,7 +35,7 @@ export class LocalHistory implements SourceReader {
   readonly #proved = new Set<number>();
   readonly #loaded = new Map<number, Uint8Array>();
   #loadedBytes = 0;
-  /** What was read of the file last: memory that has been used before is several times as fast as new. */
+  /** For a piece of the file: memory that has been used before is several times as fast as new. */
   #room = Buffer.alloc(0);
   /** Proved segments at their offsets in the stream, once they are too many for memory. */
   #spool: number | null = null;
@@ -129,20 +131,51 @@ export class LocalHistory implements SourceReader {
     const start = this.#starts[from];
     const end = this.#localEnd(to - 1);
     if (start === undefined || end <= start) throw new HistoryChanged();
-    if (this.#room.length < end - start) this.#room = Buffer.allocUnsafeSlow(end - start);
-    const local = this.#room.subarray(0, end - start);
-    if (readSync(this.#file, local, 0, local.length, start) !== local.length) throw new HistoryChanged();
-    const bytes = this.#places ? toPortable(local, this.#places, "jsonl") : local;
-    if (bytes.buffer === this.#room.buffer || this.#room.length > mostRoom) this.#room = Buffer.alloc(0);
     const { off } = this.#segments[from]!;
     const last = this.#segments[to - 1]!;
-    if (bytes.length !== last.off + last.raw - off) throw new HistoryChanged();
+    const bytes = this.#portable(start, end, last.off + last.raw - off);
     for (let index = from; index < to; index++) {
       const segment = this.#segments[index]!;
       const part = bytes.subarray(segment.off - off, segment.off - off + segment.raw);
       if (createHash("sha256").update(part).digest("base64url") !== segment.sha) throw new HistoryChanged();
       this.#keep(index, part);
     }
+  }
+
+  /** What stands in the file from `start` to `end`, made portable: `length` bytes. */
+  #portable(start: number, end: number, length: number): Uint8Array {
+    const bytes = Buffer.allocUnsafeSlow(length);
+    if (this.#places === null) {
+      if (end - start !== length) throw new HistoryChanged();
+      this.#readFile(bytes, start);
+      return bytes;
+    }
+    let filled = 0;
+    for (let at = start; at < end; ) {
+      const piece = this.#lines(at, end);
+      const added = putPortable(bytes.subarray(filled), piece, this.#places, "jsonl");
+      if (added === null) throw new HistoryChanged();
+      filled += added;
+      at += piece.length;
+    }
+    if (this.#room.length > mostRoom) this.#room = Buffer.alloc(0);
+    if (filled !== length) throw new HistoryChanged();
+    return bytes;
+  }
+
+  /** Whole lines of the file from `start` on, or all until `end`. They hold until the next call. */
+  #lines(start: number, end: number): Buffer {
+    for (let length = Math.min(pieceLength, end - start); ; length = Math.min(2 * length, end - start)) {
+      if (this.#room.length < length) this.#room = Buffer.allocUnsafeSlow(length);
+      const piece = this.#room.subarray(0, length);
+      this.#readFile(piece, start);
+      const complete = start + length === end ? length : piece.lastIndexOf(0x0a) + 1;
+      if (complete > 0) return piece.subarray(0, complete);
+    }
+  }
+
+  #readFile(room: Buffer, position: number): void {
+    if (readSync(this.#file, room, 0, room.length, position) !== room.length) throw new HistoryChanged();
   }
 
   #keep(index: number, bytes: Uint8Array): void {

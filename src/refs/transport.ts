@@ -33,6 +33,8 @@ export interface PushRequest extends NetworkOptions {
   readonly branch?: { readonly commit: Oid | "HEAD"; readonly to: string };
   /** Run the user's pre-push hook: for pushes that carry code. */
   readonly verifyHooks: boolean;
+  /** Refuse the branch where it needs commits of submodules that no remote of theirs has. */
+  readonly checkSubmodules?: boolean;
 }
 
 export type RejectReason =
@@ -43,6 +45,8 @@ export type RejectReason =
   | "not-fast-forward"
   /** By a hook or a rule, there or here (pre-push). */
   | "declined"
+  /** It needs commits of submodules that nobody could fetch. */
+  | "submodules"
   /** The server keeps this namespace to itself. */
   | "hidden"
   /** Another push was faster or holds a lock: worth a retry. */
@@ -93,6 +97,7 @@ export async function pushInOrder(
 
 async function pushOnce(git: Git, request: PushRequest, options: readonly string[]): Promise<PushResult> {
   const { remote, updates, branch, verifyHooks } = request;
+  const submodules = branch !== undefined && request.checkSubmodules ? "check" : "no";
   const leases = updates.flatMap(({ ref, lease }) =>
     lease === undefined ? [] : [`--force-with-lease=${ref}:${lease ?? ""}`],
   );
@@ -101,7 +106,7 @@ async function pushOnce(git: Git, request: PushRequest, options: readonly string
   if (refspecs.length === 0) return { status: "pushed" };
   const args = [
     ...overrides(remote, "mirror=false"),
-    ...["push", "--porcelain", ...options, "--no-follow-tags", "--recurse-submodules=no"],
+    ...["push", "--porcelain", ...options, "--no-follow-tags", `--recurse-submodules=${submodules}`],
     ...(verifyHooks ? [] : ["--no-verify"]),
     ...leases,
     ...["--", remote, ...refspecs],
@@ -130,6 +135,11 @@ function judge(
   const outcomes = parsePorcelain(result.stdout.toString());
   if (outcomes.size === 0) {
     if (/does not support --atomic push/.test(stderr)) return { status: "not-atomic-capable" };
+    const submodules = unpushedSubmodules(stderr);
+    if (submodules !== null) {
+      const refusal: RefOutcome = { ok: false, reason: "submodules", text: submodules };
+      return { status: "rejected", refs: new Map(wanted.map((ref) => [ref, refusal])) };
+    }
     if (/^error: src refspec|^fatal: (?:bad|invalid|ambiguous) |^usage: /m.test(stderr))
       throw failure(args, result);
     if (verify && code === 1 && !NETWORK.test(stderr)) {
@@ -148,6 +158,17 @@ function judge(
   // One of several push URLs took everything and another did not answer.
   if (code !== 0) return { status: "unreachable", text: complaint(stderr, code) };
   return { status: "pushed" };
+}
+
+/** What git says of submodules whose commits are on no remote of theirs, in a sentence; null when it says nothing. */
+function unpushedSubmodules(stderr: string): string | null {
+  const paths = /can\s+not be found on any remote:\n((?: {2}.*\n)+)/.exec(stderr)?.[1];
+  if (paths === undefined) return null;
+  const names = paths
+    .trimEnd()
+    .split("\n")
+    .map((path) => `'${path.slice(2)}'`);
+  return `the branch needs commits of ${names.length === 1 ? "submodule" : "submodules"} ${names.join(", ")} that no remote has`;
 }
 
 /**

@@ -2,6 +2,7 @@ import { ConvosyncError, Exit } from "../errors.ts";
 import { parseRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { type PushRequest, type PushResult, push, pushInOrder } from "../refs/transport.ts";
+import { mindsSubmodules } from "../worktree/remotes.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
 import { type PendingUpdate, pendingUpdates, type RemoteQueue, remoteQueue, updateQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
@@ -29,6 +30,7 @@ export type PublishResult =
 export type QueueReason =
   | "offline"
   | "branch-rejected"
+  | "submodules-missing"
   | "conversation-refused"
   | "replica-taken"
   | "keyring-moved"
@@ -112,7 +114,7 @@ async function inOrder(
 ): Promise<PublishResult> {
   // Sessions before heads: a head never names what is not there.
   const ordered = [...updates].sort((a, b) => Number(isHead(a.ref)) - Number(isHead(b.ref)));
-  const { code, refs } = await pushInOrder(context.git, request(remote, ordered, branch));
+  const { code, refs } = await pushInOrder(context.git, request(context, remote, ordered, branch));
   if (code.status !== "pushed")
     return waits(context, remote, reasonOf(code, branch), textOf(code), [], false);
   if (branch) await confirm(context, remote, [], branch);
@@ -140,10 +142,11 @@ function send(
   updates: readonly PendingUpdate[],
   branch: Branch | null,
 ): Promise<PushResult> {
-  return push(context.git, request(remote, updates, branch));
+  return push(context.git, request(context, remote, updates, branch));
 }
 
 function request(
+  context: Context,
   remote: ChosenRemote,
   updates: readonly PendingUpdate[],
   branch: Branch | null,
@@ -153,6 +156,7 @@ function request(
     updates,
     ...(branch && { branch: { commit: branch.commit, to: `refs/heads/${branch.name}` } }),
     verifyHooks: branch !== null,
+    checkSubmodules: mindsSubmodules(context.config),
     prompt: true,
     timeoutMs: pushTimeoutMs,
   };
@@ -211,6 +215,7 @@ function reasonOf(result: PushResult, branch: Branch | null): QueueReason {
   if (result.status !== "rejected") return "refused";
   for (const [ref, outcome] of result.refs) {
     if (outcome.ok) continue;
+    if (outcome.reason === "submodules") return "submodules-missing";
     const ours = parseRef(ref);
     if (!ours && branch && (outcome.reason === "not-fast-forward" || outcome.reason === "fetch-first"))
       return "branch-rejected";
@@ -254,6 +259,11 @@ export function queuedError(
           "send the conversation without the code: git convosync sync --no-code",
         ],
       );
+    case "submodules-missing":
+      return new ConvosyncError("queued", Exit.queued, `saved here, not pushed: ${result.text}`, [
+        "push the submodules, then send both: git push --recurse-submodules=on-demand && git convosync sync",
+        "send the conversation without the code: git convosync sync --no-code",
+      ]);
     case "conversation-refused": {
       const takes = result.branch ? "takes the code but refuses" : "refuses";
       return new ConvosyncError(

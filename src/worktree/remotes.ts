@@ -10,8 +10,19 @@ export interface Remote {
   readonly pushUrl: string;
 }
 
-/** Matches the names of the settings that choose a remote, for `readConfig`. */
-export const remoteSettings = "remote\\.|url\\.|branch\\..+\\.(push)?remote$";
+/** Matches the names of the settings that choose a remote and say how to push there, for `readConfig`. */
+export const remoteSettings =
+  "remote\\.|url\\.|branch\\..+\\.(push)?remote$|push\\.recursesubmodules$|submodule\\.recurse$";
+
+/**
+ * Whether the user has git push submodules along, or see to it that they have been. Along with a push of ours it cannot:
+ * it passes what is pushed on to them, where there is nothing of the kind.
+ */
+export function mindsSubmodules(config: Config): boolean {
+  const push = config.get("push.recursesubmodules")?.at(-1);
+  if (push !== undefined) return ["check", "on-demand", "only"].includes(push);
+  return /^(?:true|yes|on|1)$/i.test(config.get("submodule.recurse")?.at(-1) ?? "");
+}
 
 /**
  * The remote for a branch: `configured`, else branch.<b>.pushRemote > remote.pushDefault > branch.<b>.remote >

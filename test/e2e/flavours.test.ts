@@ -128,6 +128,53 @@ describe("repositories", () => {
     expect(laptop.git("ls-files", "--stage", "lib")).toMatch(/^160000 /);
   });
 
+  test.each([
+    ["push.recurseSubmodules", "check"],
+    ["push.recurseSubmodules", "on-demand"],
+    ["submodule.recurse", "yes"],
+  ])(
+    "with %s=%s a branch waits that needs a submodule's commits that nobody could fetch",
+    async (name, value) => {
+      const box = await pair();
+      const { desktop, base } = box;
+      const library = join(base, "library.git");
+      git(base, desktop.env, "init", "-q", "--bare", library);
+      git(library, desktop.env, "fetch", "-q", box.remote, "+main:main");
+      desktop.git(
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "--quiet",
+        "add",
+        "-b",
+        "main",
+        library,
+        "lib",
+      );
+      desktop.say(0, 1);
+      done(await desktop.run("save", "A submodule"));
+      const before = box.remoteGit("rev-parse", "main");
+      const lib = join(desktop.path, "lib");
+      git(lib, desktop.env, "commit", "-q", "--allow-empty", "-m", "here alone");
+      desktop.git("config", name, value);
+      desktop.say(1, 2);
+      const { exit, stderr } = await desktop.run("save", "Its commit");
+      expect(exit).toBe(3);
+      expect(stderr).toMatch(/not pushed: the branch needs commits of submodule 'lib' that no remote has\n/);
+      expect(stderr).toMatch(/hint: .*git push --recurse-submodules=on-demand && git convosync sync\n/);
+      expect(box.remoteGit("rev-parse", "main")).toBe(before);
+      expect((await desktop.json("status")).document["queue"]).not.toEqual([]);
+      git(lib, desktop.env, "push", "-q", library, "HEAD:main");
+      git(lib, desktop.env, "fetch", "-q");
+      done(await desktop.run("sync"));
+      expect(box.remoteGit("rev-parse", "main")).toBe(desktop.head());
+      desktop.git("config", name, "no");
+      git(lib, desktop.env, "commit", "-q", "--allow-empty", "-m", "as git does where it is not asked");
+      done(await desktop.run("save", "Another"));
+      expect(box.remoteGit("rev-parse", "main")).toBe(desktop.head());
+    },
+  );
+
   test("an unborn branch: save makes the first commit", async () => {
     const box = sandbox();
     const { desktop, laptop } = box;

@@ -2,6 +2,7 @@ import { ConvosyncError, Exit } from "../errors.ts";
 import { parseRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { type PushRequest, type PushResult, push, pushInOrder } from "../refs/transport.ts";
+import { followPushed } from "../worktree/branches.ts";
 import { mindsSubmodules } from "../worktree/remotes.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
 import { type PendingUpdate, pendingUpdates, type RemoteQueue, remoteQueue, updateQueue } from "./queue.ts";
@@ -184,6 +185,8 @@ async function confirm(
     if (entry.background) entry.background = { ...entry.background, failures: 0, next: null };
     settle(entry, branch);
   });
+  if (branch && context.settings.get("remote") === undefined)
+    await followPushed(context.git, context.config, branch.name, remote.name);
 }
 
 /** The branch waits no longer; the reason for waiting is cleared once nothing does. */

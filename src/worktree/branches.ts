@@ -1,5 +1,5 @@
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
-import { failure, type Git, type GitResult } from "../git/git.ts";
+import { type Config, failure, type Git, type GitResult } from "../git/git.ts";
 import { listed } from "./safety.ts";
 
 /** How one commit stands to another; `unknown` when one is missing here, or a shallow clone hides the answer. */
@@ -67,9 +67,25 @@ export async function switchTo(git: Git, branch: string, options: SwitchOptions 
     ["switch", "--quiet", "--no-track", "--create", branch, commit],
     `refs/heads/${branch}`,
   );
-  if (options.track === undefined) return;
-  await git.run(["config", `branch.${branch}.remote`, options.track]);
+  if (options.track !== undefined) await follow(git, branch, options.track);
+}
+
+/** Has a branch follow the one of its name on a remote. */
+async function follow(git: Git, branch: string, remote: string): Promise<void> {
+  await git.run(["config", `branch.${branch}.remote`, remote]);
   await git.run(["config", `branch.${branch}.merge`, `refs/heads/${branch}`]);
+}
+
+/**
+ * What `git push -u` does after it: a branch that follows none follows the one it was pushed to. Not where the user pushes
+ * to another place than they pull from, and not where the settings cannot be written.
+ */
+export async function followPushed(git: Git, config: Config, branch: string, remote: string): Promise<void> {
+  const chosen = [`branch.${branch}.remote`, `branch.${branch}.pushremote`, "remote.pushdefault"];
+  if (chosen.some((name) => config.has(name)) || !config.has(`remote.${remote}.fetch`)) return;
+  // As of now: what was read when the repository was opened may be old.
+  const upstream = await git.text(["for-each-ref", "--format=%(upstream)", `refs/heads/${branch}`]);
+  if (upstream === "") await follow(git, branch, remote).catch(() => undefined);
 }
 
 /** Checks out a commit itself, on no branch. */

@@ -175,6 +175,32 @@ describe("repositories", () => {
     },
   );
 
+  test("a branch that save is the first to push follows the one it was pushed to, unless the user pushes elsewhere", async () => {
+    const box = await pair();
+    const { desktop, base } = box;
+    const upstream = (): string => desktop.git("for-each-ref", "--format=%(upstream)", "refs/heads/topic/*");
+    desktop.say(0, 1);
+    desktop.git("switch", "-q", "-c", "topic/one");
+    done(await desktop.run("save"));
+    expect(upstream()).toBe("refs/remotes/origin/topic/one");
+    desktop.git("pull", "-q");
+
+    desktop.git("switch", "-q", "-c", "topic/two", "--track", "topic/one");
+    desktop.say(1, 2);
+    done(await desktop.run("save"));
+    desktop.git("branch", "-q", "-D", "topic/one");
+    expect(box.remoteGit("rev-parse", "topic/two")).toBe(desktop.head());
+    expect(desktop.git("config", "branch.topic/two.merge")).toBe("refs/heads/topic/one");
+
+    git(base, desktop.env, "clone", "-q", "--bare", box.remote, "fork.git");
+    desktop.git("remote", "add", "fork", join(base, "fork.git"));
+    desktop.git("config", "remote.pushDefault", "fork");
+    desktop.git("switch", "-q", "-c", "topic/three", "--no-track");
+    desktop.say(2, 3);
+    done(await desktop.run("save", "Three"));
+    expect(desktop.gitFails("config", "branch.topic/three.merge")).toBe(true);
+  });
+
   test("an unborn branch: save makes the first commit", async () => {
     const box = sandbox();
     const { desktop, laptop } = box;

@@ -12,6 +12,8 @@ export interface Cast {
   readonly first: string;
   readonly second: string;
   readonly keyring: string;
+  /** A commit that the desktop's head was at before. */
+  readonly olderHead: string;
   /** Everything saved and known to all; then, once more, saved by the desktop and known to no other. */
   readonly known: string;
   readonly fresh: string;
@@ -27,11 +29,12 @@ export function assemble(): Cast {
   const sessionRefs = (): string[] =>
     sandbox.git("for-each-ref", "--format=%(refname)", "refs/convosync/").split("\n");
   const first = sessionRefs().find((ref) => parseRef(ref)?.kind === "session")!;
+  const head = sessionRefs().find((ref) => parseRef(ref)?.kind === "head")!;
+  const olderHead = sandbox.git("rev-parse", head);
   desktop.talk(0, 4, secondId);
   desktop.convosync(["save", "--session", secondId, "other"]);
   const refs = sessionRefs();
   const second = refs.find((ref) => parseRef(ref)?.kind === "session" && ref !== first)!;
-  const head = refs.find((ref) => parseRef(ref)?.kind === "head")!;
   const keyring = refs.find((ref) => parseRef(ref)?.kind === "keyring")!;
 
   const laptop = sandbox.machine("laptop");
@@ -51,5 +54,9 @@ export function assemble(): Cast {
   desktop.sidecars(2);
   desktop.write("auth.js", "two\n");
   desktop.convosync(["save", "three"]);
-  return { sandbox, desktop, laptop, tablet, head, first, second, keyring, known, fresh: sandbox.keep() };
+  return {
+    ...{ sandbox, desktop, laptop, tablet },
+    ...{ head, first, second, keyring, olderHead },
+    ...{ known, fresh: sandbox.keep() },
+  };
 }

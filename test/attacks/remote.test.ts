@@ -26,7 +26,7 @@ import {
 // The host of the remote: sees every object, knows every public key, may change, drop, swap and replay anything.
 
 const cast = assemble();
-const { sandbox, desktop, laptop, tablet, head, first, second, keyring } = cast;
+const { sandbox, desktop, laptop, tablet, head, first, second, keyring, olderHead } = cast;
 afterAll(() => sandbox.remove());
 
 sandbox.rewind(cast.fresh);
@@ -181,7 +181,7 @@ describe("what the victim has known before", () => {
   beforeEach(() => sandbox.rewind(cast.known));
 
   test("the replica rolled back", () => {
-    put(head, `${head}~1`);
+    put(head, olderHead);
     refused(tablet, ["sync"], /older state/);
     refused(tablet, resume, /older state/);
   });
@@ -204,7 +204,7 @@ describe("what the victim has known before", () => {
     const phone = sandbox.machine("phone");
     phone.clone();
     initialise(phone, "--join");
-    put(head, `${head}~1`);
+    put(head, olderHead);
     refused(phone, resume, /older state/);
   });
 

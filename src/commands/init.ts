@@ -106,7 +106,7 @@ export default async function initCommand(
 
 /**
  * Proposes the hooks that make saving happen by itself. With `--yes` they are installed; without a terminal and without
- * it they are not, as they reach beyond what was asked for. That they cannot be is no reason to fail.
+ * it they are not, as they reach beyond what was asked for.
  */
 async function offerHooks(
   world: Invocation["world"],
@@ -124,9 +124,11 @@ async function offerHooks(
   const hooks: string[] = [];
   const agents: string[] = [];
   if (wanted.git && (await ask("Save conversations by themselves whenever you commit here?", "--no-hooks"))) {
-    const status = await withRepository(world, (context) => installHooks(context));
-    tellInstalled(terminal, status);
-    hooks.push(...status.hooks.filter((one) => one.ours === "current").map((one) => one.event));
+    await unlessRefused(terminal, async () => {
+      const status = await withRepository(world, (context) => installHooks(context));
+      tellInstalled(terminal, status);
+      hooks.push(...status.hooks.filter((one) => one.ours === "current").map((one) => one.event));
+    });
   }
   for (const name of wanted.agents ? hookedAgents : []) {
     const place = { env: world.env, stateDir: userStateDir(world.env) };
@@ -135,15 +137,23 @@ async function offerHooks(
     if (!found.present || found.installed) continue;
     const message = `Also after every turn of ${found.title}? (adds hooks to ${found.path})`;
     if (!(await ask(message, "--no-agent-hooks"))) continue;
-    try {
+    await unlessRefused(terminal, async () => {
       tellAgent(terminal, await installAgentHooks(name, place));
       agents.push(name);
-    } catch (error) {
-      if (!(error instanceof ConvosyncError)) throw error;
-      terminal.warn(safeText(error.message, 300));
-    }
+    });
   }
   return { hooks, agents };
+}
+
+/** That hooks cannot be put where they belong is said, and is no reason to fail. */
+async function unlessRefused(terminal: Terminal, install: () => Promise<void>): Promise<void> {
+  try {
+    await install();
+  } catch (error) {
+    if (!(error instanceof ConvosyncError)) throw error;
+    terminal.warn(safeText(error.message, 300));
+    for (const hint of error.hints) terminal.hint(hint);
+  }
 }
 
 async function readSecret(path: string): Promise<string> {

@@ -76,7 +76,9 @@ export type PushResult =
  * answer was lost is harmless: a ref that already is where it should be counts as pushed.
  */
 export function push(git: Git, request: PushRequest): Promise<PushResult> {
-  return pushOnce(git, request, ["--atomic"]);
+  // One ref goes whole or not at all, on a server that knows nothing of atomic pushes, too.
+  const several = request.updates.length + (request.branch ? 1 : 0) > 1;
+  return pushOnce(git, request, several ? ["--atomic"] : []);
 }
 
 /**

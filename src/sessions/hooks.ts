@@ -12,6 +12,7 @@ import {
   symlink,
 } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
+import { ConvosyncError, Exit } from "../errors.ts";
 import { processName } from "../leftovers.ts";
 import { readIfPresent, writeAtomic } from "./files.ts";
 import {
@@ -83,7 +84,7 @@ export async function installHooks(context: Context, version?: string): Promise<
       // What an older git was given would now run twice.
       if (!where.tracked) await removeFrom(where.folder, event);
     } else if (where.tracked) did.set(event, "nothing");
-    else did.set(event, await addTo(where.folder, event));
+    else did.set(event, await addTo(where.folder, event).catch((error) => unwritable(where, error)));
   }
   const status = await hooksStatus(context, version);
   return { ...status, hooks: status.hooks.map((one) => ({ ...one, did: did.get(one.event) ?? "nothing" })) };
@@ -165,6 +166,18 @@ async function hooksFolder(context: Context): Promise<Where> {
 function isBelow(path: string, folder: string): boolean {
   const way = relative(folder, path);
   return way === "" || (!way.startsWith(`..${sep}`) && way !== ".." && resolve(folder, way) === path);
+}
+
+/** A folder that is root's, or none at all: `core.hooksPath=/dev/null` is how hooks are turned off. */
+function unwritable({ folder, hooksPath }: Where, error: NodeJS.ErrnoException): never {
+  if (error.syscall === undefined || error.code === "ENOSPC") throw error;
+  throw new ConvosyncError(
+    "hooks-folder",
+    Exit.failed,
+    `git looks for hooks in ${folder}, and nothing can be put there`,
+    hooksPath === null ? [] : ["see what says so: git config --show-origin core.hooksPath"],
+    error,
+  );
 }
 
 // ------------------------------------------------------------------------------------ configured (git 2.54)

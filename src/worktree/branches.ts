@@ -72,8 +72,9 @@ export async function switchTo(git: Git, branch: string, options: SwitchOptions 
 
 /** Has a branch follow the one of its name on a remote. */
 async function follow(git: Git, branch: string, remote: string): Promise<void> {
-  await git.run(["config", `branch.${branch}.remote`, remote]);
+  // In this order: with the second alone git would not know what to pull, with the first alone nothing changes.
   await git.run(["config", `branch.${branch}.merge`, `refs/heads/${branch}`]);
+  await git.run(["config", `branch.${branch}.remote`, remote]);
 }
 
 /**

@@ -409,6 +409,19 @@ test("a hooks folder that all repositories share does nothing in the others", as
   expect(existsSync(join(other.path, ".git/convosync"))).toBe(false);
 });
 
+files("hooks that are turned off keep nobody from setting up", async () => {
+  const machine = await desktop();
+  machine.git("config", "--global", "core.hooksPath", "/dev/null");
+  const again = done(await machine.with({ env: { CONVOSYNC_HOOKS: "true" } }).run("init", "--yes"));
+  expect(again.stderr).toMatch(
+    /git looks for hooks in \/dev\/null, and nothing can be put there\nhint: .*git config --show-origin core\.hooksPath/,
+  );
+  expect(await machine.json("hooks", "install")).toMatchObject({
+    exit: 1,
+    document: { error: { code: "hooks-folder" } },
+  });
+});
+
 files("status tells what git really runs", async () => {
   const machine = await desktop();
   const states = async () => {

@@ -3,7 +3,7 @@
 import { chmodSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { done, git, lines, type Machine, one, pair, type Sandbox, two } from "./harness.ts";
+import { done, git, lines, type Machine, one, pair, type Sandbox, sandbox, two } from "./harness.ts";
 
 const away = (box: Sandbox): void => renameSync(box.remote, `${box.remote}.away`);
 const back = (box: Sandbox): void => renameSync(`${box.remote}.away`, box.remote);
@@ -212,9 +212,11 @@ describe("rejected", () => {
   });
 
   test("a remote without atomic pushes: code first, then the conversation", async () => {
-    const box = await pair();
+    const box = sandbox();
     const { desktop, laptop } = box;
     box.remoteGit("config", "receive.advertiseAtomic", "false");
+    await desktop.begin();
+    await laptop.join();
     desktop.write("a.txt", "a\n");
     desktop.say(0, 2);
     done(await desktop.run("save", "In turn"));

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { loadAgents } from "../agents/registry.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { openGit, scrubUrl } from "../git/git.ts";
+import { fetchingOurs } from "../worktree/remotes.ts";
 import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
 import { readSettings } from "./config.ts";
 import { findDamage, type Repair, repairDamage } from "./damage.ts";
@@ -249,8 +250,17 @@ async function remote(context: Context, options: DoctorOptions): Promise<Check[]
         : info("push", "not tried", "push a ref and remove it again: git convosync doctor --probe"),
     );
   }
-  return [...checks, ...(await queue(context, chosen))];
+  return [...checks, ...refspecs(context), ...(await queue(context, chosen))];
 }
+
+const refspecs = ({ config }: Context): Check[] =>
+  fetchingOurs(config).map((name) =>
+    warning(
+      "refspec",
+      `git fetch overwrites what was not sent yet with what '${name}' has (remote.${name}.fetch)`,
+      `git config --add remote.${name}.fetch '^refs/convosync/*'`,
+    ),
+  );
 
 const dayMs = 86_400_000;
 

@@ -10,10 +10,31 @@ import { parseRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { type Heads, splitOwn } from "./catalog.ts";
 import { cachedReplicaHead, rememberReplicaHead } from "./head-cache.ts";
+import { type OwnMark, reclaim } from "./reclaim.ts";
 import type { Context } from "./repository.ts";
 import { knownReplica, type OpenVault } from "./vault.ts";
 
+/**
+ * The heads of this clone's refs. Of other replicas they may be older than what this device remembers, as another clone of
+ * it has fetched since: what counts there is what the remote shows. This clone's own is written here alone, and where it
+ * is older it is put right first.
+ */
 export async function loadHeads(context: Context, vault: OpenVault): Promise<Heads> {
+  const found = await localHeads(context, vault);
+  if (found.missed === null) return found.heads;
+  // Another process may have written meanwhile: it moves the refs first and remembers then.
+  context.db.forgetRefs();
+  const now = await localHeads(context, vault);
+  if (now.missed === null) return now.heads;
+  await reclaim(context, vault, now.missed);
+  return (await localHeads(context, vault)).heads;
+}
+
+/** `missed`: what this device remembers of this clone's own index, where the clone has only an older one or none. */
+async function localHeads(
+  context: Context,
+  vault: OpenVault,
+): Promise<{ heads: Heads; missed: OwnMark | null }> {
   const replica = await knownReplica(context, vault);
   const refs = await context.db.refs(`${vaultPrefix(vault.ref)}head/`);
   const all: ReplicaHead[] = [];
@@ -21,13 +42,14 @@ export async function loadHeads(context: Context, vault: OpenVault): Promise<Hea
     const name = parseRef(ref);
     if (name?.kind === "head") all.push(await readHeadOnce(context, vault, name.replica, commit));
   }
+  const heads = splitOwn(all, replica);
   const marks = (await context.keys.state()).repos[vault.repo]?.heads ?? {};
-  // Locally a replica may be missing (a fresh clone has fetched nothing yet); the remote must show it.
-  const present = Object.fromEntries(
-    Object.entries(marks).filter(([one]) => all.some((head) => head.replica === one)),
-  );
-  acceptHeads(vault.keyring, all, present, new Map(), { partial: true });
-  return splitOwn(all, replica);
+  const newest = new Map(all.map((one) => [one.replica, one.head.seq]));
+  const reached = Object.entries(marks).filter(([one, { seq }]) => (newest.get(one) ?? 0) >= seq);
+  acceptHeads(vault.keyring, all, Object.fromEntries(reached), new Map(), { partial: true });
+  const own = replica === null ? undefined : marks[replica];
+  const missed = own && (heads.own?.head.seq ?? 0) < own.seq ? { replica: replica!, hash: own.hash } : null;
+  return { heads, missed };
 }
 
 /** Opens a head, or takes it as it was opened before. Exit 6. */

@@ -329,7 +329,10 @@ async function joinVault(
     });
     if (result.status === "pushed") {
       await context.keys.saveDevice(added.device);
-      await context.db.update([{ ref: name, to: next, from: null }]);
+      // With a refspec of the user's that covers it, git has moved it along with the push.
+      context.db.forgetRefs();
+      const from = (await context.db.refs(name)).get(name) ?? null;
+      if (from !== next) await context.db.update([{ ref: name, to: next, from }]);
       await confirmRef(context, remote.key, name, next);
       return adopt(context, added.device, added.keyring.vault, { commit: next, incoming: false }, remote, {
         joined: true,

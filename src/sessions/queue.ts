@@ -58,6 +58,11 @@ export async function remoteQueue(context: Context, remote: string): Promise<Rem
   return (await readQueue(context)).remotes[remote] ?? emptyRemote();
 }
 
+/** Those of all remotes. */
+export async function allQueues(context: Context): Promise<RemoteQueue[]> {
+  return Object.values((await readQueue(context)).remotes);
+}
+
 export async function updateQueue(
   context: Context,
   remote: string,

@@ -62,6 +62,23 @@ export async function chooseRemote(
   return null;
 }
 
+/**
+ * The remotes whose configured refspecs have a plain `git fetch` write our refs: as the remote has them, over what has not
+ * been sent. A mirror does, and who adds a refspec to look at them.
+ */
+export function fetchingOurs(settings: Config): string[] {
+  const ours = "refs/convosync/";
+  const before = (pattern: string): string => pattern.split("*", 1)[0]!;
+  const found: string[] = [];
+  for (const [key, refspecs] of settings) {
+    const name = /^remote\.(.+)\.fetch$/s.exec(key)?.[1];
+    const spared = refspecs.some((one) => one.startsWith("^") && ours.startsWith(before(one.slice(1))));
+    const targets = refspecs.map((one) => before(/^\+?[^^:][^:]*:(.+)$/.exec(one)?.[1] ?? "refs/heads/"));
+    if (name && !spared && targets.some((to) => ours.startsWith(to) || to.startsWith(ours))) found.push(name);
+  }
+  return found;
+}
+
 /** git is asked only where it would say more than the settings do: it rewrites URLs, and an empty one clears a list. */
 async function remoteNamed(git: Git, settings: Config, name: string): Promise<Remote> {
   const [urls, pushUrls] = ["url", "pushurl"].map((key) => settings.get(`remote.${name}.${key}`) ?? []);

@@ -20,7 +20,7 @@ import { checkBranchName, checkoutDetached, fastForward, relation, switchTo } fr
 import { inspectCode, inspectHead } from "./code-state.ts";
 import { commitAll, planCommit, untrackedSizes } from "./commit.ts";
 import { defaultExcludes } from "./exclude.ts";
-import { chooseRemote, remoteSettings, rootCommits } from "./remotes.ts";
+import { chooseRemote, fetchingOurs, remoteSettings, rootCommits } from "./remotes.ts";
 import { checkResume, checkSave } from "./safety.ts";
 
 let base: string;
@@ -594,4 +594,18 @@ describe("branches", () => {
     });
     await expect(fastForward(git, "other", second)).rejects.toMatchObject({ code: "not-on-branch", exit: 4 });
   });
+});
+
+test.each([
+  [["+refs/heads/*:refs/remotes/origin/*"], false],
+  [["+refs/*:refs/*"], true],
+  [["+refs/heads/*:refs/heads/*", "refs/convosync/*:refs/convosync/*"], true],
+  [["+refs/convosync/abc/head/*:refs/convosync/abc/head/*"], true],
+  [["+refs/*:refs/*", "^refs/convosync/*"], false],
+  [["+refs/*:refs/*", "^refs/convosync/abc/*"], true],
+  [["+refs/convosync/*:refs/remotes/convosync/*"], false],
+  [["refs/heads/main"], false],
+])("whether a fetch with %j writes our refs: %s", (refspecs, does) => {
+  const settings = new Map([["remote.a.b.fetch", refspecs]]);
+  expect(fetchingOurs(settings)).toEqual(does ? ["a.b"] : []);
 });

@@ -1,0 +1,159 @@
+// Several clones on one machine, and clones whose refs somebody else has moved: the device goes on, and nothing is lost.
+
+import { renameSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { done, lines, type Machine, one, pair, type Sandbox, two } from "./harness.ts";
+
+const messages = async (machine: Machine): Promise<Record<string, number>> => {
+  const { document } = await machine.json("list", "--fetch", "--all");
+  return Object.fromEntries(
+    document["sessions"].map((each: { id: string; messages: number }) => [each.id, each.messages]),
+  );
+};
+
+/** Runs `work` while the remote cannot be reached. */
+async function offline(box: Sandbox, work: () => Promise<void>): Promise<void> {
+  renameSync(box.remote, `${box.remote}.away`);
+  await work();
+  renameSync(`${box.remote}.away`, box.remote);
+}
+
+describe("two clones on one machine", () => {
+  test("take turns with each other and with another device, for as long as they like", async () => {
+    const box = await pair();
+    const { desktop, laptop } = box;
+    const second = desktop.with({ path: join(desktop.home, "code/shop-2") });
+    second.clone();
+    await second.init();
+    const turns = [
+      [desktop, one],
+      [second, two],
+      [laptop, "33333333-3333-4333-8333-333333333333"],
+    ] as const;
+    for (let turn = 0; turn < 4; turn++) {
+      for (const [machine, session] of turns) {
+        // What another clone of this machine has fetched since is not known in this one.
+        done(await machine.run("status"));
+        done(await machine.run("list"));
+        machine.say(turn, turn + 1, session);
+        done(await machine.run("save", "--session", session));
+        done(await machine.run("sync"));
+      }
+    }
+    const all = Object.fromEntries(turns.map(([, session]) => [session, lines(4)]));
+    for (const [machine] of turns) {
+      done(await machine.run("verify"));
+      expect(await messages(machine)).toEqual(all);
+    }
+  });
+
+  test("a save in one that has missed what the other has fetched is kept, too, while the remote is away", async () => {
+    const box = await pair();
+    const { desktop, laptop } = box;
+    const second = desktop.with({ path: join(desktop.home, "code/shop-2") });
+    second.clone();
+    await second.init();
+    laptop.say(0, 1);
+    done(await laptop.run("save"));
+    done(await second.run("sync"));
+    laptop.say(1, 2);
+    done(await laptop.run("save"));
+    done(await desktop.run("sync"));
+    await offline(box, async () => {
+      second.say(0, 1, two);
+      expect((await second.run("save")).exit).toBe(3);
+    });
+    done(await second.run("sync"));
+    expect(await messages(laptop)).toEqual({ [one]: lines(2), [two]: lines(1) });
+  });
+});
+
+describe("refs that were put back", () => {
+  const refspec = "+refs/convosync/*:refs/convosync/*";
+
+  /** Desktop with one session sent and more of it, and another one, waiting. */
+  async function waiting(): Promise<Sandbox> {
+    const box = await pair();
+    const { desktop } = box;
+    desktop.say(0, 1);
+    done(await desktop.run("save"));
+    await offline(box, async () => {
+      desktop.say(1, 2);
+      expect((await desktop.run("save")).exit).toBe(3);
+      desktop.say(0, 1, two);
+      expect((await desktop.run("save", "--session", two)).exit).toBe(3);
+    });
+    return box;
+  }
+
+  async function arrives({ desktop, laptop }: Sandbox): Promise<void> {
+    done(await desktop.run("verify"));
+    expect(await messages(laptop)).toEqual({ [one]: lines(2), [two]: lines(1) });
+    done(await laptop.run("resume", two));
+    laptop.hears(1, two);
+    done(await laptop.run("verify"));
+  }
+
+  test("by a fetch with a refspec that covers them: what waited is sent all the same", async () => {
+    const box = await waiting();
+    const { desktop } = box;
+    desktop.git("config", "--add", "remote.origin.fetch", refspec);
+    desktop.git("config", "fetch.prune", "true");
+    desktop.git("fetch", "-q");
+    done(await desktop.run("sync"));
+    expect((await desktop.json("status")).document["queue"]).toEqual([]);
+    const heads = box.remoteGit("for-each-ref", "--format=%(refname)", "refs/convosync").split("\n");
+    expect(heads.filter((ref) => ref.includes("/head/"))).toHaveLength(1);
+    await arrives(box);
+  });
+
+  test("and with git's objects gone, the next save takes it from the agent once more", async () => {
+    const box = await waiting();
+    const { desktop } = box;
+    desktop.git("config", "--add", "remote.origin.fetch", refspec);
+    desktop.git("fetch", "-q", "--prune");
+    desktop.git("reflog", "expire", "--expire=now", "--all");
+    desktop.git("gc", "-q", "--prune=now");
+    done(await desktop.run("sync"));
+    done(await desktop.run("save", "--session", one));
+    done(await desktop.run("save", "--session", two));
+    await arrives(box);
+  });
+
+  test("all removed by hand", async () => {
+    const box = await waiting();
+    const { desktop } = box;
+    for (const ref of desktop.git("for-each-ref", "--format=%(refname)", "refs/convosync").split("\n"))
+      if (!ref.endsWith("/keyring")) desktop.git("update-ref", "-d", ref);
+    done(await desktop.run("sync"));
+    await arrives(box);
+  });
+
+  test("a clone that joins with such a refspec, and what doctor says to it", async () => {
+    const box = await pair();
+    const { desktop, tablet } = box;
+    desktop.say(0, 1);
+    done(await desktop.run("save"));
+    tablet.clone("-c", `remote.origin.fetch=${refspec}`);
+    await tablet.init("--join", "--recovery-file", box.code);
+    done(await tablet.run("resume"));
+    tablet.hears(1);
+    const rows = async () =>
+      (await tablet.json("doctor")).document["checks"].filter(
+        (row: { name: string }) => row.name === "refspec",
+      );
+    const command = "git config --add remote.origin.fetch '^refs/convosync/*'";
+    expect(await rows()).toMatchObject([{ status: "warning", hint: command }]);
+    tablet.git("config", "--add", "remote.origin.fetch", "^refs/convosync/*");
+    expect(await rows()).toEqual([]);
+    await offline(box, async () => {
+      tablet.say(1, 2);
+      expect((await tablet.run("save")).exit).toBe(3);
+    });
+    tablet.git("fetch", "-q", "--prune");
+    done(await tablet.run("sync"));
+    done(await desktop.run("resume"));
+    desktop.hears(2);
+  });
+});

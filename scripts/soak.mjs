@@ -1,6 +1,7 @@
-// A day of work in minutes, with everything that may go wrong in it: commits, amends, rebases, worktrees, saves by hand
-// side by side, killed workers, a remote that comes and goes. In the end every line the agents wrote must be on the
-// remote, exactly once. Run after a build:
+// A day of work in minutes, with everything that may go wrong in it: commits, amends, rebases, worktrees, a second clone
+// on the same machine and a second machine, saves by hand side by side, killed workers, a remote that comes and goes, a
+// fetch that overwrites our refs. In the end every line the agents wrote must be on the remote, exactly once. Run after
+// a build:
 //
 //   node scripts/soak.mjs [--steps <n>] [--seed <n>] [--keep]
 import { spawn, spawnSync } from "node:child_process";
@@ -42,38 +43,51 @@ function below(n) {
 
 const base = realpathSync(mkdtempSync(join(tmpdir(), "convosync-soak-")));
 const remote = join(base, "remote.git");
-const home = join(base, "home");
-const env = {
+const code = join(base, "code.txt");
+const machine = (name) => ({
   PATH: process.env.PATH,
-  HOME: home,
+  HOME: join(base, name),
   GIT_CONFIG_NOSYSTEM: "1",
   LC_ALL: "C.UTF-8",
   TMPDIR: tmpdir(),
   GIT_EDITOR: "true",
-};
+});
+const [desktop, laptop] = [machine("home"), machine("laptop")];
 const counts = {};
 const count = (what) => {
   counts[what] = (counts[what] ?? 0) + 1;
 };
 
-function run(cwd, command, args, { fails = false, input } = {}) {
-  const result = spawnSync(command, args, { cwd, env, encoding: "utf8", input, maxBuffer: 1 << 28 });
+function run(cwd, env, command, args, { fails = false } = {}) {
+  const result = spawnSync(command, args, { cwd, env, encoding: "utf8", maxBuffer: 1 << 28 });
   if (result.status !== 0 && !fails)
     throw new Error(`${command} ${args.join(" ")}: ${result.status}\n${result.stdout}${result.stderr}`);
   return result;
 }
-const git = (cwd, ...args) => run(cwd, "git", args).stdout.trim();
-const mayFail = (cwd, ...args) => run(cwd, "git", args, { fails: true });
-const convosync = (cwd, ...args) => run(cwd, process.execPath, [cli, ...args], { fails: true });
 
 /** A work tree with agents in it, each with a conversation. */
 class Place {
-  constructor(path) {
+  /** `common`: the git directory of the clone, which worktrees share. */
+  constructor(env, path, common) {
+    this.env = env;
     this.path = path;
+    this.common = common;
     this.sessions = [];
-    this.folder = join(home, ".claude/projects", path.replace(/[^a-zA-Z0-9]/g, "-"));
+    this.folder = join(env.HOME, ".claude/projects", path.replace(/[^a-zA-Z0-9]/g, "-"));
     mkdirSync(this.folder, { recursive: true });
     this.begin();
+  }
+
+  git(...args) {
+    return run(this.path, this.env, "git", args).stdout.trim();
+  }
+
+  mayFail(...args) {
+    return run(this.path, this.env, "git", args, { fails: true });
+  }
+
+  convosync(...args) {
+    return run(this.path, this.env, process.execPath, [cli, ...args], { fails: true });
   }
 
   begin() {
@@ -103,48 +117,61 @@ class Place {
 
   change() {
     writeFileSync(join(this.path, `f${below(20)}.txt`), `${below(1e9)}\n`);
-    git(this.path, "add", "--all");
+    this.git("add", "--all");
   }
 }
 const all = [];
 
 function begin() {
-  mkdirSync(home, { recursive: true });
-  git(base, "init", "-q", "--bare", "-b", "main", remote);
-  git(base, "config", "--global", "user.name", "Soak");
-  git(base, "config", "--global", "user.email", "soak@example.com");
-  git(base, "config", "--global", "gc.auto", "0");
+  for (const env of [desktop, laptop]) {
+    mkdirSync(env.HOME, { recursive: true });
+    for (const [name, value] of [
+      ["user.name", "Soak"],
+      ["user.email", "soak@example.com"],
+      ["gc.auto", "0"],
+    ])
+      run(base, env, "git", ["config", "--global", name, value]);
+  }
+  run(base, desktop, "git", ["init", "-q", "--bare", "-b", "main", remote]);
   const path = join(base, "work tree");
   mkdirSync(path);
-  git(path, "init", "-q", "-b", "main");
-  git(path, "remote", "add", "origin", remote);
+  run(path, desktop, "git", ["init", "-q", "-b", "main"]);
+  const first = new Place(desktop, path, join(path, ".git"));
+  first.git("remote", "add", "origin", remote);
   writeFileSync(join(path, "first.txt"), "first\n");
-  git(path, "add", ".");
-  git(path, "commit", "-q", "-m", "first");
-  git(path, "push", "-q", "-u", "origin", "main");
-  const made = convosync(
-    path,
-    "init",
-    "--yes",
-    "--recovery-file",
-    join(base, "code.txt"),
-    "--no-agent-hooks",
-  );
-  if (made.status !== 0) throw new Error(made.stderr);
-  const places = [new Place(path)];
+  first.git("add", ".");
+  first.git("commit", "-q", "-m", "first");
+  first.git("push", "-q", "-u", "origin", "main");
+  setUp(first);
+  const places = [first];
   for (const name of ["side", "other"]) {
-    git(path, "worktree", "add", "-q", "-b", name, join(base, name));
-    places.push(new Place(join(base, name)));
+    first.git("worktree", "add", "-q", "-b", name, join(base, name));
+    places.push(new Place(desktop, join(base, name), first.common));
+  }
+  for (const [env, name] of [
+    [desktop, "second clone"],
+    [laptop, "laptop's"],
+  ]) {
+    const there = join(base, name);
+    run(base, env, "git", ["clone", "-q", remote, there]);
+    const place = new Place(env, there, join(there, ".git"));
+    place.git("switch", "-q", "-c", name.replace(/\W/g, "-"));
+    setUp(place, ...(env === laptop ? ["--join"] : []));
+    places.push(place);
   }
   return places;
 }
 
-const cloneDir = () => join(base, "work tree/.git/convosync");
+function setUp(place, ...more) {
+  const made = place.convosync("init", "--yes", "--recovery-file", code, "--no-agent-hooks", ...more);
+  if (made.status !== 0) throw new Error(made.stderr);
+}
 
-function killWorker() {
-  const pid = Number(
-    existsSync(join(cloneDir(), "worker.pid")) && readFileSync(join(cloneDir(), "worker.pid"), "utf8"),
-  );
+const cloneDir = (place) => join(place.common, "convosync");
+
+function killWorker(place) {
+  const file = join(cloneDir(place), "worker.pid");
+  const pid = Number(existsSync(file) && readFileSync(file, "utf8"));
   // Its number may be another program's by now.
   const line =
     pid > 0 && existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, "utf8") : "";
@@ -155,6 +182,12 @@ function killWorker() {
   } catch {
     // It had ended.
   }
+}
+
+/** What an editor does by itself where the user has added a refspec for our refs, or made the clone a mirror. */
+function overwriteRefs(place) {
+  place.mayFail("fetch", "-q", "--prune", "--no-tags", "origin", "+refs/convosync/*:refs/convosync/*");
+  count("overwritten refs");
 }
 
 let away = false;
@@ -181,7 +214,7 @@ function saveBeside(place) {
     new Promise((done) => {
       const child = spawn(process.execPath, [cli, "save", "--no-code"], {
         cwd: place.path,
-        env,
+        env: place.env,
         stdio: "ignore",
       });
       child.on("close", done);
@@ -196,16 +229,16 @@ function saveBeside(place) {
 
 let bases = 0;
 function rebase(place) {
-  const branch = git(place.path, "branch", "--show-current");
+  const branch = place.git("branch", "--show-current");
   const depth = 2 + below(4);
-  if (mayFail(place.path, "rev-parse", "--verify", "-q", `HEAD~${depth}`).status !== 0) return;
-  git(place.path, "switch", "-q", "--detach", `HEAD~${depth}`);
+  if (place.mayFail("rev-parse", "--verify", "-q", `HEAD~${depth}`).status !== 0) return;
+  place.git("switch", "-q", "--detach", `HEAD~${depth}`);
   writeFileSync(join(place.path, `base${++bases}.txt`), "base\n");
-  git(place.path, "add", "--all");
-  git(place.path, "commit", "-q", "-m", "base");
-  const onto = git(place.path, "rev-parse", "HEAD");
-  git(place.path, "switch", "-q", branch);
-  if (mayFail(place.path, "rebase", "-q", onto).status !== 0) mayFail(place.path, "rebase", "--abort");
+  place.git("add", "--all");
+  place.git("commit", "-q", "-m", "base");
+  const onto = place.git("rev-parse", "HEAD");
+  place.git("switch", "-q", branch);
+  if (place.mayFail("rebase", "-q", onto).status !== 0) place.mayFail("rebase", "--abort");
   count("rebases");
 }
 
@@ -215,53 +248,64 @@ async function step(places) {
   place.say(1 + below(6));
   if (what < 55) {
     place.change();
-    mayFail(place.path, "commit", "-q", "-m", `change ${below(1e6)}`);
+    place.mayFail("commit", "-q", "-m", `change ${below(1e6)}`);
     count("commits");
   } else if (what < 65) {
     place.change();
-    mayFail(place.path, "commit", "-q", "--amend", "--no-edit");
+    place.mayFail("commit", "-q", "--amend", "--no-edit");
     count("amends");
   } else if (what < 70) rebase(place);
   else if (what < 74) saveBeside(place);
-  else if (what < 78) killWorker();
+  else if (what < 78) killWorker(place);
   else if (what < 81) remoteComesAndGoes();
   else if (what < 84) {
-    mayFail(place.path, "push", "-q", "--force", "origin", "HEAD");
+    place.mayFail("push", "-q", "--force", "origin", "HEAD");
     count("pushes");
-  } else if (what < 85 && all.length < 12) place.begin();
+  } else if (what < 85 && all.length < 16) place.begin();
   else if (what < 86) {
     // An amended first commit has no ancestor in common with anybody.
-    git(place.path, "merge", "-q", "--no-edit", "--allow-unrelated-histories", "-s", "ours", "main");
+    place.git("merge", "-q", "--no-edit", "--allow-unrelated-histories", "-s", "ours", "main");
     count("merges");
-  } else await sleep(below(60));
+  } else if (what < 87) {
+    // Nobody's refusal, no device locked out: not while another one writes, and not after refs were overwritten.
+    const { status, stderr } = place.convosync("sync", "--no-code");
+    if (![0, 3].includes(status)) throw new Error(`sync: ${status}\n${stderr}`);
+    count("syncs");
+  } else if (what < 88) overwriteRefs(place);
+  else await sleep(below(60));
 }
 
 async function end(places) {
   if (away) remoteComesAndGoes();
   await Promise.all(background);
+  const clones = [...new Map(places.map((place) => [place.common, place])).values()];
   // Whatever the hooks noted is dealt with; then the last words are saved by hand, which must find nothing amiss.
-  for (let tries = 0; tries < 600; tries++) {
-    const busy = ["events", "events.moving", "events.taken", "worker.pid"].some((name) =>
-      existsSync(join(cloneDir(), name)),
-    );
-    if (!busy) break;
-    if (tries % 100 === 99) convosync(places[0].path, "hook", "worker", join(cloneDir(), ".."));
-    await sleep(200);
+  for (const clone of clones) {
+    for (let tries = 0; tries < 600; tries++) {
+      const busy = ["events", "events.moving", "events.taken", "worker.pid"].some((name) =>
+        existsSync(join(cloneDir(clone), name)),
+      );
+      if (!busy) break;
+      if (tries % 100 === 99) clone.convosync("hook", "worker", clone.common);
+      await sleep(200);
+    }
   }
   for (const place of places) {
-    const saved = convosync(place.path, "save", "--all-sessions", "--no-code");
+    const saved = place.convosync("save", "--all-sessions", "--no-code");
     if (saved.status !== 0) throw new Error(`the last save: ${saved.status}\n${saved.stderr}`);
   }
-  const synced = convosync(places[0].path, "sync");
-  if (synced.status !== 0) throw new Error(`the last sync: ${synced.status}\n${synced.stderr}`);
+  for (const clone of clones) {
+    const synced = clone.convosync("sync");
+    if (synced.status !== 0) throw new Error(`the last sync: ${synced.status}\n${synced.stderr}`);
+  }
 }
 
 /** What another machine gets to see. */
 function judge() {
   const there = join(base, "there");
-  git(base, "clone", "-q", remote, there);
-  const other = { ...env, HOME: join(base, "other-home") };
+  const other = machine("other-home");
   mkdirSync(other.HOME);
+  run(base, other, "git", ["clone", "-q", remote, there]);
   const convo = (...args) =>
     spawnSync(process.execPath, [cli, ...args], {
       cwd: there,
@@ -269,15 +313,7 @@ function judge() {
       encoding: "utf8",
       maxBuffer: 1 << 28,
     });
-  const joined = convo(
-    "init",
-    "--yes",
-    "--join",
-    "--recovery-file",
-    join(base, "code.txt"),
-    "--no-hooks",
-    "--no-agent-hooks",
-  );
+  const joined = convo("init", "--yes", "--join", "--recovery-file", code, "--no-hooks", "--no-agent-hooks");
   if (joined.status !== 0) throw new Error(joined.stderr);
   convo("sync");
   const problems = [];
@@ -301,8 +337,9 @@ function judge() {
 }
 
 const begun = Date.now();
+let places = [];
 try {
-  const places = begin();
+  places = begin();
   for (let n = 1; n <= steps; n++) {
     await step(places);
     if (n % 250 === 0) say(`${n} steps, ${((Date.now() - begun) / 1000).toFixed(0)} s`);
@@ -326,7 +363,7 @@ try {
   process.exitCode = 1;
 } finally {
   await Promise.all(background);
-  killWorker();
+  for (const place of places) killWorker(place);
   // What the worker's git was writing when it was killed.
   await sleep(500);
   if (!options.keep) rmSync(base, { recursive: true, force: true, maxRetries: 5 });

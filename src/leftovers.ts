@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readdirSync, rmSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 
@@ -11,21 +11,53 @@ const staleAfterMs = 6 * 3_600_000;
 
 const host = hostname().replace(/[^A-Za-z0-9.-]/g, "_");
 
-/** Names this process, on this host, at this moment; fit for a file name. */
+/** Of a process, where the system tells: what it is doing, and when it began, in ticks since the system did. */
+interface ProcessState {
+  readonly state: string;
+  readonly began: string;
+}
+
+/** From /proc/<pid>/stat, proc_pid_stat(5); null without it. The second field may hold anything, in brackets. */
+function stateOf(pid: number | "self"): ProcessState | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return { state: fields[0]!, began: fields[19]! };
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Whether a process of this machine runs. One that has ended and whose parent has not asked how does not, though it still
+ * has its number: in a container the first process often asks after none.
+ */
+export function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
+  return !/^[ZX]/.test(stateOf(pid)?.state ?? "");
+}
+
+let began: string | undefined;
+
+/** Names this process, on this host, at this moment; fit for a file name: `<pid>@<host>@<random>[-<began>]`. */
 export function processName(): string {
-  return `${process.pid}@${host}@${randomBytes(4).toString("hex")}`;
+  began ??= stateOf("self")?.began ?? "";
+  return `${process.pid}@${host}@${randomBytes(4).toString("hex")}${began && `-${began}`}`;
 }
 
 /** Whether a `processName` is of a process that no longer runs; of another host's that cannot be known. */
 export function isGone(name: string): boolean {
-  const [pid, where] = name.split("@");
+  const [pid, where, rest = ""] = name.split("@");
   if (where !== host) return false;
-  try {
-    process.kill(Number(pid), 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ESRCH";
-  }
+  if (!isRunning(Number(pid))) return true;
+  // After a crash of the machine its number is soon another program's.
+  const [, then] = rest.split("-");
+  const now = stateOf(Number(pid))?.began;
+  return then !== undefined && now !== undefined && then !== now;
 }
 
 /** Whether a file is too old for its writer to be at work on it. */

@@ -1,4 +1,5 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   existsSync,
   mkdtempSync,
@@ -14,6 +15,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as v from "valibot";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { processName } from "../leftovers.ts";
 import { readCache, readIfPresent, withLock, writeAtomic } from "./files.ts";
 
 let base: string;
@@ -77,6 +79,28 @@ describe("withLock", () => {
     );
     await Promise.all(all);
     expect(readdirSync(join(base, "deep"))).toEqual([]);
+  });
+
+  const seen = existsSync("/proc/self/stat");
+
+  test.runIf(seen)("held by one that has ended, and whose parent never asks (needs /proc)", async () => {
+    const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const [said] = (await once(parent.stdout, "data")) as [Buffer];
+    const pid = Number(said.toString());
+    await expect.poll(() => readFileSync(`/proc/${pid}/stat`, "latin1")).toMatch(/\) Z /);
+    await heldBy(`${pid}@${hostname()}@abcd1234`);
+    expect(await withLock(lock, 100, () => Promise.resolve(1))).toBe(1);
+    parent.kill();
+  });
+
+  test.runIf(seen)("held by one whose number is another program's by now (needs /proc)", async () => {
+    const mine = processName();
+    await heldBy(mine);
+    await expect(withLock(lock, 100, () => Promise.resolve(1))).rejects.toMatchObject({ code: "locked" });
+    await heldBy(`${mine}0`);
+    expect(await withLock(lock, 100, () => Promise.resolve(1))).toBe(1);
   });
 
   test("held on another host: kept, until it is hours old", async () => {

@@ -2,6 +2,7 @@ import { lstat, readFile } from "node:fs/promises";
 import { uptime } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
+import { isRunning } from "../../leftovers.ts";
 import type { LiveSession, Workplace } from "../agent.ts";
 import { listed } from "../folders.ts";
 import { parseLine } from "../json-line.ts";
@@ -23,7 +24,7 @@ export async function liveSessions(place: Workplace): Promise<Entry[]> {
   for (const name of listed(directory)) {
     if (!/^[0-9]+\.json$/.test(name)) continue;
     const found = await readEntry(join(directory, name));
-    if (found !== null && name === `${found.pid}.json` && isRunning(found)) live.push(found);
+    if (found !== null && name === `${found.pid}.json` && isAlive(found)) live.push(found);
   }
   return live.sort((a, b) => activity(b) - activity(a));
 }
@@ -46,13 +47,7 @@ async function readEntry(path: string): Promise<Entry | null> {
 }
 
 /** An entry from before the last boot was left by a crash, and its pid is another process now. */
-function isRunning({ pid, startedAt }: Entry): boolean {
+function isAlive({ pid, startedAt }: Entry): boolean {
   const booted = Date.now() - uptime() * 1000;
-  if (startedAt !== undefined && startedAt < booted - 60_000) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
+  return (startedAt === undefined || startedAt >= booted - 60_000) && isRunning(pid);
 }

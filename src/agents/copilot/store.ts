@@ -1,5 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { isRunning } from "../../leftovers.ts";
 import type { LiveSession, WatchedFolder, Workplace } from "../agent.ts";
 import { isFolder, namesIn } from "../folders.ts";
 import { type OneStore, startedAt } from "../one-store.ts";
@@ -52,15 +53,6 @@ export async function live(id: string, place: Workplace): Promise<LiveSession | 
       return { pid, cwd: startedAt(join(folder, eventsName), place) ?? place.cwd, since: null };
   }
   return null;
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
 }
 
 /** More sessions than these are not listened to; an older one that goes on is found when it is saved. */

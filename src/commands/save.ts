@@ -4,6 +4,7 @@ import { notifyOthers } from "../sessions/notify.ts";
 import { queuedError } from "../sessions/publish.ts";
 import { type Settings, withRepository } from "../sessions/repository.ts";
 import { type SaveEvent, save } from "../sessions/save.ts";
+import type { LeftOutWhy } from "../sessions/save-code.ts";
 import { warmUp } from "../sessions/warm-up.ts";
 import { safeText } from "../ui/safe-text.ts";
 import type { Terminal } from "../ui/terminal.ts";
@@ -173,6 +174,16 @@ async function sendWaiting(world: Invocation["world"], terminal: Terminal): Prom
 
 const longConversation = 500;
 
+/** What is said of files that are left out, and what to do about it. */
+const leftOut: Record<LeftOutWhy, readonly [reason: string, hint: string]> = {
+  excluded: ["looks like a secret", "commit it yourself if it is none; such names are never added by save"],
+  repositories: [
+    "is a repository of its own",
+    "make it a submodule with git submodule add, or name it in .gitignore",
+  ],
+  unnamable: ["has a name that is not UTF-8", "commit it yourself: git add --all && git commit"],
+};
+
 function tell(terminal: Terminal, event: SaveEvent, dryRun: boolean): void {
   switch (event.step) {
     case "changes":
@@ -199,15 +210,13 @@ function tell(terminal: Terminal, event: SaveEvent, dryRun: boolean): void {
     case "nothing-to-carry":
       terminal.detail("there is no uncommitted work to carry");
       return;
-    case "excluded":
-      terminal.warn(
-        `left out, as it looks like a secret: ${event.paths
-          .slice(0, 5)
-          .map((path) => safeText(path))
-          .join(", ")}`,
-      );
-      terminal.hint("commit it yourself if it is none; such names are never added by save");
+    case "left-out": {
+      const [reason, hint] = leftOut[event.why];
+      const names = event.paths.slice(0, 5).map((path) => safeText(path));
+      terminal.warn(`left out, as it ${reason}: ${names.join(", ")}`);
+      terminal.hint(hint);
       return;
+    }
     case "committed":
       terminal.step(
         `Committed: "${safeText(event.message.split("\n")[0] ?? "")}" (${event.commit.slice(0, 7)})`,

@@ -22,10 +22,14 @@ export interface SaveCodeOptions {
 /** What is told of the code while it is saved. */
 export type SaveCodeEvent =
   | { readonly step: "changes"; readonly modified: number; readonly created: number }
-  | { readonly step: "excluded"; readonly paths: readonly string[] }
+  | { readonly step: "left-out"; readonly why: LeftOutWhy; readonly paths: readonly string[] }
   | { readonly step: "branch"; readonly branch: string; readonly created: boolean }
   | { readonly step: "large-files"; readonly files: string }
   | { readonly step: "committed"; readonly commit: Oid; readonly message: string };
+
+/** Why untracked files are left out, as `CommitPlan` has it. */
+const leftOutWhy = ["excluded", "repositories", "unnamable"] as const;
+export type LeftOutWhy = (typeof leftOutWhy)[number];
 
 /** What of the code is to be saved; what is left out is said. */
 export async function planCode(
@@ -42,7 +46,7 @@ export async function planCode(
     sizes,
     force: options.force === true,
   });
-  if (plan.excluded.length > 0) tell({ step: "excluded", paths: plan.excluded });
+  for (const why of leftOutWhy) if (plan[why].length > 0) tell({ step: "left-out", why, paths: plan[why] });
   if (plan.tooLarge.length > 0) {
     throw new ConvosyncError(
       "large-files",

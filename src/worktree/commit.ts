@@ -15,11 +15,18 @@ export interface CommitPlan {
   readonly unstaged: readonly string[] | null;
   /** Untracked files to commit as well. */
   readonly add: readonly string[];
-  /** Untracked files left out: excluded by name, repositories of their own, names that are not UTF-8. */
+  /** Untracked files left out because of their names. */
   readonly excluded: readonly string[];
+  /** Untracked repositories within this one: only the user can say what is to become of them. */
+  readonly repositories: readonly string[];
+  /** Untracked files whose names are not UTF-8, and so cannot be said. */
+  readonly unnamable: readonly string[];
   /** Untracked files left out because of their size. */
   readonly tooLarge: readonly string[];
 }
+
+/** The part of it that says what to commit. */
+type StagePlan = Pick<CommitPlan, "tracked" | "unstaged" | "add">;
 
 export interface CommitRules {
   readonly exclude: readonly string[];
@@ -36,15 +43,20 @@ export function planCommit(state: CodeState, rules: CommitRules): CommitPlan {
   const isExcluded = excluder(rules.exclude);
   const add: string[] = [];
   const excluded: string[] = [];
+  const repositories: string[] = [];
+  const unnamable: string[] = [];
   const tooLarge: string[] = [];
   const tracked = state.changes.filter((change) => change.tracked);
   for (const { path, tracked } of state.changes) {
     if (tracked) continue;
-    if (path.endsWith("/") || path.includes("\ufffd") || isExcluded(path)) excluded.push(path);
+    if (isExcluded(path.replace(/\/$/, ""))) excluded.push(path);
+    else if (path.endsWith("/")) repositories.push(path);
+    else if (path.includes("\ufffd")) unnamable.push(path);
     else if (!rules.force && (rules.sizes.get(path) ?? 0) > rules.maxUntrackedBytes) tooLarge.push(path);
     else add.push(path);
   }
-  return { tracked: tracked.length > 0, unstaged: namesOf(tracked), add, excluded, tooLarge };
+  const leftOut = { excluded, repositories, unnamable, tooLarge };
+  return { tracked: tracked.length > 0, unstaged: namesOf(tracked), add, ...leftOut };
 }
 
 /** git compares each file of the index with each name. */
@@ -79,7 +91,7 @@ export async function untrackedSizes(root: string, state: CodeState): Promise<Ma
 export async function commitAll(
   git: Git,
   repository: Repository,
-  plan: CommitPlan,
+  plan: StagePlan,
   message: string,
 ): Promise<{ commit: string } | null> {
   const index = saveIndex(repository);
@@ -105,7 +117,7 @@ export async function commitTracked(
   repository: Repository,
   message: string,
 ): Promise<string | null> {
-  const plan: CommitPlan = { tracked: true, unstaged: null, add: [], excluded: [], tooLarge: [] };
+  const plan = { tracked: true, unstaged: null, add: [] };
   return (await commitAll(git, repository, plan, message))?.commit ?? null;
 }
 
@@ -113,7 +125,7 @@ export async function commitTracked(
  * Files that have names are named: to find them itself git looks at all others, 0.1 s of them in a large tree. Outside of
  * a sparse checkout a file that exists is taken as any other.
  */
-async function stage(git: Git, { tracked, unstaged, add }: CommitPlan): Promise<void> {
+async function stage(git: Git, { tracked, unstaged, add }: StagePlan): Promise<void> {
   const named = (names: readonly string[], ...options: string[]) => {
     const list = ["--sparse", "--pathspec-from-file=-", "--pathspec-file-nul"];
     return runOrFail(git, ["--literal-pathspecs", "add", ...options, ...list], names.join("\0"));

@@ -39,6 +39,19 @@ describe("exclusions", () => {
     expect(laptop.has(".env")).toBe(false);
   });
 
+  test("a repository within this one is left out, and called what it is", async () => {
+    const { desktop } = await pair();
+    desktop.git("init", "-q", "nested");
+    desktop.git("-C", "nested", "commit", "-q", "--allow-empty", "-m", "its own");
+    desktop.write("c.txt", "x\n");
+    desktop.say(0, 1);
+    const { stderr } = done(await desktop.run("save", "Work"));
+    expect(stderr).toContain(
+      "warning: left out, as it is a repository of its own: nested/\nhint: make it a sub",
+    );
+    expect(desktop.git("ls-tree", "-r", "--name-only", "HEAD").split("\n")).toEqual(["README.md", "c.txt"]);
+  });
+
   test("convosync.exclude adds patterns", async () => {
     const { desktop } = await pair();
     desktop.git("config", "--add", "convosync.exclude", "*.secret");

@@ -88,7 +88,7 @@ export interface Agent {
     | "cursor-cli";
   readonly title: string;
 
-  /** The folder all the agent's files lie in. Nothing is written outside it, or through a symlink below it. */
+  /** The folder all the agent's files lie in. Nothing is written outside it, or through a symlink further below it. */
   store(place: Workplace): string;
   /** Where the agent itself keeps its conversations, when that is not the store. */
   home?(place: Workplace): string;

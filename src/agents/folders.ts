@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync } from "node:fs";
+import { lstatSync, readdirSync, statSync } from "node:fs";
 
 // Looks at folders at once, not in another thread: there are many small ones, and a look takes 20 µs.
 
@@ -15,9 +15,14 @@ export function listed(folder: string): string[] {
 export const namesIn = (folder: string): string[] => (isFolder(folder) ? listed(folder) : []);
 
 /** Whether there is a real folder; a symlink is none. */
-export function isFolder(path: string): boolean {
+export const isFolder = (path: string): boolean => isDirectory(path, lstatSync);
+
+/** Whether there is a folder, or a symlink to one: an agent's store, or a folder directly in it, kept on another disk. */
+export const leadsToFolder = (path: string): boolean => isDirectory(path, statSync);
+
+function isDirectory(path: string, look: typeof statSync): boolean {
   try {
-    return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+    return look(path, { throwIfNoEntry: false })?.isDirectory() === true;
   } catch {
     return false;
   }

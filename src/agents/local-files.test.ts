@@ -130,19 +130,24 @@ describe("RestoreFile", () => {
     expect(filesBelow(base)).toEqual([]);
   });
 
-  test("symlinks below the store are refused, a symlinked store is fine", async () => {
+  test("symlinks further below the store are refused; the store and a folder in it may be some", async () => {
     const real = join(base, "real");
     mkdirSync(join(real, "in"), { recursive: true });
     symlinkSync(real, root);
     mkdirSync(join(base, "elsewhere"));
     symlinkSync(join(base, "elsewhere"), join(real, "out"));
+    symlinkSync(join(base, "elsewhere"), join(real, "in", "out"));
+    symlinkSync(join(base, "nowhere"), join(real, "dangling"));
     symlinkSync(join(base, "target"), join(real, "in", "s.jsonl"));
     await restore(join(root, "in", "t.jsonl"), "x\n");
     expect(readFileSync(join(real, "in", "t.jsonl"), "utf8")).toBe("x\n");
-    await expect(restore(join(root, "out", "s.jsonl"), "x")).rejects.toMatchObject({
-      code: "store-symlink",
-      exit: 6,
-    });
+    await restore(join(root, "out", "t.jsonl"), "y\n");
+    expect(readFileSync(join(base, "elsewhere", "t.jsonl"), "utf8")).toBe("y\n");
+    for (const through of ["in/out", "dangling"])
+      await expect(restore(join(root, through, "s.jsonl"), "x")).rejects.toMatchObject({
+        code: "store-symlink",
+        exit: 6,
+      });
     await expect(restore(join(root, "in", "s.jsonl"), "x")).rejects.toMatchObject({
       code: "not-a-file",
       exit: 6,
@@ -151,7 +156,7 @@ describe("RestoreFile", () => {
       code: "outside-store",
       exit: 6,
     });
-    expect(readdirSync(join(base, "elsewhere"))).toEqual([]);
+    expect(readdirSync(join(base, "elsewhere"))).toEqual(["t.jsonl"]);
   });
 });
 

@@ -16,6 +16,7 @@ import { basename, dirname, join, relative, sep } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { processName, sweep } from "../leftovers.ts";
+import { isFolder, leadsToFolder } from "./folders.ts";
 
 const chunkBytes = 1 << 20;
 /** A longer line cannot be stored (docs/format.md). */
@@ -106,8 +107,9 @@ export class RestoreFile {
   }
 
   /**
-   * `root` is the agent's store: it may itself be a symlink, below it every folder on the way must be a real one
-   * (`store-symlink`). Missing folders are made, 0700.
+   * `root` is the agent's store: it, and a folder directly in it, may be a symlink, as some keep theirs on another disk;
+   * below, where names come from the conversation, every folder on the way must be a real one (`store-symlink`). Missing
+   * folders are made, 0700.
    */
   static async create(path: string, root: string): Promise<RestoreFile> {
     const made = await makeFolders(dirname(path), root);
@@ -223,12 +225,12 @@ async function makeFolders(folder: string, root: string): Promise<string[]> {
   const below = relative(root, folder);
   if (below === "..") throw outside(folder);
   let path = root;
-  for (const name of below === "" ? [] : below.split(sep)) {
+  for (const [depth, name] of (below === "" ? [] : below.split(sep)).entries()) {
     if (name === "..") throw outside(folder);
     path = join(path, name);
     const existed = await mkdir(path, { mode: 0o700 }).then(() => false, present);
     if (!existed) made.unshift(path);
-    if (!(await lstat(path)).isDirectory()) {
+    if (!(depth === 0 ? leadsToFolder(path) : isFolder(path))) {
       throw integrityError("store-symlink", `not a real folder: ${path}`, [
         "the agent's files are never written through a symlink; replace it by a folder",
       ]);

@@ -309,6 +309,17 @@ describe("paths", () => {
     laptop.hears(3);
   });
 
+  test("an agent's conversations kept on another disk", async () => {
+    const box = await pair();
+    for (const machine of [box.desktop, box.laptop]) {
+      const disk = join(machine.home, "disk");
+      mkdirSync(disk);
+      mkdirSync(join(machine.home, ".claude"), { recursive: true });
+      symlinkSync(disk, join(machine.home, ".claude/projects"));
+    }
+    await roundTrip(box);
+  });
+
   test("CLAUDE_CONFIG_DIR on one machine", async () => {
     const box = await pair();
     const { desktop, laptop } = box;

@@ -2,7 +2,7 @@ import { lstatSync, readdirSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { FoundSession, HowFound, WatchedFolder, Workplace } from "../agent.ts";
-import { isFolder, listed } from "../folders.ts";
+import { leadsToFolder, listed } from "../folders.ts";
 import { readEnds, type Where, windowBytes, workTreeOf } from "../glimpse.ts";
 import { liveSessions } from "./live.ts";
 import { mayBelong, projectsDir } from "./store.ts";
@@ -94,7 +94,7 @@ const found = (candidate: Candidate, glimpse: Glimpse, where: Where): FoundSessi
 function list(place: Workplace, wanted: (folder: string) => boolean, id: string | null = null): Candidate[] {
   const projects = projectsDir(place);
   const candidates: Candidate[] = [];
-  for (const folder of isFolder(projects) ? readdirSync(projects, { withFileTypes: true }) : []) {
+  for (const folder of leadsToFolder(projects) ? readdirSync(projects, { withFileTypes: true }) : []) {
     if (!folder.isDirectory() || !wanted(folder.name)) continue;
     const directory = join(projects, folder.name);
     const names = id === null ? listed(directory) : [`${id}.jsonl`];

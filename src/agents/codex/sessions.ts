@@ -1,7 +1,7 @@
 import { lstat, readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { LiveSession, WatchedFolder, Workplace } from "../agent.ts";
-import { isFolder, listed, namesIn } from "../folders.ts";
+import { leadsToFolder, listed, namesIn } from "../folders.ts";
 import { type OneStore, startedAt } from "../one-store.ts";
 import { glimpse, metaIn } from "./rollout.ts";
 import { locksDir, sessionNamed, sessionsDir, validId } from "./store.ts";
@@ -71,7 +71,7 @@ export async function watchedFolders(place: Workplace): Promise<WatchedFolder[]>
     const sessionOf = (name: string): string | null => (workTreeOf(name) ? sessionNamed(name) : null);
     return { path, workTree: place.root, workTreeOf, sessionOf };
   });
-  return [...containers, ...ofDays].filter(({ path }) => isFolder(path));
+  return [...containers, ...ofDays].filter(({ path }) => leadsToFolder(path));
 }
 
 /** The work tree of a rollout of this repository. */
@@ -79,11 +79,15 @@ const homeOf = (path: string, place: Workplace): string | null =>
   sessionNamed(basename(path)) === null ? null : startedAt(path, place);
 
 /** Rollouts so many folders below: year, month, day. */
-function* rollouts(folder: string, depth: number): Generator<{ id: string; path: string }> {
-  for (const name of namesIn(folder)) {
+function* rollouts(
+  folder: string,
+  depth: number,
+  names = listed(folder),
+): Generator<{ id: string; path: string }> {
+  for (const name of names) {
     const path = join(folder, name);
     if (depth > 0) {
-      if (/^\d+$/.test(name)) yield* rollouts(path, depth - 1);
+      if (/^\d+$/.test(name)) yield* rollouts(path, depth - 1, namesIn(path));
       continue;
     }
     const id = sessionNamed(name);

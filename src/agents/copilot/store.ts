@@ -2,7 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { isRunning } from "../../leftovers.ts";
 import type { LiveSession, WatchedFolder, Workplace } from "../agent.ts";
-import { isFolder, namesIn } from "../folders.ts";
+import { leadsToFolder, listed } from "../folders.ts";
 import { type OneStore, startedAt } from "../one-store.ts";
 import { glimpse } from "./events.ts";
 
@@ -39,7 +39,7 @@ export const sessionStore: OneStore = {
 };
 
 function* files(place: Workplace): Generator<{ id: string; path: string }> {
-  for (const id of namesIn(sessionsDir(place)))
+  for (const id of listed(sessionsDir(place)))
     if (validId(id)) yield { id, path: join(sessionDir(id, place), eventsName) };
 }
 
@@ -61,7 +61,7 @@ const watchedSessions = 64;
 /** The folder in which those of sessions appear, and those of this repository. */
 export async function watchedFolders(place: Workplace): Promise<WatchedFolder[]> {
   const sessions = sessionsDir(place);
-  if (!isFolder(sessions)) return [];
+  if (!leadsToFolder(sessions)) return [];
   const all: WatchedFolder = { path: sessions, workTree: null, sessionOf: () => null };
   const found: WatchedFolder[] = [];
   for (const { id, path } of files(place)) {

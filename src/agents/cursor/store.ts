@@ -3,7 +3,7 @@ import { lstatSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { userStateDir } from "../../user-directories.ts";
 import type { WatchedFolder, Workplace } from "../agent.ts";
-import { isFolder, namesIn } from "../folders.ts";
+import { isFolder, leadsToFolder, listed, namesIn } from "../folders.ts";
 import { isInside } from "../spellings.ts";
 
 // Two places know a conversation: a transcript to read, below the folder of its directory, and, of one that was held in the
@@ -41,7 +41,7 @@ export const chatDir = (id: string, cwd: string, place: Workplace): string =>
 
 /** Whether the session has such a folder, of whatever directory. */
 export const hasChat = (id: string, place: Workplace): boolean =>
-  namesIn(chatsDir(place)).some((key) => isFolder(join(chatsDir(place), key, id)));
+  listed(chatsDir(place)).some((key) => isFolder(join(chatsDir(place), key, id)));
 
 /** Where the database stands as one file, to be captured. */
 export const imagePath = (id: string, { home, env }: Workplace): string =>
@@ -85,7 +85,7 @@ const watchedSessions = 64;
 /** The folders in which those of directories and of sessions appear, and those of sessions. */
 export async function watchedFolders(place: Workplace): Promise<WatchedFolder[]> {
   const projects = join(cursorHome(place), "projects");
-  if (!isFolder(projects)) return [];
+  if (!leadsToFolder(projects)) return [];
   const nobodys = (path: string): WatchedFolder => ({ path, workTree: null, sessionOf: () => null });
   const folders: WatchedFolder[] = [nobodys(projects)];
   for (const { cwd, workTree } of directoriesOf(place)) {
@@ -106,5 +106,5 @@ export async function watchedFolders(place: Workplace): Promise<WatchedFolder[]>
     const sessionOf = (name: string): string | null => (name === basename(path) ? id : null);
     folders.push({ path: dirname(path), workTree, sessionOf });
   }
-  return folders.filter(({ path }) => isFolder(path));
+  return folders.filter(({ path }) => leadsToFolder(path));
 }

@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, writeFi
 import { basename, dirname, join, resolve } from "node:path";
 import * as v from "valibot";
 import type { WatchedFolder, Workplace } from "../agent.ts";
-import { isFolder, namesIn } from "../folders.ts";
+import { leadsToFolder, listed, namesIn } from "../folders.ts";
 import { workTreeOf } from "../glimpse.ts";
 import { localChanged } from "../local-files.ts";
 import type { OneStore } from "../one-store.ts";
@@ -71,7 +71,7 @@ export function projectDir(directory: string, place: Workplace): string {
   const slugs = registered(place);
   const known = slugs[directory];
   if (known !== undefined && isFree(known, directory, place)) return join(projectsDir(place), known);
-  const marked = namesIn(projectsDir(place)).find(
+  const marked = listed(projectsDir(place)).find(
     (slug) => ownerOf(join(projectsDir(place), slug)) === directory,
   );
   if (marked !== undefined) return join(projectsDir(place), marked);
@@ -107,7 +107,7 @@ export function claim(directory: string, place: Workplace): void {
 function projectsHere(place: Workplace): { folder: string; cwd: string }[] {
   const slugs = registered(place);
   const owners = new Map(Object.entries(slugs).map(([directory, slug]) => [slug, directory]));
-  return namesIn(projectsDir(place)).flatMap((slug) => {
+  return listed(projectsDir(place)).flatMap((slug) => {
     const folder = join(projectsDir(place), slug);
     const told = owners.get(slug);
     // Most belong elsewhere, and the registry says so: their markers need no look.
@@ -167,7 +167,7 @@ export const projectOf = (path: string): string => dirname(dirname(path));
 /** The folder in which those of projects appear, and those of this repository's projects. */
 export async function watchedFolders(place: Workplace): Promise<WatchedFolder[]> {
   const projects = projectsDir(place);
-  if (!isFolder(projects)) return [];
+  if (!leadsToFolder(projects)) return [];
   const nobodys = (path: string): WatchedFolder => ({ path, workTree: null, sessionOf: () => null });
   const here = projectsHere(place).flatMap(({ folder, cwd }): WatchedFolder[] => {
     const chats = join(folder, "chats");
@@ -178,5 +178,5 @@ export async function watchedFolders(place: Workplace): Promise<WatchedFolder[]>
       { path: chats, workTree, sessionOf: (name) => (isLog(name) ? idOf(join(chats, name)) : null) },
     ];
   });
-  return [nobodys(projects), ...here].filter(({ path }) => isFolder(path));
+  return [nobodys(projects), ...here].filter(({ path }) => leadsToFolder(path));
 }

@@ -14,7 +14,7 @@ import type {
   WatchedFolder,
   Workplace,
 } from "../agent.ts";
-import { isFolder, namesIn } from "../folders.ts";
+import { leadsToFolder, namesIn } from "../folders.ts";
 import { workTreeOf } from "../glimpse.ts";
 import { replaceId } from "../session-id.ts";
 import { placesOf } from "../spellings.ts";
@@ -161,7 +161,7 @@ function target(name: string, kind: "stream" | "file", { id }: Destination, plac
  */
 async function watched(place: Workplace): Promise<WatchedFolder[]> {
   const path = dataDir(place);
-  if (!isFolder(path)) return [];
+  if (!leadsToFolder(path)) return [];
   const all = (name: string): FoundSession[] =>
     join(path, name).startsWith(databasePath(place)) && !name.endsWith("-shm") ? sessionsIn(place) : [];
   const folder: WatchedFolder = {

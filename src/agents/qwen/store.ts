@@ -1,6 +1,6 @@
 import { basename, dirname, join } from "node:path";
 import type { WatchedFolder, Workplace } from "../agent.ts";
-import { isFolder, namesIn } from "../folders.ts";
+import { leadsToFolder, listed, namesIn } from "../folders.ts";
 import { type OneStore, startedAt } from "../one-store.ts";
 import { glimpse } from "./records.ts";
 
@@ -28,7 +28,7 @@ export const chatPath = (id: string, cwd: string, place: Workplace): string =>
 
 export const chatStore: OneStore = {
   *files(place) {
-    for (const key of namesIn(projectsDir(place))) {
+    for (const key of listed(projectsDir(place))) {
       const chats = join(projectsDir(place), key, "chats");
       for (const name of namesIn(chats)) {
         const id = sessionNamed(name);
@@ -45,7 +45,7 @@ export const chatStore: OneStore = {
 /** The folder in which those of projects appear, and those of this repository's projects. */
 export async function watchedFolders(place: Workplace): Promise<WatchedFolder[]> {
   const projects = projectsDir(place);
-  if (!isFolder(projects)) return [];
+  if (!leadsToFolder(projects)) return [];
   const folders = new Set<string>();
   for (const root of place.worktrees) folders.add(join(projects, projectKey(root), "chats"));
   for (const { path } of chatStore.files(place))
@@ -63,5 +63,5 @@ export async function watchedFolders(place: Workplace): Promise<WatchedFolder[]>
       sessionOf: (name) => (workTreeOf(name) === null ? null : sessionNamed(name)),
     };
   });
-  return [...above, ...chats].filter(({ path }) => isFolder(path));
+  return [...above, ...chats].filter(({ path }) => leadsToFolder(path));
 }

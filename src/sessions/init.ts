@@ -19,7 +19,7 @@ import { type ChosenRemote, currentBranch, findRemote, noRemote, unreachable } f
 import { nativeCodec } from "./codec.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { confirmRef } from "./queue.ts";
-import { dropIncoming, receive } from "./remote.ts";
+import { dropIncoming, isAncestor, receive } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import {
   keyringTree,
@@ -149,12 +149,17 @@ async function decide(
 }
 
 interface FoundKeyring {
+  /** The one to go by. */
   readonly commit: Oid;
-  /** Still in quarantine: it came from the remote. */
-  readonly incoming: boolean;
+  /** What this clone has, and what the remote shows, if it was asked. */
+  readonly here: Oid | null;
+  readonly there: Oid | null;
 }
 
-/** Keyrings of all vaults, here and on the remote, by vault ref; what the remote shows is not believed yet. */
+/**
+ * Keyrings of all vaults, here and on the remote, by vault ref; what the remote shows is not believed yet. Who needs the
+ * remote goes by what it shows, unless this clone has a newer one: other devices may have joined since.
+ */
 async function findKeyrings(
   context: Context,
   remote: ChosenRemote | null,
@@ -163,7 +168,7 @@ async function findKeyrings(
   const found = new Map<string, FoundKeyring>();
   for (const [ref, commit] of await context.db.refs("refs/convosync/")) {
     const name = parseRef(ref);
-    if (name?.kind === "keyring") found.set(name.vault, { commit, incoming: false });
+    if (name?.kind === "keyring") found.set(name.vault, { commit, here: commit, there: null });
   }
   if (!remote) {
     if (needed) throw noRemote();
@@ -176,9 +181,12 @@ async function findKeyrings(
     if (needed) throw unreachable(remote, result.status === "unreachable" ? result.text : "");
     return found;
   }
-  for (const [ref, commit] of await context.db.refs("refs/convosync-incoming/")) {
+  for (const [ref, there] of await context.db.refs("refs/convosync-incoming/")) {
     const name = parseRef(outgoingRef(ref));
-    if (name?.kind === "keyring" && !found.has(name.vault)) found.set(name.vault, { commit, incoming: true });
+    if (name?.kind !== "keyring") continue;
+    const here = found.get(name.vault)?.here ?? null;
+    const keep = here !== null && (!needed || (await isAncestor(context, there, here)));
+    found.set(name.vault, { commit: keep ? here : there, here, there });
   }
   return found;
 }
@@ -203,11 +211,11 @@ async function adopt(
 ): Promise<InitResult> {
   const ref = formatRef({ kind: "keyring", vault: await vaultRef(vault) });
   const opened = await openOrRenew(context, device, vault, found.commit);
-  const from = found.incoming ? null : found.commit;
+  const from = found.here;
   if (opened.keyringCommit !== from) await context.db.update([{ ref, to: opened.keyringCommit, from }]);
-  if (found.incoming && remote) await confirmRef(context, remote.key, ref, found.commit);
+  if (remote && found.commit === found.there) await confirmRef(context, remote.key, ref, found.there);
   await remember(context, opened.keyring, (await readKeyringTree(context, opened.keyringCommit)).files);
-  return finish(context, opened, remote, { created: false, joined, already: !found.incoming && !joined });
+  return finish(context, opened, remote, { created: false, joined, already: found.here !== null && !joined });
 }
 
 /** Gives the repository its id and its copy of the keyring. */
@@ -293,18 +301,17 @@ async function joinVault(
   const fresh = device ?? (await makeDevice(context, options));
   // Before the remote hears of them: a crash must not leave keys enrolled that nobody has.
   await context.keys.saveDevice(fresh);
-  let commit = keyrings.get(ref)!.commit;
+  let found = keyrings.get(ref)!;
   let recovery = opened;
   for (let attempt = 1; ; attempt++) {
+    const { commit } = found;
     const { repoFile } = await readKeyringTree(context, commit);
     await openRepoRecord(recovery.keyring, repoFile);
     if (recovery.keyring.members.has(fresh.id)) {
       // The push of an earlier run arrived, its answer did not.
       const enrolled = withVault(fresh, recovery.keyring);
       await context.keys.saveDevice(enrolled);
-      return adopt(context, enrolled, recovery.keyring.vault, { commit, incoming: true }, remote, {
-        joined: true,
-      });
+      return adopt(context, enrolled, recovery.keyring.vault, found, remote, { joined: true });
     }
     const now = context.world.now();
     const added = await addDevice(
@@ -322,7 +329,7 @@ async function joinVault(
     const name = formatRef({ kind: "keyring", vault: ref });
     const result = await push(context.git, {
       remote: remote.name,
-      updates: [{ ref: name, oid: next, lease: commit }],
+      updates: [{ ref: name, oid: next, lease: found.there }],
       verifyHooks: false,
       prompt: true,
       timeoutMs: refsTimeoutMs,
@@ -334,9 +341,8 @@ async function joinVault(
       const from = (await context.db.refs(name)).get(name) ?? null;
       if (from !== next) await context.db.update([{ ref: name, to: next, from }]);
       await confirmRef(context, remote.key, name, next);
-      return adopt(context, added.device, added.keyring.vault, { commit: next, incoming: false }, remote, {
-        joined: true,
-      });
+      const everywhere = { commit: next, here: next, there: next };
+      return adopt(context, added.device, added.keyring.vault, everywhere, remote, { joined: true });
     }
     if (result.status === "unreachable") throw unreachable(remote, result.text);
     if (attempt === joinAttempts) {
@@ -347,9 +353,8 @@ async function joinVault(
         ["you need permission to push to it; then try again"],
       );
     }
-    const again = await findKeyrings(context, remote, true);
-    commit = again.get(ref)?.commit ?? commit;
-    recovery = await openRecovery((await readKeyringTree(context, commit)).files, code, nativeCodec);
+    found = (await findKeyrings(context, remote, true)).get(ref) ?? found;
+    recovery = await openRecovery((await readKeyringTree(context, found.commit)).files, code, nativeCodec);
   }
 }
 

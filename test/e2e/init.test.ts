@@ -1,6 +1,6 @@
 // Setting up: one vault, several devices, several repositories, several people.
 
-import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { done, git, type Machine, one, pair, type Sandbox, sandbox, two } from "./harness.ts";
@@ -269,6 +269,30 @@ describe("several repositories and people", () => {
         due: 0,
       });
     }
+  });
+
+  test("a device that has lost its keys joins anew in the clone it had, whatever has been enrolled since", async () => {
+    const box = await pair();
+    const { desktop, laptop, tablet } = box;
+    desktop.say(0, 1);
+    done(await desktop.run("save"));
+    await tablet.join();
+    for (const folder of [".config/convosync", ".cache", ".local"])
+      rmSync(join(desktop.home, folder), { recursive: true, force: true });
+    expect((await desktop.run("save")).exit).toBe(7);
+    await desktop.init("--join", "--recovery-file", box.code);
+    done(await desktop.run("sync"));
+    desktop.say(1, 2);
+    done(await desktop.run("save"));
+    for (const machine of [laptop, tablet]) {
+      done(await machine.run("resume"));
+      machine.hears(2);
+    }
+    tablet.say(2, 3);
+    done(await tablet.run("save"));
+    done(await desktop.run("resume"));
+    desktop.hears(3);
+    done(await desktop.run("verify"));
   });
 
   test("two clones of one repository on one device: each is a replica of its own", async () => {

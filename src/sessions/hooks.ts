@@ -25,7 +25,7 @@ import {
   withoutBlock,
   wrapperHook,
 } from "./hook-files.ts";
-import { programPath, shellQuote, shellScript, startingScript } from "./installation.ts";
+import { programPath, shellScript, startingScript } from "./installation.ts";
 import type { Context } from "./repository.ts";
 
 /** What is, or was done, about one hook. */
@@ -182,15 +182,19 @@ function unwritable({ folder, hooksPath }: Where, error: NodeJS.ErrnoException):
 
 // ------------------------------------------------------------------------------------ configured (git 2.54)
 
-const commandFor = (context: Context, event: HookName): string => {
-  const script = shellQuote(runPath(context));
-  return `test ! -r ${script} || sh ${script} ${event}`;
-};
+/** git adds the hook's arguments. It names no path, so that the clone can be moved; a linked worktree's git directory lies two below. */
+const commandFor = (event: HookName): string =>
+  [
+    'f() { c=$GIT_DIR; [ -n "$c" ] || c=.git; [ -d "$c" ] || read -r _ c 2>/dev/null <"$c";',
+    'for d in "$c" "$c/../.."; do',
+    `[ ! -r "$d/convosync/run.sh" ] || { sh "$d/convosync/run.sh" ${event} "$@"; break; };`,
+    "done; }; f",
+  ].join(" ");
 
 async function configure(context: Context, event: HookName): Promise<HookState["did"]> {
   const section = `hook.convosync-${event}`;
   const before = await context.git.code(["config", "--local", "--get", `${section}.command`]);
-  await context.git.run(["config", "--local", `${section}.command`, commandFor(context, event)]);
+  await context.git.run(["config", "--local", `${section}.command`, commandFor(event)]);
   await context.git.run(["config", "--local", "--replace-all", `${section}.event`, event]);
   return before === 0 ? "renewed" : "created";
 }
@@ -200,7 +204,7 @@ async function configuredState(context: Context, event: HookName): Promise<HookS
   const { stdout, code } = await context.git.run(["config", "--local", "--get", key], { okCodes: [0, 1] });
   if (code !== 0) return null;
   const command = stdout.toString().replace(/\n$/, "");
-  return { event, runs: key, ours: command === commandFor(context, event) ? "current" : "outdated" };
+  return { event, runs: key, ours: command === commandFor(event) ? "current" : "outdated" };
 }
 
 // ----------------------------------------------------------------------------------------------- hook files

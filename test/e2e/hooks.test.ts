@@ -10,6 +10,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -483,6 +484,22 @@ describe.skipIf(!configuredHooks)("hooks in git's configuration (skipped before 
     machine.git("config", "--unset", "convosync.autoPush");
     expect(readFileSync(join(machine.path, ".git/config"), "utf8").replace("[convosync]\n", "")).toBe(
       settings.replace("[convosync]\n", ""),
+    );
+  });
+
+  test("go on in a clone that was moved", async () => {
+    const machine = await hooked();
+    const moved = machine.with({ path: join(machine.home, 'elsewhere, "moved"') });
+    renameSync(machine.path, moved.path);
+    moved.git("worktree", "add", "-q", "../side", "-b", "side");
+    const side = moved.with({ path: join(moved.path, "../side") });
+    for (const place of [moved, side]) {
+      place.write("a.txt", "a\n");
+      place.commit("there");
+    }
+    expect(noted(moved).map((line) => line.split(" ")[2])).toEqual(["main", "side"]);
+    expect((await moved.json("hooks", "status")).document["hooks"]).toMatchObject(
+      hookNames.map(() => ({ ours: "current" })),
     );
   });
 

@@ -77,7 +77,7 @@ async function bringBranch(
     await switchTo(context.git, branch, {
       ...(plan.create && { createFrom: plan.create }),
       ...(plan.track && { track: plan.track }),
-    });
+    }).catch(orStay);
     tell({ step: "switched", branch, from: plan.from, created: plan.create !== null });
   }
   if (!forward || apart === "theirs") return;
@@ -89,6 +89,13 @@ async function bringBranch(
   }
   await fastForward(context.git, branch, forward);
   tell({ step: "forwarded", branch, commit: forward });
+}
+
+/** Above all where another work tree has the branch. */
+function orStay(error: unknown): never {
+  if (!(error instanceof ConvosyncError) || error.code !== "switch-refused") throw error;
+  const hints = [...error.hints, "or leave the code here as it is: git convosync resume --stay-on-branch"];
+  throw new ConvosyncError(error.code, error.exit, error.message, hints, error);
 }
 
 async function mergeCode(

@@ -22,15 +22,14 @@ export async function restoreSession(
   agent: Agent,
   place: Workplace,
 ): Promise<{ restored: readonly string[]; workingDirectory: string }> {
-  const { session, meta } = stored.manifest;
-  const cwd = localDirectory(agent, place, meta.cwd);
-  const places = agent.places({ cwd, workTree: place.root }, place);
-  const restore = new Restore(vault, stored, agent, place, places, cwd);
+  const { session } = stored.manifest;
+  const restore = new Restore(vault, stored, agent, place);
   try {
     await restore.prepare();
     if (restore.branching) throw new Error("the conversation here is not part of the version to be restored");
     await restore.commit(join(context.stateDir, "backup", session));
     await writeCursor(context, `${agent.name}:${session}`, restore.cursor);
+    const { cwd } = restore;
     if (agent.deliver) await (await import("./deliver.ts")).deliver(agent, { id: session, cwd }, place);
     return { restored: restore.paths, workingDirectory: cwd };
   } finally {
@@ -57,8 +56,9 @@ export class Restore {
   readonly #session: StoredSession;
   readonly #agent: Agent;
   readonly #place: Workplace;
-  readonly #places: Places;
-  readonly cwd: string;
+  /** Where the conversation runs here. */
+  cwd: string;
+  #places: Places;
   /** Set when the local transcript went on apart from all that is saved: then nothing may be put in its place. */
   branching: LocalBranch | null = null;
   #prepared: Prepared[] = [];
@@ -67,20 +67,13 @@ export class Restore {
   /** Lines the local transcript shares with the saved one, where they part. */
   #common = 0;
 
-  constructor(
-    vault: OpenVault,
-    session: StoredSession,
-    agent: Agent,
-    place: Workplace,
-    places: Places,
-    cwd: string,
-  ) {
+  constructor(vault: OpenVault, session: StoredSession, agent: Agent, place: Workplace) {
     this.#vault = vault;
     this.#session = session;
     this.#agent = agent;
     this.#place = place;
-    this.#places = places;
-    this.cwd = cwd;
+    this.cwd = localDirectory(agent, place, session.manifest.meta.cwd);
+    this.#places = agent.places({ cwd: this.cwd, workTree: place.root }, place);
   }
 
   /** Files that are, or were, to be written. */
@@ -94,6 +87,11 @@ export class Restore {
     const here = (await this.#agent.find(this.#place, manifest.session)).find(
       (one) => one.id === manifest.session,
     );
+    // In another work tree of the repository it stays where it is, with the paths that are that one's.
+    if (here && here.workTree !== this.#place.root) {
+      this.cwd = here.cwd;
+      this.#places = this.#agent.places(here, this.#place);
+    }
     const destination = { id: manifest.session, cwd: this.cwd, ...(here && { path: here.path }) };
     for (const record of currentStreams(manifest)) {
       const target = this.#agent.target(record.name, "stream", destination, this.#place);

@@ -118,9 +118,7 @@ async function resumeLocked(
     return (await import("./resume-copy.ts")).resumeCopy(context, found, known, options, tell);
   }
   const prepare = async (): Promise<Restore> => {
-    const cwd = localDirectory(agent, place, chosen.manifest.meta.cwd);
-    const places = agent.places({ cwd, workTree: place.root }, place);
-    const prepared = new Restore(vault, chosen, agent, place, places, cwd);
+    const prepared = new Restore(vault, chosen, agent, place);
     await prepared.prepare().catch(async (error) => {
       await prepared.abort();
       throw error;

@@ -211,5 +211,7 @@ function refusal(args: readonly string[], result: GitResult): ConvosyncError {
       cause,
     );
   }
-  return new ConvosyncError("switch-refused", Exit.stopped, cause.message, cause.hints, cause);
+  const elsewhere = /(?:already checked out|already used by worktree) at '(.+)'/.exec(result.stderr)?.[1];
+  const hints = elsewhere ? [`go on there: cd '${elsewhere}'`] : cause.hints;
+  return new ConvosyncError("switch-refused", Exit.stopped, cause.message, hints, cause);
 }

@@ -69,6 +69,32 @@ describe("two clones on one machine", () => {
   });
 });
 
+test("a conversation of one work tree goes on from another, in its place and with its own paths", async () => {
+  const box = await pair();
+  const { desktop, laptop } = box;
+  desktop.git("worktree", "add", "-q", "-b", "side", "../side");
+  const side = desktop.with({ path: join(desktop.path, "../side") });
+  desktop.say(0, 1);
+  desktop.write("work.txt", "1\n");
+  done(await desktop.run("save"));
+  done(await laptop.run("resume"));
+  laptop.say(1, 2);
+  done(await laptop.run("save"));
+  const refused = await side.run("resume");
+  expect(refused.exit).toBe(4);
+  expect(refused.stderr).toContain(
+    `hint: go on there: cd '${desktop.path}'\nhint: or leave the code here as it is`,
+  );
+  const { document } = await side.json("resume", "--stay-on-branch");
+  expect(document).toMatchObject({ workingDirectory: desktop.path });
+  expect(side.branch()).toBe("side");
+  desktop.hears(2);
+  desktop.say(2, 3);
+  done(await side.run("save", "--session", one));
+  done(await laptop.run("resume", "--stay-on-branch"));
+  laptop.hears(3);
+});
+
 describe("refs that were put back", () => {
   const refspec = "+refs/convosync/*:refs/convosync/*";
 

@@ -99,6 +99,11 @@ export interface Agent {
    * whose id begins with `prefix`: looking at all takes a second when there are a thousand.
    */
   find(place: Workplace, prefix?: string): Promise<FoundSession[]>;
+  /**
+   * The session, where its recorded directory lies in none of the repository's work trees. Of agents that know a session by
+   * its id alone, so that the machine can have it only once.
+   */
+  elsewhere?(id: string, place: Workplace): Pick<FoundSession, "cwd" | "path"> | null;
   /** The conversation that is going on in this work tree, or was last. */
   current(place: Workplace): Promise<{ session: FoundSession; how: HowFound } | null>;
   /** All that belongs to a session. Capture files before streams: the main stream names them. */

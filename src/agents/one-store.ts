@@ -117,7 +117,7 @@ function candidates(store: OneStore, place: Workplace, wanted: (id: string) => b
 /** The directory of a session stands within so many bytes; what follows, instructions above all, is long. */
 const beginningBytes = 4096;
 
-/** Where sessions were started, as far as it was looked up; it never changes. */
+/** Where sessions were started, as far as it was looked up. */
 const starts = new Map<string, string>();
 
 /** The work tree that the session of a main file was started in; null where that is none of this repository. */
@@ -126,6 +126,22 @@ export function startedAt(path: string, place: Workplace): string | null {
   if (cwd === null) return null;
   starts.set(path, cwd);
   return workTreeOf(cwd, place)?.root ?? null;
+}
+
+/** The session with this id, where it was started in none of the repository's work trees. */
+export function elsewhereIn(
+  store: OneStore,
+  id: string,
+  place: Workplace,
+): Pick<FoundSession, "cwd" | "path"> | null {
+  for (const { path } of candidates(store, place, (one) => one === id)) {
+    const cwd = startedIn(beginningOf(path));
+    if (cwd === null || workTreeOf(cwd, place) !== null) continue;
+    // Who asks is about to put the session into another directory.
+    starts.delete(path);
+    return { cwd, path };
+  }
+  return null;
 }
 
 /** The first directory that the beginning of a main file calls its own. */

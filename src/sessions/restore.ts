@@ -1,9 +1,11 @@
+import { existsSync } from "node:fs";
 import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative, sep } from "node:path";
 import type { Agent, Target, Workplace } from "../agents/agent.ts";
 import { type FileIdentity, identify, RestoreFile, readWholeLines } from "../agents/local-files.ts";
 import { asBuffer, type Places, toLocal } from "../agents/portable-paths.ts";
 import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
+import { ConvosyncError, Exit } from "../errors.ts";
 import { countLines } from "../packing/lines.ts";
 import { currentStreams, type StreamRecord } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
@@ -37,6 +39,15 @@ export async function restoreSession(
   }
 }
 
+function inAnotherDirectory(agent: Agent, session: string, directory: string): ConvosyncError {
+  return new ConvosyncError(
+    "in-another-directory",
+    Exit.stopped,
+    `${agent.title} has this conversation in another directory of this machine: ${directory}`,
+    [`go on there: cd '${directory}'`, `or make it a session of its own here: git convosync fork ${session}`],
+  );
+}
+
 interface Prepared {
   readonly name: string;
   readonly target: Target;
@@ -59,6 +70,8 @@ export class Restore {
   /** Where the conversation runs here. */
   cwd: string;
   #places: Places;
+  /** Those of the directory that the session was in before the project was moved here. */
+  #former: Places | null = null;
   /** Set when the local transcript went on apart from all that is saved: then nothing may be put in its place. */
   branching: LocalBranch | null = null;
   #prepared: Prepared[] = [];
@@ -92,7 +105,8 @@ export class Restore {
       this.cwd = here.cwd;
       this.#places = this.#agent.places(here, this.#place);
     }
-    const destination = { id: manifest.session, cwd: this.cwd, ...(here && { path: here.path }) };
+    const path = here?.path ?? this.#formerPath();
+    const destination = { id: manifest.session, cwd: this.cwd, ...(path !== null && { path }) };
     for (const record of currentStreams(manifest)) {
       const target = this.#agent.target(record.name, "stream", destination, this.#place);
       this.#streamPaths.set(record.name, target.path);
@@ -106,7 +120,7 @@ export class Restore {
           this.branching ??= await this.#branch(target.path);
           return;
         }
-        // All of it is kept as an earlier generation, so the stream as it stands takes its place.
+        // All of it is stored, so the stream as it stands takes its place.
         await file.abort();
         this.#prepared.pop();
         const anew = { ...one, file: await RestoreFile.create(target.path, this.#agent.store(this.#place)) };
@@ -133,19 +147,36 @@ export class Restore {
     this.#paths = this.#prepared.map((one) => one.target.path);
   }
 
-  /** Whether an earlier generation of a stream holds all that the local file has. */
+  /**
+   * The file of a session that the agent can have only once, where it belongs to another directory: one that is gone, since
+   * the project was moved. One that is there has the session, and keeps it.
+   */
+  #formerPath(): string | null {
+    const { session } = this.#session.manifest;
+    const former = this.#agent.elsewhere?.(session, this.#place);
+    if (!former) return null;
+    if (existsSync(former.cwd)) throw inAnotherDirectory(this.#agent, session, former.cwd);
+    const below = relative(this.#place.root, this.cwd);
+    const workTree =
+      below !== "" && former.cwd.endsWith(sep + below) ? former.cwd.slice(0, -below.length - 1) : former.cwd;
+    this.#former = this.#agent.places({ cwd: former.cwd, workTree }, this.#place);
+    return former.path;
+  }
+
+  /** Whether a generation of a stream, in other words than it is restored with now, holds all that the local file has. */
   async #isHeld(record: StreamRecord, { target, expect }: Prepared): Promise<boolean> {
-    const older = this.#session.manifest.streams.filter(
-      (one) => one.name === record.name && one.gen !== record.gen,
-    );
-    for (const stream of older) {
+    const all = this.#session.manifest.streams.filter((one) => one.name === record.name);
+    const older = all.filter((one) => one.gen !== record.gen).map((one) => [one, this.#places] as const);
+    const former = this.#former;
+    const moved = former ? all.map((one) => [one, former] as const) : [];
+    for (const [stream, places] of [...moved, ...older]) {
       const local = await open(target.path, "r");
       try {
         let offset = 0;
         let same = true;
         for await (const part of readStream(this.#vault, this.#session, stream)) {
           if (!same || offset >= expect!.size) continue;
-          const bytes = asBuffer(toLocal(part, this.#places, "jsonl"));
+          const bytes = asBuffer(toLocal(part, places, "jsonl"));
           const length = Math.min(bytes.length, expect!.size - offset);
           const { buffer, bytesRead } = await local.read(Buffer.alloc(length), 0, length, offset);
           same = bytes.subarray(0, bytesRead).equals(buffer.subarray(0, bytesRead));

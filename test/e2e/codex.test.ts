@@ -210,3 +210,53 @@ describe("Codex beside Claude Code", () => {
     },
   );
 });
+
+describe("a machine has a conversation of Codex only once", () => {
+  async function saved(): Promise<Sandbox & { source: string }> {
+    const box = await pair();
+    const source = writeRollout(box.desktop.home, told(box.desktop, 2));
+    done(await box.desktop.run("save"));
+    return { ...box, source };
+  }
+
+  test("resumed in another clone, it says where the conversation is, and leaves it alone", async () => {
+    const { desktop, source } = await saved();
+    const second = desktop.with({ path: join(desktop.home, "code/shop-2") });
+    second.clone();
+    await second.init();
+    const { exit, document } = await second.json("resume");
+    expect(exit).toBe(4);
+    expect(document["error"]).toMatchObject({
+      code: "in-another-directory",
+      hints: [
+        `go on there: cd '${desktop.path}'`,
+        expect.stringContaining(`git convosync fork ${rolloutId}`),
+      ],
+    });
+    expect(readFileSync(source, "utf8")).toBe(told(desktop, 2));
+    const copy = (await second.json("fork", rolloutId)).document["restored"] as string[];
+    expect(readFileSync(copy[0]!, "utf8")).toContain(second.path);
+  });
+
+  test("resumed after the project was moved, it has the new paths; what nobody saved is in nobody's way", async () => {
+    const { desktop, laptop, source } = await saved();
+    done(await laptop.run("resume"));
+    appendFileSync(restored(laptop), turns(laptop.scene, 2, 3));
+    done(await laptop.run("save"));
+    const moved = desktop.with({ path: join(desktop.home, "work/shop") });
+    mkdirSync(join(desktop.home, "work"));
+    renameSync(desktop.path, moved.path);
+    const { document } = await moved.json("resume");
+    expect(document).toMatchObject({ workingDirectory: moved.path, restored: [source] });
+    expect(readFileSync(source, "utf8")).toBe(told(moved, 3));
+    appendFileSync(source, turns(moved.scene, 3, 4));
+    done(await moved.run("save"));
+    const again = moved.with({ path: join(desktop.home, "work/store") });
+    appendFileSync(source, turns(moved.scene, 4, 5, " unsaved"));
+    renameSync(moved.path, again.path);
+    expect((await again.json("resume")).document["error"]).toMatchObject({ exit: 5 });
+    expect(readFileSync(source, "utf8")).toContain("Question 4 unsaved");
+    done(await laptop.run("resume"));
+    expect(readFileSync(restored(laptop), "utf8")).toBe(told(laptop, 4));
+  });
+});

@@ -1,6 +1,6 @@
 import { ConvosyncError, Exit, integrityError } from "../../errors.ts";
 import type { Agent, Destination, Target, Workplace } from "../agent.ts";
-import { currentIn, findIn } from "../one-store.ts";
+import { currentIn, elsewhereIn, findIn } from "../one-store.ts";
 import { replaceId } from "../session-id.ts";
 import { placesOf } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";
@@ -18,6 +18,7 @@ export const codex: Agent = {
   title: "Codex",
   store: codexHome,
   find: (place, prefix) => findIn(rolloutStore, place, prefix),
+  elsewhere: (id, place) => elsewhereIn(rolloutStore, id, place),
   current: (place) => currentIn(rolloutStore, place),
   inventory: async ({ path }) => ({ streams: [{ name: "main", path }], files: [] }),
   places: ({ workTree }, place) => placesOf(workTree, codexHome(place), place),

@@ -3,7 +3,7 @@ import { lstat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { integrityError } from "../../errors.ts";
 import type { Agent, Destination, FileSource, FoundSession, Inventory, Target, Workplace } from "../agent.ts";
-import { currentIn, findIn } from "../one-store.ts";
+import { currentIn, elsewhereIn, findIn } from "../one-store.ts";
 import { safeSegments } from "../safe-name.ts";
 import { replaceId } from "../session-id.ts";
 import { formByName, walk } from "../sidecars.ts";
@@ -26,6 +26,7 @@ export const copilot: Agent = {
   title: "GitHub Copilot CLI",
   store: copilotHome,
   find: (place, prefix) => findIn(sessionStore, place, prefix),
+  elsewhere: (id, place) => elsewhereIn(sessionStore, id, place),
   current: (place) => currentIn(sessionStore, place),
   inventory,
   places: ({ workTree }, place) => placesOf(workTree, copilotHome(place), place),

@@ -23,7 +23,10 @@ export default async function syncCommand(
   if (due > 0)
     terminal.detail(`${plural(due, "session")} due for retention; see them: git convosync gc --dry-run`);
   terminal.document({ pushed, fetched, queued, due });
-  if (publish.status !== "queued") return Exit.done;
+  if (publish.status !== "queued") {
+    if (queued.length > 0) terminal.detail(`still waiting: ${named(queued)}`);
+    return Exit.done;
+  }
   const waiting = queuedError(publish, remote);
   if (!terminal.json) terminal.fail(waiting);
   return waiting.exit;

@@ -5,7 +5,14 @@ import { type PushRequest, type PushResult, push, pushInOrder } from "../refs/tr
 import { followPushed } from "../worktree/branches.ts";
 import { mindsSubmodules } from "../worktree/remotes.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
-import { type PendingUpdate, pendingUpdates, type RemoteQueue, remoteQueue, updateQueue } from "./queue.ts";
+import {
+  holdBranch,
+  type PendingUpdate,
+  pendingUpdates,
+  type RemoteQueue,
+  remoteQueue,
+  updateQueue,
+} from "./queue.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
 
@@ -31,6 +38,7 @@ export type PublishResult =
 export type QueueReason =
   | "offline"
   | "branch-rejected"
+  | "branch-refused"
   | "submodules-missing"
   | "conversation-refused"
   | "replica-taken"
@@ -91,6 +99,12 @@ export async function publish(
     return waits(context, remote, reason, textOf(result), [], true);
   }
   return waits(context, remote, reason, textOf(result), [], false);
+}
+
+/** Has the branch wait until somebody pushes, or until there is a remote, unless the remote has it. */
+export async function holdBack(context: Context, remote: ChosenRemote | null, branch: Branch): Promise<void> {
+  if (remote && (await remoteHas(context, remote, await remoteQueue(context, remote.key), branch))) return;
+  await holdBranch(context, remote?.key ?? null, branch.name, context.world.now().toISOString());
 }
 
 /** Whether the remote had the branch at this commit when it was last heard of, by us or by the user's own git. */
@@ -216,19 +230,21 @@ async function waits(
 function reasonOf(result: PushResult, branch: Branch | null): QueueReason {
   if (result.status === "unreachable") return "offline";
   if (result.status !== "rejected") return "refused";
+  let reason: QueueReason = "refused";
   for (const [ref, outcome] of result.refs) {
     if (outcome.ok) continue;
     if (outcome.reason === "submodules") return "submodules-missing";
     const ours = parseRef(ref);
     if (!ours && branch && (outcome.reason === "not-fast-forward" || outcome.reason === "fetch-first"))
       return "branch-rejected";
+    if (!ours && branch && outcome.reason !== "atomic") reason = "branch-refused";
     if (!ours) continue;
     if (outcome.reason === "hidden" || outcome.reason === "declined") return "conversation-refused";
     // Locked there: another push of ours was in the middle of it, and may have moved what we go by.
     if (outcome.reason === "stale-lease" || outcome.reason === "locked")
       return ours.kind === "keyring" ? "keyring-moved" : "replica-taken";
   }
-  return "refused";
+  return reason;
 }
 
 function textOf(result: PushResult): string {
@@ -259,6 +275,17 @@ export function queuedError(
         `saved here, not pushed: '${remote.name}' has commits this branch lacks`,
         [
           "bring them in, then send both: git pull --rebase && git convosync sync",
+          "send the conversation without the code: git convosync sync --no-code",
+        ],
+      );
+    case "branch-refused":
+      return new ConvosyncError(
+        "queued",
+        Exit.queued,
+        `saved here, not pushed: '${remote.name}' refuses the branch (${result.text})`,
+        [
+          retry,
+          "put the work on a branch that it takes: git convosync save --branch <name>",
           "send the conversation without the code: git convosync sync --no-code",
         ],
       );

@@ -86,6 +86,36 @@ export async function isRetryDue(cloneDir: string, now: Date): Promise<boolean> 
   });
 }
 
+/** Stands for the remote of a repository that has none yet. */
+const noRemoteYet = "";
+
+/** Has a branch wait for the next sync: with this remote, or with the first that the repository is given. */
+export function holdBranch(
+  context: Context,
+  remote: string | null,
+  branch: string,
+  since: string,
+): Promise<void> {
+  return updateQueue(context, remote ?? noRemoteYet, (entry) => {
+    entry.branches[branch] ??= since;
+    entry.since ??= since;
+  });
+}
+
+/** What waited for a remote waits for this one. */
+export async function adoptBranches(context: Context, remote: string): Promise<void> {
+  const { branches } = await remoteQueue(context, noRemoteYet);
+  if (Object.keys(branches).length === 0) return;
+  await updateQueue(context, remote, (entry) => {
+    entry.branches = { ...branches, ...entry.branches };
+    entry.since ??= Object.values(branches).sort()[0]!;
+  });
+  await updateQueue(context, noRemoteYet, (entry) => {
+    entry.branches = {};
+    entry.since = null;
+  });
+}
+
 /** Notes that the remote has `oid` at `ref`. */
 export function confirmRef(context: Context, remote: string, ref: string, oid: Oid): Promise<void> {
   return updateQueue(context, remote, (queue) => {

@@ -10,7 +10,7 @@ import { catalog, type Heads } from "./catalog.ts";
 import { type ChosenRemote, findRemote } from "./chosen-remote.ts";
 import type { SealedVariables } from "./environment.ts";
 import { loadHeads } from "./heads.ts";
-import { type PublishResult, publish } from "./publish.ts";
+import { holdBack, type PublishResult, publish } from "./publish.ts";
 import { publishSettled } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { changeBranch, commitCode, planCode, type SaveCodeEvent, type SaveCodeOptions } from "./save-code.ts";
@@ -140,7 +140,10 @@ async function saveLocked(
     (one) => !one.removedAt && one.type !== "recovery",
   ).length;
   const result = { sessions, ...remembered, committed, remote, devices: devices - 1 };
-  if (options.noPush || !remote) return { ...result, publish: { status: "not-pushed" } };
+  if (options.noPush || !remote) {
+    if (branch) await holdBack(context, remote, branch);
+    return { ...result, publish: { status: "not-pushed" } };
+  }
   tell({ step: "pushing", remote: remote.name });
   const send = (now: OpenVault, as: string | null) => publish(context, now, as, remote, branch);
   const outcome = await publishSettled(context, vault, replica, remote, send, (known) =>

@@ -2,8 +2,8 @@ import { catalog } from "./catalog.ts";
 import { type ChosenRemote, currentBranch, findRemote, noRemote, unreachable } from "./chosen-remote.ts";
 import { fold } from "./fold.ts";
 import { loadHeads } from "./heads.ts";
-import { type PublishResult, publish } from "./publish.ts";
-import { describePending, remoteQueue, updateQueue } from "./queue.ts";
+import { type Branch, type PublishResult, publish, type QueueReason } from "./publish.ts";
+import { adoptBranches, describePending, remoteQueue, updateQueue } from "./queue.ts";
 import { openWithHeads } from "./remote.ts";
 import { publishSettled } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
@@ -35,6 +35,7 @@ export async function sync(
       await findVault(context);
       throw noRemote();
     }
+    await adoptBranches(context, remote.key);
     const fetched = await openWithHeads(context, remote, { restore: options.restore === true });
     if (fetched.status !== "ok") throw unreachable(remote, fetched.text);
     const { vault } = fetched;
@@ -42,19 +43,20 @@ export async function sync(
     await repackInPassing(context, vault);
     await fold(context, vault, await loadHeads(context, vault), remote.key);
     const waiting = await describePending(context, vault, await loadHeads(context, vault), remote);
+    const gone = new Set<string>();
     const outcome = await publishSettled(context, vault, fetched.heads.replica, remote, (now, as) =>
-      publishBranches(context, now, as, remote, options),
+      publishBranches(context, now, as, remote, options, (name) => gone.add(`branch ${name}`)),
     );
+    const still = await describePending(context, vault, await loadHeads(context, vault), remote);
     const moved = new Set(fetched.changed);
     const sessions = catalog(fetched.heads, vault).filter((one) =>
       one.copies.some((copy) => moved.has(copy.replica)),
     );
-    const done = outcome.status !== "queued";
     return {
       remote,
-      pushed: done ? waiting : [],
+      pushed: waiting.filter((one) => !still.includes(one) && !gone.has(one)),
       fetched: sessions.map((one) => one.id),
-      queued: done ? [] : waiting,
+      queued: still,
       publish: outcome,
       due: dueSessions(catalog(fetched.heads, vault), retentionRule(context.settings), context.world.now())
         .length,
@@ -75,37 +77,45 @@ async function repackInPassing(context: Context, vault: OpenVault): Promise<void
   await (await import("./compact.ts")).compact(context, vault, heads, inPassing);
 }
 
-/** Pushes everything that waits, with each branch that was to travel along at its tip of now. */
+/** Why a branch waits, when it is the branch's own fault. */
+const branchReasons: ReadonlySet<QueueReason> = new Set([
+  "branch-rejected",
+  "branch-refused",
+  "submodules-missing",
+]);
+
+/**
+ * Pushes everything that waits, with each branch that was to travel along at its tip of now. One that the remote refuses is
+ * in no other's way.
+ */
 async function publishBranches(
   context: Context,
   vault: OpenVault,
   replica: string | null,
   remote: ChosenRemote,
   options: { noCode?: boolean },
+  gone: (branch: string) => void,
 ): Promise<PublishResult> {
   const queue = await remoteQueue(context, remote.key);
-  const names = options.noCode ? [] : Object.keys(queue.branches);
-  let last: PublishResult = { status: "unchanged" };
-  for (const name of names.length > 0 ? names : [null]) {
-    const tip =
-      name &&
-      (await context.git.run(["rev-parse", "--verify", "--quiet", `refs/heads/${name}`], {
-        okCodes: [0, 1],
-      }));
-    if (tip && tip.code !== 0) {
-      // The branch is gone here: nothing of it can be sent any more.
+  const branches: Branch[] = [];
+  for (const name of options.noCode ? [] : Object.keys(queue.branches)) {
+    const args = ["rev-parse", "--verify", "--quiet", `refs/heads/${name}`];
+    const tip = await context.git.run(args, { okCodes: [0, 1] });
+    if (tip.code === 0) branches.push({ name, commit: tip.stdout.toString().trim() });
+    else {
+      // Nothing of it can be sent any more.
+      gone(name);
       await updateQueue(context, remote.key, (entry) => void delete entry.branches[name]);
-      continue;
     }
-    const result = await publish(
-      context,
-      vault,
-      replica,
-      remote,
-      name && tip ? { name, commit: tip.stdout.toString().trim() } : null,
-    );
-    if (result.status === "queued") return result;
-    if (result.status === "pushed") last = result;
   }
-  return last;
+  let last: PublishResult = { status: "unchanged" };
+  let refused: PublishResult | null = null;
+  for (const branch of branches.length > 0 ? branches : [null]) {
+    const result = await publish(context, vault, replica, remote, branch);
+    if (result.status === "queued") {
+      if (!branchReasons.has(result.reason)) return result;
+      refused ??= result;
+    } else if (result.status === "pushed") last = result;
+  }
+  return refused ?? last;
 }

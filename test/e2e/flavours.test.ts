@@ -246,7 +246,11 @@ describe("repositories", () => {
     expect((await desktop.run("sync")).exit).toBe(8);
     expect((await desktop.run("list")).stdout).toContain("Alone");
     desktop.git("remote", "add", "origin", box.remote);
-    done(await desktop.run("save"));
+    const sent = (await desktop.json("sync")).document;
+    expect(sent).toMatchObject({
+      pushed: expect.arrayContaining(["keyring", one, "branch main"]),
+      queued: [],
+    });
     await laptop.join();
     done(await laptop.run("resume"));
     laptop.hears(2);

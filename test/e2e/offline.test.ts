@@ -103,6 +103,24 @@ describe("offline", () => {
     done(await box.laptop.run("resume"));
     box.laptop.hears(3);
   });
+
+  test("--no-push holds the code back, too, and sync sends both", async () => {
+    const { desktop, laptop, remoteGit } = await pair();
+    desktop.say(0, 1);
+    desktop.write("a.txt", "a\n");
+    done(await desktop.run("save", "--no-push"));
+    expect((await desktop.json("status")).document["queue"]).toContainEqual(
+      expect.objectContaining({ what: "branch main" }),
+    );
+    done(await desktop.run("sync"));
+    expect(remoteGit("rev-parse", "main")).toBe(desktop.head());
+    done(await laptop.run("resume"));
+    expect(laptop.head()).toBe(desktop.head());
+    desktop.say(1, 2);
+    done(await desktop.run("save", "--no-push"));
+    const queue = (await desktop.json("status")).document["queue"] as { what: string }[];
+    expect(queue.map(({ what }) => what)).not.toContain("branch main");
+  });
 });
 
 describe("rejected", () => {
@@ -209,6 +227,46 @@ describe("rejected", () => {
     remoteHook(box, "update", "exit 0");
     done(await desktop.run("sync"));
     expect(box.remoteGit("rev-parse", "main")).toBe(desktop.head());
+  });
+
+  test("a protected branch is in nobody's way: the conversation and other branches go, and what waits is told", async () => {
+    const box = await pair();
+    const { desktop, laptop } = box;
+    remoteHook(box, "update", '[ "$1" != refs/heads/main ] || { echo protected >&2; exit 1; }');
+    desktop.write("a.txt", "a\n");
+    desktop.say(0, 1);
+    const { exit, stderr } = await desktop.run("save", "Onto main");
+    expect(exit).toBe(3);
+    expect(stderr).toMatch(
+      /'origin' refuses the branch \(.*declined\)\)\nhint: .*\nhint: .*save --branch <name>\nhint: .*sync --no-code/,
+    );
+    const alone = (await desktop.json("sync", "--no-code")).document;
+    expect(alone).toMatchObject({ pushed: expect.arrayContaining([one, "index"]), queued: ["branch main"] });
+    done(await laptop.run("list", "--fetch"));
+    desktop.git("switch", "-q", "-c", "mine");
+    desktop.write("a.txt", "b\n");
+    desktop.say(1, 2);
+    renameSync(box.remote, `${box.remote}.away`);
+    expect((await desktop.run("save")).exit).toBe(3);
+    renameSync(`${box.remote}.away`, box.remote);
+    const sent = await desktop.json("sync");
+    expect(sent.exit).toBe(3);
+    expect(sent.document).toMatchObject({
+      pushed: expect.arrayContaining([one, "branch mine"]),
+      queued: ["branch main"],
+    });
+    done(await laptop.run("resume"));
+    laptop.hears(2);
+    desktop.git("branch", "-f", "main", "origin/main");
+    expect((await desktop.json("sync")).exit).toBe(0);
+    desktop.git("branch", "-f", "main", "mine");
+    desktop.git("switch", "-q", "main");
+    desktop.write("a.txt", "c\n");
+    expect((await desktop.run("save")).exit).toBe(3);
+    desktop.git("switch", "-q", "-C", "mine");
+    desktop.git("branch", "-q", "-D", "main");
+    expect((await desktop.json("sync")).document).toMatchObject({ queued: [] });
+    expect((await desktop.json("status")).document["queue"]).toEqual([]);
   });
 
   test("a remote without atomic pushes: code first, then the conversation", async () => {

@@ -84,12 +84,15 @@ describe("withLock", () => {
   const seen = existsSync("/proc/self/stat");
 
   test.runIf(seen)("held by one that has ended, and whose parent never asks (needs /proc)", async () => {
-    const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], {
+    // The shell is gone, and with it who would ask, by the time that the first sleep ends.
+    const parent = spawn("sh", ["-c", "sleep 0.5 & echo $!; exec sleep 60"], {
       stdio: ["ignore", "pipe", "ignore"],
     });
     const [said] = (await once(parent.stdout, "data")) as [Buffer];
     const pid = Number(said.toString());
-    await expect.poll(() => readFileSync(`/proc/${pid}/stat`, "latin1")).toMatch(/\) Z /);
+    await expect
+      .poll(() => readFileSync(`/proc/${pid}/stat`, "latin1"), { timeout: 10_000 })
+      .toMatch(/\) Z /);
     await heldBy(`${pid}@${hostname()}@abcd1234`);
     expect(await withLock(lock, 100, () => Promise.resolve(1))).toBe(1);
     parent.kill();

@@ -44,7 +44,7 @@ describe("the program", () => {
     ["src/program.ts", ["commander"], 80_000],
     ["src/commands/list.ts", light, 72_000],
     ["src/commands/status.ts", light, 84_000],
-    ["src/commands/save.ts", full, 229_000],
+    ["src/commands/save.ts", full, 231_000],
     ["src/commands/resume.ts", full, 212_000],
     ["src/commands/sync.ts", full, 174_000],
     ["src/commands/show.ts", full, 175_000],

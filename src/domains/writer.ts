@@ -59,6 +59,8 @@ export interface HeadContext {
   readonly previous: ReplicaHead | null;
   /** Heads of the other replicas as accepted now. */
   readonly others: readonly ReplicaHead[];
+  /** Those of them that a remote has shown, so that every device can see them there; without it all. */
+  readonly shown?: readonly ReplicaHead[];
   readonly now: Date;
 }
 
@@ -99,7 +101,7 @@ export function nextHead(
     epoch: vault.keyring.epoch,
     kr: [vault.keyring.seq, vault.keyring.hash],
     seen: Object.fromEntries(
-      [...context.others]
+      [...(context.shown ?? context.others)]
         .sort((a, b) => (a.replica < b.replica ? -1 : 1))
         .map((one): [string, Mark] => [one.replica, markOf(one)]),
     ),

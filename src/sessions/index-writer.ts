@@ -39,12 +39,14 @@ export async function writeIndex(context: Context, vault: OpenVault, index: Inde
   const { heads, replica, when, commits = [], refs = [], updates = [] } = index;
   const ref = formatRef({ kind: "head", vault: vault.ref, replica });
   const previous = heads.own?.replica === replica ? heads.own : null;
+  const marks = (await context.keys.state()).repos[vault.repo]?.heads ?? {};
+  const shown = heads.others.filter((one) => one.head.seq <= (marks[one.replica]?.seq ?? 0));
   let written: { head: Head; line: string } | undefined;
   const all = async function* (): AsyncGenerator<NewCommit> {
     yield* commits;
     const next = nextHead(
       vault,
-      { replica, device: vault.device.id, previous, others: heads.others, now: when },
+      { replica, device: vault.device.id, previous, others: heads.others, shown, now: when },
       index.change(),
     );
     const sealed = await sealHead(vault, vault.signer, next);

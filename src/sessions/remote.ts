@@ -1,5 +1,5 @@
 import { equalBytes } from "../crypto/encoding.ts";
-import { acceptHeads, readHead } from "../domains/reader.ts";
+import { acceptHeads, type Marks, type ReplicaHead, readHead } from "../domains/reader.ts";
 import { type ConvosyncError, integrityError } from "../errors.ts";
 import { incomingRef, outgoingRef, parseRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid, RefUpdate } from "../refs/object-database.ts";
@@ -123,19 +123,28 @@ async function acceptIncoming(
     confirmedRing = undefined;
   }
 
+  const { heads: remembered = {}, clones = [] } = (await context.keys.state()).repos[vault.repo] ?? {};
   const known = new Map(before.all.map((one) => [one.replica, one]));
-  const heads = new Map(known);
+  const unsent = unsentOfOthers(before, remembered);
+  const heads = new Map([...known].filter(([replica]) => !unsent.has(replica)));
   const changed: string[] = [];
   for (const [ref, commit] of refs) {
     const name = parseRef(outgoingRef(ref));
     if (name?.kind !== "head" || name.replica === before.replica) continue;
-    if (known.get(name.replica)?.commit === commit) continue;
-    heads.set(name.replica, await readHead(vault, name.replica, commit));
+    if (known.get(name.replica)?.commit === commit) {
+      heads.set(name.replica, known.get(name.replica)!);
+      unsent.delete(name.replica);
+      continue;
+    }
+    const shown = await readHead(vault, name.replica, commit);
+    heads.set(name.replica, shown);
+    if (shown.head.seq < (unsent.get(name.replica)?.head.seq ?? 0)) continue;
+    unsent.delete(name.replica);
     changed.push(name.replica);
     updates.push({ ref: outgoingRef(ref), to: commit, from: local.get(outgoingRef(ref)) ?? null });
   }
+  for (const replica of unsent.keys()) known.delete(replica);
   const all = [...heads.values()];
-  const { heads: remembered = {}, clones = [] } = (await context.keys.state()).repos[vault.repo] ?? {};
   // Another clone of this device may have written what it has not pushed yet: of it counts what this one has seen.
   const siblings = new Set(clones.map((one) => one.replica));
   const others = Object.fromEntries(
@@ -162,10 +171,21 @@ async function acceptIncoming(
     if (before.replica && remote.key === remote.origin && !holdsOurs(entry, refs, prefix, before.replica))
       forgetReplica(entry, prefix, before.replica);
   });
-  const accepted = splitOwn(all, before.replica);
+  const accepted = splitOwn([...new Map([...heads, ...unsent]).values()], before.replica);
   await noteWaiting(context, vault, accepted, (device) => deviceName(vault, device));
   return { status: "ok", text: "", vault, heads: accepted, changed };
 }
+
+/**
+ * Heads of other replicas that are newer here than any remote has shown them to this device: somebody else works in this
+ * very clone, with another HOME, as in a container, and has not sent them yet.
+ */
+const unsentOfOthers = (before: Heads, marks: Marks): Map<string, ReplicaHead> =>
+  new Map(
+    before.others
+      .filter(({ replica, head }) => head.seq > (marks[replica]?.seq ?? 0))
+      .map((one) => [one.replica, one]),
+  );
 
 export async function isAncestor(context: Context, older: string, newer: string): Promise<boolean> {
   return (await context.git.code(["merge-base", "--is-ancestor", older, newer])) === 0;

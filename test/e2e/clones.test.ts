@@ -69,6 +69,36 @@ describe("two clones on one machine", () => {
   });
 });
 
+test("one clone with two HOMEs, as on a host and in its container: each sends its own, and neither is in the way", async () => {
+  const box = await pair();
+  const { desktop, laptop, tablet } = box;
+  const { home } = tablet;
+  const container = desktop.with({ env: { HOME: home, CLAUDE_CONFIG_DIR: join(home, ".claude") } });
+  desktop.say(0, 1);
+  done(await desktop.run("save"));
+  done(
+    await container.run("init", "--join", "--yes", "--device-name", "Container", "--recovery-file", box.code),
+  );
+  container.say(0, 1, two);
+  done(await container.run("save", "--no-code"));
+  done(await desktop.run("sync"));
+  await offline(box, async () => {
+    container.say(1, 2, two);
+    expect((await container.run("save", "--no-code")).exit).toBe(3);
+    desktop.say(1, 2);
+    expect((await desktop.run("save", "--no-code")).exit).toBe(3);
+  });
+  done(await desktop.run("sync"));
+  // The other's, which has not been sent, is seen here, and is nothing that a third device could miss.
+  expect(await messages(desktop)).toEqual({ [one]: lines(2), [two]: lines(2) });
+  expect(await messages(laptop)).toEqual({ [one]: lines(2), [two]: lines(1) });
+  done(await container.run("sync"));
+  for (const machine of [laptop, desktop, container]) {
+    expect(await messages(machine)).toEqual({ [one]: lines(2), [two]: lines(2) });
+    done(await machine.run("verify"));
+  }
+});
+
 test("a conversation of one work tree goes on from another, in its place and with its own paths", async () => {
   const box = await pair();
   const { desktop, laptop } = box;

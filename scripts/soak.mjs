@@ -1,5 +1,5 @@
 // A day of work in minutes, with everything that may go wrong in it: commits, amends, rebases, worktrees, a second clone
-// on the same machine and a second machine, saves by hand side by side, killed workers, a remote that comes and goes, a
+// on the same machine, a second machine and a container that shares a clone, saves by hand side by side, killed workers, a remote that comes and goes, a
 // fetch that overwrites our refs. In the end every line the agents wrote must be on the remote, exactly once. Run after
 // a build:
 //
@@ -52,7 +52,7 @@ const machine = (name) => ({
   TMPDIR: tmpdir(),
   GIT_EDITOR: "true",
 });
-const [desktop, laptop] = [machine("home"), machine("laptop")];
+const [desktop, laptop, container] = [machine("home"), machine("laptop"), machine("container")];
 const counts = {};
 const count = (what) => {
   counts[what] = (counts[what] ?? 0) + 1;
@@ -123,7 +123,7 @@ class Place {
 const all = [];
 
 function begin() {
-  for (const env of [desktop, laptop]) {
+  for (const env of [desktop, laptop, container]) {
     mkdirSync(env.HOME, { recursive: true });
     for (const [name, value] of [
       ["user.name", "Soak"],
@@ -159,7 +159,10 @@ function begin() {
     setUp(place, ...(env === laptop ? ["--join"] : []));
     places.push(place);
   }
-  return places;
+  // The first one's clone once more, as from within a container.
+  const inside = new Place(container, path, first.common);
+  setUp(inside, "--join");
+  return [...places, inside];
 }
 
 function setUp(place, ...more) {
@@ -278,7 +281,7 @@ async function step(places) {
 async function end(places) {
   if (away) remoteComesAndGoes();
   await Promise.all(background);
-  const clones = [...new Map(places.map((place) => [place.common, place])).values()];
+  const clones = [...new Map(places.map((place) => [`${place.common} ${place.env.HOME}`, place])).values()];
   // Whatever the hooks noted is dealt with; then the last words are saved by hand, which must find nothing amiss.
   for (const clone of clones) {
     for (let tries = 0; tries < 600; tries++) {

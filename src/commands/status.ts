@@ -67,12 +67,8 @@ function print(terminal: Terminal, result: StatusResult, now: Date): void {
     const titled = Math.min(50, Math.max(20, terminal.width - label - saved.length - 12));
     row("Conversation", `${current.session.slice(0, 8)} ${safeText(current.title, titled)} (${saved})`);
   } else row("Conversation", "none in this work tree");
-  row(
-    "Queue",
-    queue.waiting.length === 0
-      ? "empty"
-      : `${queue.waiting.map((what) => safeText(what)).join(", ")}, since ${ago(queue.since)}`,
-  );
+  const waiting = queue.waiting.map((what) => safeText(what)).join(", ");
+  row("Queue", waiting === "" ? "empty" : `${waiting}${queue.since ? `, since ${ago(queue.since)}` : ""}`);
   if (queue.reason) row("", safeText(queue.reason));
   if (queue.waiting.length > 0) {
     const next = queue.next ? new Date(queue.next) : now;

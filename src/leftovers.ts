@@ -49,10 +49,13 @@ export function processName(): string {
   return `${process.pid}@${host}@${randomBytes(4).toString("hex")}${began && `-${began}`}`;
 }
 
-/** Whether a `processName` is of a process that no longer runs; of another host's that cannot be known. */
+/** Whether a `processName` is of a process of another host, or of a container: whether it runs cannot be known. */
+export const isElsewhere = (name: string): boolean => name.split("@")[1] !== host;
+
+/** Whether a `processName` is of a process that is known to run no longer. */
 export function isGone(name: string): boolean {
-  const [pid, where, rest = ""] = name.split("@");
-  if (where !== host) return false;
+  const [pid, , rest = ""] = name.split("@");
+  if (isElsewhere(name)) return false;
   if (!isRunning(Number(pid))) return true;
   // After a crash of the machine its number is soon another program's.
   const [, then] = rest.split("-");

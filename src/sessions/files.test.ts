@@ -14,7 +14,7 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as v from "valibot";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { processName } from "../leftovers.ts";
 import { readCache, readIfPresent, withLock, writeAtomic } from "./files.ts";
 
@@ -106,11 +106,26 @@ describe("withLock", () => {
     expect(await withLock(lock, 100, () => Promise.resolve(1))).toBe(1);
   });
 
-  test("held on another host: kept, until it is hours old", async () => {
-    await heldBy(`${endedPid()}@elsewhere@abcd1234`, 3_600_000);
+  test("held on another host, or in a container: kept, until it has not been touched for long", async () => {
+    await heldBy(`${endedPid()}@elsewhere@abcd1234`, 10 * 60_000);
     await expect(withLock(lock, 100, () => Promise.resolve(1))).rejects.toMatchObject({ code: "locked" });
-    await heldBy(`${endedPid()}@elsewhere@abcd1234`, 7 * 3_600_000);
+    await heldBy(`${endedPid()}@elsewhere@abcd1234`, 20 * 60_000);
     expect(await withLock(lock, 100, () => Promise.resolve(1))).toBe(1);
+  });
+
+  test("is touched while it is held", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    try {
+      await withLock(lock, 100, async () => {
+        const longAgo = (Date.now() - 3_600_000) / 1000;
+        utimesSync(lock, longAgo, longAgo);
+        vi.advanceTimersByTime(61_000);
+        await expect.poll(() => Date.now() - statSync(lock).mtimeMs).toBeLessThan(600_000);
+      });
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test("a lock without a holder's name: young ones are being written, old ones were left by a crash", async () => {

@@ -6,6 +6,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  utimes,
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -13,7 +14,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type * as v from "valibot";
 import { safeParse } from "valibot";
 import { ConvosyncError, Exit } from "../errors.ts";
-import { isGone, isStale, olderThan, processName, sweep } from "../leftovers.ts";
+import { isElsewhere, isGone, isStale, olderThan, processName, sweep } from "../leftovers.ts";
 
 // Nothing here waits for another thread: a save asks some two hundred things of small files, one after another, and each
 // round to a thread and back takes longer than the file does.
@@ -87,9 +88,14 @@ export async function readCache<S extends v.GenericSchema>(
 /** Writing the holder's name into a new lock takes a moment; so does breaking an old one. */
 const momentMs = 3_000;
 
+/** So often a lock is touched by its holder. */
+const heartbeatMs = 60_000;
+/** So long one may not have been touched whose holder nobody here can ask after: a container that was stopped left it. */
+const silentMs = 15 * 60_000;
+
 /**
  * Runs `work` while holding the lock file `path`. Waits up to `patienceMs` for another holder; a lock whose
- * process is gone (same host) or that is too old is taken over.
+ * process is gone, or is elsewhere and has been silent, or that is too old is taken over.
  */
 export async function withLock<T>(path: string, patienceMs: number, work: () => Promise<T>): Promise<T> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
@@ -104,9 +110,15 @@ export async function withLock<T>(path: string, patienceMs: number, work: () => 
       ]);
     } else await sleep(20 + Math.random() * 60);
   }
+  const beat = setInterval(() => {
+    const now = new Date();
+    utimes(path, now, now, () => undefined);
+  }, heartbeatMs);
+  beat.unref();
   try {
     return await work();
   } finally {
+    clearInterval(beat);
     if (holderOf(path) === mine) rmSync(path, { force: true });
   }
 }
@@ -141,11 +153,12 @@ function acquire(path: string, mine: string): boolean {
   return true;
 }
 
-/** Whether nobody holds a lock that is there: its process is gone, or it is too old. */
+/** Whether nobody holds a lock that is there. */
 export function abandoned(path: string): boolean {
   if (isStale(path)) return true;
   const holder = holderOf(path) ?? "";
-  return holder.includes("@") ? isGone(holder) : olderThan(path, momentMs);
+  if (!holder.includes("@")) return olderThan(path, momentMs);
+  return isElsewhere(holder) ? olderThan(path, silentMs) : isGone(holder);
 }
 
 function holderOf(path: string): string | null {

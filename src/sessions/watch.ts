@@ -1,5 +1,5 @@
 import { type FSWatcher, watch as watchFolder } from "node:fs";
-import { readdir, readFile, stat, utimes } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Agent, WatchedFolder, Workplace } from "../agents/agent.ts";
 import { loadAgents } from "../agents/registry.ts";
@@ -41,8 +41,6 @@ const tickMs = 5_000;
 const firstFetchMs = 30_000;
 const longestFetchMs = 5 * 60_000;
 const probeTimeoutMs = 60_000;
-/** So often the lock is touched, lest it be taken for a leftover. */
-const heartbeatMs = 10 * 60_000;
 
 /** Watches one repository until `signal` aborts. Exit 1 when it is being watched already. */
 export async function watchRepository(
@@ -54,7 +52,7 @@ export async function watchRepository(
   const seen = await lookAround(background);
   const lock = watchLock(seen.cloneDir);
   try {
-    await withLock(lock, 0, () => new Watch(background, seen, signal, tell).run(lock));
+    await withLock(lock, 0, () => new Watch(background, seen, signal, tell).run());
   } catch (error) {
     if (!(error instanceof ConvosyncError && error.code === "locked")) throw error;
     throw new ConvosyncError("watched-already", Exit.failed, `${seen.place.root} is being watched already`, [
@@ -125,7 +123,7 @@ class Watch {
     return this.#seen.place.root;
   }
 
-  async run(lock: string): Promise<void> {
+  async run(): Promise<void> {
     this.#agents = await loadAgents();
     this.#tell({ what: "watching", root: this.#root });
     await this.#listen();
@@ -133,7 +131,7 @@ class Watch {
     // What was written before we came is as new as what will be.
     await this.#noteCurrent();
     this.#listenForNews();
-    let [sure, beat, fetchAt, fetchEvery] = [Date.now(), Date.now(), Date.now(), firstFetchMs];
+    let [sure, fetchAt, fetchEvery] = [Date.now(), Date.now(), firstFetchMs];
     let moved = false;
     let waiting = await this.#waiting();
     let before = Date.now();
@@ -168,10 +166,6 @@ class Watch {
       const news = await this.#waiting();
       for (const line of news) if (!waiting.has(line)) await this.#announce(line);
       waiting = news;
-      if (now - beat >= heartbeatMs) {
-        beat = now;
-        await utimes(lock, new Date(), new Date()).catch(() => undefined);
-      }
     }
     await this.#forgetRemote();
   }

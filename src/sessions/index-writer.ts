@@ -39,7 +39,8 @@ export async function writeIndex(context: Context, vault: OpenVault, index: Inde
   const { heads, replica, when, commits = [], refs = [], updates = [] } = index;
   const ref = formatRef({ kind: "head", vault: vault.ref, replica });
   const previous = heads.own?.replica === replica ? heads.own : null;
-  const marks = (await context.keys.state()).repos[vault.repo]?.heads ?? {};
+  const state = heads.others.length > 0 ? await context.keys.state() : null;
+  const marks = state?.repos[vault.repo]?.heads ?? {};
   const shown = heads.others.filter((one) => one.head.seq <= (marks[one.replica]?.seq ?? 0));
   let written: { head: Head; line: string } | undefined;
   const all = async function* (): AsyncGenerator<NewCommit> {

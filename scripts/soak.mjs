@@ -294,6 +294,7 @@ async function end(places) {
     }
   }
   for (const place of places) {
+    place.say(1);
     const saved = place.convosync("save", "--all-sessions", "--no-code");
     if (saved.status !== 0) throw new Error(`the last save: ${saved.status}\n${saved.stderr}`);
   }

@@ -123,7 +123,8 @@ async function acceptIncoming(
     confirmedRing = undefined;
   }
 
-  const { heads: remembered = {}, clones = [] } = (await context.keys.state()).repos[vault.repo] ?? {};
+  const state = await context.keys.state();
+  const { heads: remembered = {}, clones = [] } = state.repos[vault.repo] ?? {};
   const known = new Map(before.all.map((one) => [one.replica, one]));
   const unsent = unsentOfOthers(before, remembered);
   const heads = new Map([...known].filter(([replica]) => !unsent.has(replica)));
@@ -152,7 +153,9 @@ async function acceptIncoming(
   );
   const seen = marksOf(before.others.filter((one) => siblings.has(one.replica)));
   const marks = acceptHeads(vault.keyring, all, { ...others, ...seen, ...ownMark(before) }, known);
-  if (vault !== opened) {
+  const isNew = vault.keyring.seq > (state.vaults[vault.keyring.vault]?.kr[0] ?? 0);
+  // Another device that works in this very clone has brought it here.
+  if (vault !== opened || isNew) {
     // Before it is remembered, as the copy must never be older than what is; and before the refs move, as whoever
     // finds them moved after a kill takes the copy for made.
     const { files } = await readKeyringTree(context, vault.keyringCommit);

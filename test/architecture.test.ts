@@ -86,7 +86,7 @@ const allowed: Record<string, readonly string[]> = {
   rendering: ["ui", "agents"],
   ui: [],
   sessions: [
-    ...["leftovers.ts", "user-directories.ts"],
+    ...["leftovers.ts", "user-directories.ts", "version.ts"],
     ...["agents", "worktree", "domains", "refs", "packing", "crypto", "git"],
   ],
   agents: ["leftovers.ts", "user-directories.ts", "packing"],

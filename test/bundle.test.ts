@@ -46,7 +46,7 @@ describe("the program", () => {
     ["src/commands/status.ts", light, 84_000],
     ["src/commands/save.ts", full, 231_000],
     ["src/commands/resume.ts", full, 212_000],
-    ["src/commands/sync.ts", full, 174_000],
+    ["src/commands/sync.ts", full, 175_000],
     ["src/commands/show.ts", full, 175_000],
     ["src/commands/log.ts", full, 165_000],
     ["src/commands/search.ts", light, 90_000],

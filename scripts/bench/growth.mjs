@@ -24,6 +24,12 @@ export const growth1000 = (lab) => grow(lab, "growth-1000", 1000);
 const longEnough = 850;
 
 /**
+ * Milliseconds between two saves. Commits tell no more of their time than the hour, and git looks at all that are as new
+ * as what it compares; nobody saves a thousand times within one.
+ */
+const pause = 10 * 60_000;
+
+/**
  * `start`: how many lines there are before the first save.
  * @returns {import("./rows.mjs").Row[]}
  */
@@ -36,6 +42,7 @@ function grow(lab, group, saves, start = 0) {
   project.append(id, take(lines, start));
   for (let n = 0; n < saves; n++) {
     project.append(id, take(lines, 4));
+    project.machine.later += pause;
     let run;
     series.sent.push(wire.during(() => (run = project.convosync("save", "--no-code"))).sent);
     series.cpu.push(run.cpu);

@@ -114,8 +114,8 @@ const pageOf = <One extends AnyEntry>(one: One) =>
   });
 
 /** As they are once they have been opened, each entry with its directory. */
-export const headSchema = headOf(entry);
-export const pageSchema = pageOf(entry);
+const headSchema = headOf(entry);
+const pageSchema = pageOf(entry);
 const sealedHead = headOf(sealedEntry);
 const sealedPage = pageOf(sealedEntry);
 

@@ -31,13 +31,13 @@ test("a source that uses the room it is given, and one that has views of its own
     for (let at = 0; at + 100 < length; at += 777)
       expect(Buffer.compare(source.read(at, 100), bytes.subarray(at, at + 100))).toBe(0);
   // More pages than are kept: their memory is used again, and each holds what it should.
-  const page = 1 << 16;
+  const page = 1 << 14;
   const many = cached({
-    length: 100 * page,
+    length: 300 * page,
     read: (offset, size, room) => room!.subarray(0, size).fill(offset / page),
   });
   for (let round = 0; round < 2; round++)
-    for (let n = 0; n < 100; n++) expect(many.read(n * page + 7, 4)).toEqual(Uint8Array.of(n, n, n, n));
+    for (let n = 0; n < 300; n++) expect(many.read(n * page + 7, 4)).toEqual(Uint8Array.of(n, n, n, n));
 });
 
 test("small reads of one place cost one read of the source, and memory is bounded", () => {
@@ -53,8 +53,8 @@ test("small reads of one place cost one read of the source, and memory is bounde
   for (let i = 0; i < 1000; i++) reader.read(1_000_000 + i, 16);
   expect(reads).toHaveLength(1);
   const before = process.memoryUsage().arrayBuffers;
-  for (let offset = 0; offset < source.length; offset += 1 << 16) reader.read(offset, 1);
-  const pages = source.length / (1 << 16);
+  for (let offset = 0; offset < source.length; offset += 1 << 14) reader.read(offset, 1);
+  const pages = source.length / (1 << 14);
   expect(reads).toHaveLength(pages);
   reader.read(0, 1);
   expect(reads).toHaveLength(pages + 1);

@@ -16,9 +16,9 @@ export function sourceOf(bytes: Uint8Array): SourceReader {
   };
 }
 
-const pageLength = 64 * 1024;
+const pageLength = 16 * 1024;
 /** 4 MiB of pages. */
-const mostPages = 64;
+const mostPages = 256;
 
 /**
  * Keeps the pages of `source` that were read last, so that many small reads of a file cost few system calls.

@@ -100,6 +100,9 @@ function crashReports(gitDir: string): string[] {
 
 type Commits = Parameters<ObjectDatabase["commits"]>[0];
 
+/** Characters of commands that are written at once. */
+const scriptLength = 1 << 15;
+
 /**
  * The commits as a `git fast-import` stream. A commit there needs a branch; `reset` makes the branch forget it
  * again, so no ref is ever written, only objects.
@@ -111,9 +114,10 @@ async function* importScript(list: Commits): AsyncGenerator<Uint8Array> {
     const { parents, files, when } = commit;
     const person = `${signature.name} <${signature.email}> ${roundUpToHour(when).getTime() / 1000} +0000`;
     const [first, ...others] = parents.map((parent) => nameOfParent(parent, marks));
+    const before = first === undefined ? undefined : commit.before;
     const mark = `:${marks.size + 1}`;
     marks.set(commit, mark);
-    yield Buffer.from(
+    let script =
       [
         `commit ${branch}`,
         `mark ${mark}`,
@@ -122,21 +126,35 @@ async function* importScript(list: Commits): AsyncGenerator<Uint8Array> {
         `data ${message.length}`,
         message,
       ].join("\n") +
-        (first === undefined ? "" : `from ${first}\n`) +
-        others.map((parent) => `merge ${parent}\n`).join("") +
-        "deleteall\n",
-    );
+      (first === undefined ? "" : `from ${first}\n`) +
+      others.map((parent) => `merge ${parent}\n`).join("") +
+      (before ? "" : "deleteall\n");
+    const paths: string[] = [];
     for await (const { path, content } of checkedFiles(files)) {
-      if (typeof content === "string") yield Buffer.from(`M 100644 ${content} ${path}\n`);
-      else {
-        yield Buffer.from(`M 100644 inline ${path}\ndata ${content.length}\n`);
+      paths.push(path);
+      if (typeof content === "string") {
+        if (before?.get(path) !== content) script += `M 100644 ${content} ${path}\n`;
+        // Many small writes would take longer than all git does with them.
+        if (script.length < scriptLength) continue;
+        yield Buffer.from(script);
+        script = "";
+      } else {
+        yield Buffer.from(`${script}M 100644 inline ${path}\ndata ${content.length}\n`);
         yield content;
-        yield Buffer.from("\n");
+        script = "\n";
       }
     }
-    yield Buffer.from(`reset ${branch}\n\nget-mark ${mark}\n`);
+    yield Buffer.from(`${script}${removals(before, paths)}reset ${branch}\n\nget-mark ${mark}\n`);
   }
   yield Buffer.from("done\n");
+}
+
+/** Commands that take away what was there before and is not among `paths`; a folder in a file's place has done so already. */
+function removals(before: ReadonlyMap<string, Oid> | undefined, paths: readonly string[]): string {
+  const stay = new Set(paths);
+  const gone = [...(before?.keys() ?? [])].filter((path) => !stay.has(path));
+  const isFolder = (path: string) => paths.some((one) => one.startsWith(`${path}/`));
+  return gone.map((path) => (isFolder(path) ? "" : `D ${path}\n`)).join("");
 }
 
 /** `update-ref --stdin -z` input; it counts only when it arrives up to `commit`. */

@@ -81,6 +81,24 @@ export function describeObjectDatabase(name: string, create: () => Promise<Datab
       expect(await db.parents(second)).toEqual([first]);
     });
 
+    test("makes the same tree when it is told what was there before", async () => {
+      const first = await save([...files, { path: "gone/with/its/folder", content: utf8("x") }]);
+      const before = await db.files(first);
+      const kept = ["head.age", "segment/00/00.age"].map((path) => ({ path, content: before.get(path)! }));
+      const next: NewFile[] = [
+        ...kept,
+        { path: "segment/00/01.age", content: utf8("another one\n") },
+        { path: "segment/01/00.age", content: before.get("segment-2.age")! },
+        // A folder in a file's place, and the other way round.
+        { path: "segment-2.age/a", content: utf8("a") },
+        { path: "gone", content: utf8("a file now") },
+      ];
+      const plain = await db.commit({ parents: [first], files: next, when });
+      const told = await db.commit({ parents: [first], files: next, when, before });
+      expect(told).toBe(plain);
+      expect([...(await db.files(told)).keys()].sort()).toEqual(next.map(({ path }) => path).sort());
+    });
+
     test("keeps two parents in order, and can re-root", async () => {
       const [a, b] = await db.commits([
         { parents: [], files: [{ path: "a", content: utf8("a") }], when },

@@ -19,6 +19,8 @@ export interface NewCommit {
    */
   readonly parents: readonly (Oid | NewCommit)[];
   readonly files: AsyncIterable<NewFile> | Iterable<NewFile>;
+  /** The files of the first parent, from who knows them: what has stayed is not written again. */
+  readonly before?: ReadonlyMap<string, Oid>;
   /** The real time; it is stored rounded up to the hour. */
   readonly when: Date;
 }

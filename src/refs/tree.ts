@@ -88,6 +88,10 @@ export function parseCommit(oid: Oid, bytes: Uint8Array): { tree: Oid; parents: 
   return { tree, parents };
 }
 
+const digits = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
 function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  let text = "";
+  for (const byte of bytes) text += digits[byte];
+  return text;
 }

@@ -5,6 +5,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   utimesSync,
@@ -16,7 +17,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import * as v from "valibot";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { processName } from "../leftovers.ts";
-import { readCache, readIfPresent, withLock, writeAtomic } from "./files.ts";
+import { readCache, readChecked, readIfPresent, withLock, writeAtomic, writeChecked } from "./files.ts";
 
 let base: string;
 let lock: string;
@@ -178,5 +179,26 @@ describe("caches", () => {
     expect(await readCache(join(base, "cache"), schema)).toEqual({ v: 1, name: "x" });
     expect(await readCache(join(base, "none"), schema)).toBeNull();
     expect(await readIfPresent(join(base, "cache", "below-a-file"))).toBeNull();
+  });
+
+  test("what was checked before is read as it was written, and not when a byte of it is another", async () => {
+    const path = join(base, "checked");
+    expect(await readChecked(path)).toBeNull();
+    const value = { name: "ü\n", list: [1, 2, { deep: null }] };
+    await writeChecked(path, value);
+    expect(await readChecked(path)).toEqual(value);
+    const bytes = readFileSync(path);
+    renameSync(path, join(base, "elsewhere"));
+    expect(await readChecked(join(base, "elsewhere"))).toBeNull();
+    for (let at = 0; at < bytes.length; at++) {
+      const other = Buffer.from(bytes);
+      other[at]! ^= 1;
+      writeFileSync(path, other);
+      expect(await readChecked(path)).toBeNull();
+    }
+    for (const length of [0, 1, bytes.indexOf("\n"), bytes.length - 1]) {
+      writeFileSync(path, bytes.subarray(0, length));
+      expect(await readChecked(path)).toBeNull();
+    }
   });
 });

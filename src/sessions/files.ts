@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import {
   closeSync,
   fsyncSync,
@@ -15,6 +16,7 @@ import type * as v from "valibot";
 import { safeParse } from "valibot";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { isElsewhere, isGone, isStale, olderThan, processName, sweep } from "../leftovers.ts";
+import { version } from "../version.ts";
 
 // Nothing here waits for another thread: a save asks some two hundred things of small files, one after another, and each
 // round to a thread and back takes longer than the file does.
@@ -84,6 +86,33 @@ export async function readCache<S extends v.GenericSchema>(
     return null;
   }
 }
+
+/**
+ * {@link writeCache} of what was checked before, for {@link readChecked}. Looking through thousands of records with a
+ * schema takes longer than opening what they were read from.
+ */
+export function writeChecked(path: string, value: unknown): Promise<void> {
+  const json = JSON.stringify(value);
+  return writeCache(path, `${checksum(path, json)}\n${json}`);
+}
+
+/**
+ * What {@link writeChecked} wrote there, in this version of the program: where a single byte differs, null. It is no
+ * proof against whoever may write this user's files; what such a cache holds must not be believed for more than a file
+ * of the user's would.
+ */
+export async function readChecked<T>(path: string): Promise<T | null> {
+  const bytes = await readIfPresent(path);
+  const end = bytes?.indexOf("\n") ?? -1;
+  if (!bytes || end < 0) return null;
+  const json = bytes.toString("utf8", end + 1);
+  return bytes.toString("latin1", 0, end) === checksum(path, json) ? JSON.parse(json) : null;
+}
+
+const checksum = (path: string, json: string): string =>
+  createHash("sha256")
+    .update(`${version}\0${basename(path)}\0${json}`)
+    .digest("base64url");
 
 /** Writing the holder's name into a new lock takes a moment; so does breaking an old one. */
 const momentMs = 3_000;

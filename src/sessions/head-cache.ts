@@ -1,22 +1,15 @@
 import { join } from "node:path";
-import * as v from "valibot";
-import { allEntries, headSchema, pageSchema } from "../domains/head.ts";
+import { allEntries } from "../domains/head.ts";
 import type { ReplicaHead } from "../domains/reader.ts";
 import type { Oid } from "../refs/object-database.ts";
-import { readCache, writeCache } from "./files.ts";
+import { readChecked, writeChecked } from "./files.ts";
 import type { Context } from "./repository.ts";
 
 /**
  * Heads that were opened and authenticated before, by the commit that holds them: a commit's name vouches for
  * its content, so that opening it again can only give the same. What a head is worth is judged anew each time.
  */
-const cachedHead = v.object({
-  v: v.literal(1),
-  commit: v.string(),
-  hash: v.string(),
-  head: headSchema,
-  pages: v.array(pageSchema),
-});
+type CachedHead = Pick<ReplicaHead, "commit" | "hash" | "head" | "pages">;
 
 const pathOf = (context: Context, repo: string, replica: string): string =>
   join(context.cacheDir, "heads", repo, `${replica}.json`);
@@ -28,7 +21,7 @@ export async function cachedReplicaHead(
   replica: string,
   commit: Oid,
 ): Promise<ReplicaHead | null> {
-  const known = await readCache(pathOf(context, repo, replica), cachedHead);
+  const known = await readChecked<CachedHead>(pathOf(context, repo, replica));
   if (!known || known.commit !== commit || known.head.replica !== replica || known.head.repo !== repo)
     return null;
   const { head, hash, pages } = known;
@@ -41,5 +34,6 @@ export async function rememberReplicaHead(
   opened: ReplicaHead,
 ): Promise<void> {
   const { replica, commit, head, hash, pages } = opened;
-  await writeCache(pathOf(context, repo, replica), JSON.stringify({ v: 1, commit, hash, head, pages }));
+  const cached: CachedHead = { commit, hash, head, pages };
+  await writeChecked(pathOf(context, repo, replica), cached);
 }

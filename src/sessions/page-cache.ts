@@ -1,12 +1,11 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import * as v from "valibot";
 import type { PageCache } from "../domains/reader.ts";
-import { manifestPageSchema } from "../packing/manifest.ts";
-import { readCache, writeCache } from "./files.ts";
+import type { ManifestPage } from "../packing/manifest.ts";
+import { readChecked, writeChecked } from "./files.ts";
 import type { Context } from "./repository.ts";
 
-const cachedPages = v.object({ v: v.literal(1), pages: v.array(v.tuple([v.string(), manifestPageSchema])) });
+type CachedPages = readonly (readonly [string, ManifestPage])[];
 
 const folderOf = (context: Context, repo: string): string => join(context.cacheDir, "pages", repo);
 
@@ -18,9 +17,8 @@ export function pageCache(context: Context, repo: string): PageCache {
   const pathOf = (dir: string, replica: string): string =>
     join(folderOf(context, repo), `${dir}-${replica}.json`);
   return {
-    load: async (dir, replica) => new Map((await readCache(pathOf(dir, replica), cachedPages))?.pages),
-    keep: (dir, replica, pages) =>
-      writeCache(pathOf(dir, replica), JSON.stringify({ v: 1, pages: [...pages] })),
+    load: async (dir, replica) => new Map(await readChecked<CachedPages>(pathOf(dir, replica))),
+    keep: (dir, replica, pages) => writeChecked(pathOf(dir, replica), [...pages]),
   };
 }
 

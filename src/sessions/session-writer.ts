@@ -106,8 +106,10 @@ export async function store(
   }
   if (writing.length === 0) return saved;
   const commits = writing.map(({ plan, tip, writer }): NewCommit => {
-    const parents = [tip, plan.basis?.commit ?? null].filter((oid) => oid !== null);
-    return { parents: [...new Set(parents)], files: writer.files(), when };
+    const basis = plan.basis?.commit ?? null;
+    const parents = [...new Set([tip, basis].filter((oid) => oid !== null))];
+    const known = plan.basis && parents[0] === basis && { before: plan.basis.files };
+    return { parents, files: writer.files(), when, ...known };
   });
   const change = (): HeadChange => ({
     put: writing.map(({ writer, plan, dir }) => entryOf(writer.done(), dir, plan, tombstones.get(plan.key))),

@@ -14,8 +14,9 @@ const mostCandidates = 4;
 
 /**
  * The stretches of `target`, which is in the module's window from `first` on, that begin in `source` before `limit`,
- * as far as the index knows: each position's block is looked up by its rolling hash, compared, and extended both ways
- * (rsync's way of finding old data). In the order of their starts, not overlapping.
+ * as far as the index knows and unless what is just before the target has the same: each position's block is looked up by
+ * its rolling hash, compared, and extended both ways (rsync's way of finding old data). In the order of their starts, not
+ * overlapping.
  */
 export function farMatches(
   wasm: Wasm,

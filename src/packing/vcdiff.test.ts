@@ -113,6 +113,32 @@ test("old text is found again, far back, reading little of the source", () => {
   expect(read).toBeLessThan(2 << 20);
 });
 
+test("nothing is read far back for what is nearby too", () => {
+  const often = noise(300, 11);
+  const seldom = noise(5000, 12);
+  const near = noise(120_000, 13);
+  near.set(often, 50_001);
+  near.set(seldom.subarray(1000, 1300), 100_001);
+  const source = concat(noise(1 << 20, 14), often, noise(1 << 20, 15), seldom, noise(1 << 20, 16), near);
+  const reads = (target: Uint8Array): number[] => {
+    const offsets: number[] = [];
+    const read = (offset: number, length: number) => {
+      offsets.push(offset);
+      return source.subarray(offset, offset + length);
+    };
+    const { bytes } = encode(target, indexOf(source), { length: source.length, read });
+    expect(bytes.length).toBeLessThan(target.length / 2);
+    expect(same(decode(bytes, source, target.length), target)).toBe(true);
+    return offsets.filter((offset) => offset < source.length - near.length);
+  };
+  const target = concat(noise(50, 17), often, noise(50, 18));
+  expect(reads(target)).toEqual([]);
+  // Only a part of it is.
+  const further = reads(seldom);
+  expect(further.length).toBeGreaterThan(0);
+  expect(delta(seldom, source).length).toBeLessThan(60);
+});
+
 test("an index of another stream costs bytes, not correctness", () => {
   const source = log(3000, 7);
   const target = log(200, 8);

@@ -388,13 +388,12 @@ async function* captureStream(
   const segments: Segment[] = [...(stored?.segments ?? [])];
   let bytes = stored?.bytes ?? 0;
   let lines = stored?.lines ?? 0;
-  const history = new LocalHistory(source.path, segments, stream.starts, stream.offset, plan.places);
   const packer = await DeltaPacker.open(
     context,
     vault.codec,
     vault.repo,
     `${plan.key} ${gen} ${source.name}`,
-    history,
+    (pieces) => new LocalHistory(source.path, segments, stream.starts, stream.offset, plan.places, pieces),
   );
   const chunks = portableLines(source.path, stream.offset, plan.places);
   try {
@@ -432,7 +431,7 @@ async function* captureStream(
   }
   const record = { name: source.name, gen, lines, bytes, sha: toBase64url(hash.digest()), segments };
   result.streams.push(record);
-  await noteCursor(result, stream, record, hash, history.end, history.starts);
+  await noteCursor(result, stream, record, hash, packer.range.end, packer.range.starts);
 }
 
 async function noteCursor(

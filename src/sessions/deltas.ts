@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Codec } from "../domains/reader.ts";
 import { HistoryIndex } from "../packing/history-index.ts";
 import type { Segment } from "../packing/manifest.ts";
 import { encode } from "../packing/vcdiff-encode.ts";
-import { readIfPresent, writeCache } from "./files.ts";
+import { readChecked, readIfPresent, writeCache, writeChecked } from "./files.ts";
 import { freeMemory } from "./free-memory.ts";
-import { HistoryChanged, type LocalHistory } from "./local-history.ts";
+import { HistoryChanged, type LocalHistory, type Pieces } from "./local-history.ts";
 import type { Context } from "./repository.ts";
 
 /** A delta must be at least this much smaller to be worth a second tool for whoever reads with stock ones. */
@@ -43,18 +44,27 @@ export class DeltaPacker {
     this.#index = index;
   }
 
-  /** `stream` names it among all streams of the repository. Without deltas when the setting says so. */
+  /**
+   * `stream` names it among all streams of the repository; `historyOf` opens what is stored of it. Without deltas when the
+   * setting says so.
+   */
   static async open(
     context: Context,
     codec: Codec,
     repo: string,
     stream: string,
-    history: LocalHistory,
+    historyOf: (pieces: Pieces) => LocalHistory,
   ): Promise<DeltaPacker> {
     const name = createHash("sha256").update(stream).digest("base64url").slice(0, 22);
     const path = join(context.cacheDir, "index", repo, name);
-    const plain = context.settings.get("codec") === "gz";
-    return new DeltaPacker(codec, history, path, plain ? null : await loadIndex(path, history));
+    if (context.settings.get("codec") === "gz") return new DeltaPacker(codec, historyOf({}), path, null);
+    const history = historyOf((await readChecked<Pieces>(piecesPath(path))) ?? {});
+    return new DeltaPacker(codec, history, path, await loadIndex(path, history));
+  }
+
+  /** Where the segments begin in the agent's file, those that were taken in too, and where the last one ends. */
+  get range(): { readonly starts: readonly number[]; readonly end: number } {
+    return this.#history;
   }
 
   pack(bytes: Uint8Array): Packed {
@@ -76,7 +86,10 @@ export class DeltaPacker {
 
   async close(): Promise<void> {
     this.#history.close();
-    if (this.#index) await writeCache(this.#path, this.#index.save());
+    if (!this.#index) return;
+    await writeCache(this.#path, this.#index.save());
+    const { learned } = this.#history;
+    if (learned) await writeChecked(piecesPath(this.#path), learned);
   }
 
   #delta(bytes: Uint8Array, isLong: boolean): Packed | null {
@@ -89,10 +102,13 @@ export class DeltaPacker {
     } catch (error) {
       if (!(error instanceof HistoryChanged)) throw error;
       this.#index = null;
+      rmSync(piecesPath(this.#path), { force: true });
       return null;
     }
   }
 }
+
+const piecesPath = (path: string): string => `${path}.pieces`;
 
 /** The index as it was kept, or made anew from the history; null when the agent's file no longer holds that. */
 async function loadIndex(path: string, history: LocalHistory): Promise<HistoryIndex | null> {

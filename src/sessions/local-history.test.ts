@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
 import { localLength, type Places, toPortable } from "../agents/portable-paths.ts";
-import { HistoryChanged, LocalHistory } from "./local-history.ts";
+import { HistoryChanged, LocalHistory, type Pieces } from "./local-history.ts";
 
 const places: Places = {
   root: ["/home/me/code/shop"],
@@ -109,4 +109,58 @@ test("a segment that the file holds otherwise is not read, by itself or among ot
   const shorter = new LocalHistory(path, parts, starts, end, places);
   expect(() => shorter.read(0, stream.length)).toThrow(HistoryChanged);
   shorter.close();
+});
+
+test("a long segment is known by its pieces once it was read, and then read where it is asked for", () => {
+  const long = Array.from({ length: 20_000 }, (_, n) => `{"n":${n},"cwd":"/home/me/code/shop/${n}"}\n`).join(
+    "",
+  );
+  const given = [`${long}{"text":"${"y".repeat(100_000)}"}\n`, '{"text":"short"}\n', long];
+  for (const where of [places, null]) {
+    const { path, parts, starts, end, stream } = stored(given, where);
+    const open = (pieces: Pieces) => new LocalHistory(path, parts, starts, end, where, pieces);
+    const first = open({});
+    expect(first.learned).toBeNull();
+    first.read(parts[1]!.off - 1, 100);
+    const pieces = first.learned!;
+    expect(Object.keys(pieces)).toEqual([parts[0]!.sha, parts[2]!.sha]);
+    first.close();
+
+    const second = open(JSON.parse(JSON.stringify(pieces)));
+    expect(Buffer.from(second.read(0, stream.length)).equals(stream)).toBe(true);
+    expect([second.length, second.learned]).toEqual([stream.length, null]);
+    second.close();
+
+    // Another byte far away is not looked at; where it is, nothing is read.
+    const file = readFileSync(path);
+    file.write("N", file.indexOf('"n":19000') + 1);
+    writeFileSync(path, file);
+    const third = open(pieces);
+    const there = stream.indexOf('"n":19000');
+    expect(Buffer.from(third.read(there + 200_000, 5000))).toEqual(
+      stream.subarray(there + 200_000, there + 205_000),
+    );
+    expect(Buffer.from(third.read(0, 5000))).toEqual(stream.subarray(0, 5000));
+    expect(() => third.read(there, 5)).toThrow(HistoryChanged);
+    third.close();
+    const whole = open({});
+    expect(() => whole.read(0, 5000)).toThrow(HistoryChanged);
+    whole.close();
+  }
+});
+
+test("pieces that are not a segment's, as its paths had other lengths, are not used", () => {
+  const given = [`{"cwd":"/home/me/code/shop/a"}\n`.repeat(20_000)];
+  const before = stored(given, places);
+  const first = new LocalHistory(before.path, before.parts, before.starts, before.end, places);
+  first.read(0, 10);
+  const pieces = first.learned!;
+  first.close();
+  const elsewhere: Places = { ...places, root: ["/work/shop"] };
+  const after = stored([given[0]!.replaceAll("/home/me/code/shop", "/work/shop")], elsewhere);
+  expect(after.parts).toEqual(before.parts);
+  const second = new LocalHistory(after.path, after.parts, after.starts, after.end, elsewhere, pieces);
+  expect(Buffer.from(second.read(0, after.stream.length)).equals(after.stream)).toBe(true);
+  expect(second.learned).not.toEqual(pieces);
+  second.close();
 });

@@ -80,8 +80,11 @@ export function nextHead(
   const oldest = new Date(now.getTime() - tombstoneDays * 86_400_000).toISOString();
   const overridden = change.overridden ?? new Map<string, Tombstone>();
   const unbury = new Set([...(change.unbury ?? []), ...overridden.keys()]);
+  /** A device that was away for long lists what was deleted meanwhile until it is back. */
+  const isListed = (s: string): boolean =>
+    context.others.some(({ entries }) => entries.some((entry) => entry.s === s));
   const gone = (previous?.head.gone ?? []).filter(
-    ([s, at]) => at >= oldest && !buried.has(s) && !unbury.has(s),
+    ([s, at]) => !buried.has(s) && !unbury.has(s) && (at >= oldest || isListed(s)),
   );
   const { sessions, pages, index } = spill(hot, change.rebuild ? null : previous);
   const graves = [...buried, ...overridden].map(([s, { at, upto }]): Head["gone"][number] =>

@@ -31,6 +31,25 @@ async function shared(): Promise<Sandbox> {
 }
 
 describe("delete", () => {
+  test("stays when a device is back that was away for longer than such a record is kept", async () => {
+    const box = await shared();
+    const { desktop, laptop } = box;
+    done(await desktop.run("delete", one, "--yes"));
+    const later = desktop.with({ days: 200 });
+    for (let turn = 4; turn < 6; turn++) {
+      later.say(turn, turn + 1, two);
+      done(await later.run("save", "--session", two, "--no-code"));
+    }
+    for (const machine of [laptop.with({ days: 200 }), later]) {
+      done(await machine.run("sync"));
+      expect(idsOf((await machine.json("list", "--all")).document)).toEqual([two]);
+      done(await machine.run("verify"));
+    }
+    expect(sessionRefs(box).length).toBeGreaterThan(0);
+    const { stdout } = done(await later.run("list", "--all"));
+    expect(stdout).not.toContain(one.slice(0, 8));
+  });
+
   test("asks first, and without a terminal names the flag", async () => {
     const { desktop } = await shared();
     const { exit, stderr } = await desktop.run("delete", one);

@@ -24,11 +24,13 @@ export default async function gcCommand(
     gc(
       context,
       { noRetention: options.retention === false, dryRun: options.dryRun === true },
-      async (due, rule) => {
+      async (due, rule, everything) => {
         if (options.yes) return;
+        const today = world.now().toISOString().slice(0, 10);
+        const unused = `Nothing was used for ${rule.days} days, if today is ${today}. `;
         if (terminal.interactive) printDue(terminal, due, rule, world.now());
         const sure = await confirm(terminal, {
-          message: `Delete ${plural(due.length, "session")} by retention, here and on the remote, for all devices?`,
+          message: `${everything ? unused : ""}Delete ${plural(due.length, "session")} by retention, here and on the remote, for all devices?`,
           flag: "--yes, or --no-retention to keep everything",
         });
         if (!sure) throw new ConvosyncError("cancelled", Exit.cancelled, "cancelled; nothing was deleted");

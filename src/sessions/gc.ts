@@ -44,25 +44,27 @@ export interface GcResult {
 /**
  * Tidies what this replica keeps: honours deletions, applies retention, folds old sessions into archives, repacks
  * streams of very many small segments, and sends the result. Each step leaves everything readable; a killed run is
- * simply run again. `sure` is asked before retention deletes for the first time in this clone, and after that no more.
+ * simply run again. `sure` is asked before retention deletes for the first time in this clone, and after that only where
+ * nothing has been used for so long: then somebody was away, or the clock is wrong.
  */
 export async function gc(
   context: Context,
   options: GcOptions,
-  sure: (due: readonly DueSession[], rule: RetentionRule) => Promise<void>,
+  sure: (due: readonly DueSession[], rule: RetentionRule, everything: boolean) => Promise<void>,
 ): Promise<GcResult> {
   return withFreshHeads(context, async ({ vault, heads: before, remote, offline }) => {
     let heads = before;
     const postponed = offline !== null;
     await dropIncoming(context, "refs/convosync-incoming/");
     const rule = retentionRule(context.settings);
-    const ruled =
-      options.noRetention || postponed ? [] : dueSessions(catalog(heads, vault), rule, context.world.now());
+    const sessions = catalog(heads, vault);
+    const ruled = options.noRetention || postponed ? [] : dueSessions(sessions, rule, context.world.now());
+    const everything = ruled.length === sessions.filter((one) => !one.pinned).length;
     const { due, kept } = await sparedHere(context, vault, heads, ruled, rule, remote);
     const found = { rule, due, kept, postponed, remote };
     if (options.dryRun) return { folded: 0, compacted: 0, generations: 0, ...found, publish: null };
-    if (due.length > 0 && !(await agreed(context))) {
-      await sure(due, rule);
+    if (due.length > 0 && (everything || !(await agreed(context)))) {
+      await sure(due, rule, everything);
       await writeAtomic(agreementPath(context), JSON.stringify({ v: 1, at: context.world.now() }));
     }
     await buryDeleted(context, vault, heads, remote?.key ?? null);
@@ -70,8 +72,8 @@ export async function gc(
     if (due.length > 0) {
       replica = await ownReplica(context, vault);
       heads = await loadHeads(context, vault);
-      const sessions = due.map((one) => one.session);
-      await noteDeletion(context, vault, heads, sessions, "retention");
+      const gone = due.map((one) => one.session);
+      await noteDeletion(context, vault, heads, gone, "retention");
       await retire(context, vault, heads, replica, due, remote);
     }
     const generations =

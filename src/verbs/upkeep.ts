@@ -24,7 +24,7 @@ export const upkeep: readonly Verb[] = [
       void command
         .option("-n, --dry-run", "show what retention would delete, and why")
         .option("--no-retention", "delete nothing")
-        .option("-y, --yes", "do not ask before retention deletes for the first time"),
+        .option("-y, --yes", "do not ask before retention deletes, the first time or everything"),
     examples: [
       ["git convosync gc --dry-run", "what would go, how large it is, and why"],
       ["git convosync gc --no-retention", "fold and repack only"],

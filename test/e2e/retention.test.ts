@@ -165,6 +165,25 @@ describe("retention", () => {
     expect(await listed(tablet)).toEqual([three, four]);
   });
 
+  test("where nothing was used for so long it is asked again: somebody was away, or the clock is wrong", async () => {
+    const { desktop, tablet } = await trio();
+    desktop.say(0, 1, four);
+    done(await desktop.run("save", "--all-sessions"));
+    tablet.git("config", "convosync.maxSessions", "3");
+    done(await tablet.run("gc", "--yes"));
+    const ahead = later(tablet, 20_000);
+    const asked = await ahead.run("gc");
+    expect(asked.exit).toBe(4);
+    expect(asked.stderr).toMatch(
+      /Nothing was used for 30 days, if today is 20\d\d-\d\d-\d\d\. Delete 3 sessions/,
+    );
+    expect(await listed(tablet)).toHaveLength(3);
+    done(await later(tablet, 29).run("gc"));
+    expect(await listed(tablet)).toHaveLength(3);
+    done(await ahead.run("gc", "--yes"));
+    expect(await listed(tablet)).toEqual([]);
+  });
+
   test("what this machine's agent has and is not saved stays; so does what was used here lately", async () => {
     const { desktop } = await trio();
     desktop.say(2, 3, one);

@@ -111,7 +111,9 @@ const shared = ["commands/questions.ts", "commands/save-form.ts"];
 
 /** Rooms that run unchanged in a browser, and the files in them that do not. */
 const portable = ["crypto", "packing", "domains", "refs"];
-const nodeFiles = ["refs/transport.ts", "refs/git-database.ts", "refs/object-reader.ts"];
+const nodeFiles = ["transport", "git-database", "object-reader", "lost-objects"].map(
+  (name) => `refs/${name}.ts`,
+);
 
 /**
  * Who may start processes: git's room, the pager, the user's own commands that print a key, a summary or a notice, the

@@ -13,15 +13,8 @@ import {
   roundUpToHour,
   signature,
 } from "./object-database.ts";
-import { ObjectReader } from "./object-reader.ts";
+import { LOCAL, ObjectReader } from "./object-reader.ts";
 import { foldersIn, parseCommit, parseTree, walkTree } from "./tree.ts";
-
-/**
- * Objects are named as they are (no replacement refs) and only local: in a partial clone git must not fetch behind
- * our back. GIT_NO_LAZY_FETCH says so since git 2.45 (2.39.4 in its series); that no protocol is allowed says it to
- * every git.
- */
-const LOCAL = { GIT_NO_REPLACE_OBJECTS: "1", GIT_NO_LAZY_FETCH: "1", GIT_ALLOW_PROTOCOL: "none" };
 
 /**
  * For writing: on disk before a ref says so (git syncs neither loose objects nor refs by default, and an empty ref
@@ -60,7 +53,10 @@ export function openGitDatabase(git: Git, repository: Repository): ObjectDatabas
         const ours = crashReports(repository.gitDir).filter((report) => !before.includes(report));
         for (const report of ours) rmSync(join(repository.gitDir, report), { force: true });
       });
-    if (result.code !== 0) throw failure(args, result);
+    if (result.code !== 0) {
+      const { lostHere } = await import("./lost-objects.ts");
+      throw (await lostHere(git, result.stderr)) ?? failure(args, result);
+    }
     return result.stdout.toString().split("\n").slice(0, -1);
   }
 

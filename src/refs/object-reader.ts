@@ -3,6 +3,13 @@ import { ConvosyncError, Exit } from "../errors.ts";
 import { type Git, scrubUrl } from "../git/git.ts";
 import { badObject, isOid, missingObject, type Oid, objectTooLarge } from "./object-database.ts";
 
+/**
+ * Objects are named as they are (no replacement refs) and only local: in a partial clone git must not fetch behind
+ * our back. GIT_NO_LAZY_FETCH says so since git 2.45 (2.39.4 in its series); that no protocol is allowed says it to
+ * every git.
+ */
+export const LOCAL = { GIT_NO_REPLACE_OBJECTS: "1", GIT_NO_LAZY_FETCH: "1", GIT_ALLOW_PROTOCOL: "none" };
+
 type ObjectType = "blob" | "tree" | "commit";
 
 interface Request {

@@ -51,6 +51,8 @@ export type RejectReason =
   | "hidden"
   /** Another push was faster or holds a lock: worth a retry. */
   | "locked"
+  /** This clone has lost an object that was to be sent. */
+  | "lost-object"
   /** Nothing wrong with this ref: another one of the push was refused. */
   | "atomic"
   | "other";
@@ -116,6 +118,11 @@ async function pushOnce(git: Git, request: PushRequest, options: readonly string
   const result = await network(git, args, request);
   if (typeof result === "string") return { status: "unreachable", text: result };
   const wanted = [...(branch === undefined ? [] : [branch.to]), ...updates.map(({ ref }) => ref)];
+  const lost = await lostHere(git, result);
+  if (lost) {
+    const outcome: RefOutcome = { ok: false, reason: "lost-object", text: lost.message };
+    return { status: "rejected", refs: new Map(wanted.map((ref) => [ref, outcome])) };
+  }
   return judge(args, result, wanted, verifyHooks);
 }
 
@@ -212,6 +219,8 @@ export interface FetchRequest extends NetworkOptions {
   readonly refspecs: readonly string[];
   /** What comes is ours, and encrypted. */
   readonly sealed?: boolean;
+  /** All of it comes, whatever seems to be here: the remote takes everything below a commit that is here for known. */
+  readonly whole?: boolean;
 }
 
 /**
@@ -230,7 +239,7 @@ export type FetchResult =
  * everything else of the user's left alone, whole objects also into a partial clone.
  */
 export async function fetch(git: Git, request: FetchRequest): Promise<FetchResult> {
-  const { remote, refspecs, sealed } = request;
+  const { remote, refspecs, sealed, whole } = request;
   const args = [
     ...overrides(remote, "followRemoteHEAD=never"),
     ...["-c", "protocol.version=2"],
@@ -238,6 +247,7 @@ export async function fetch(git: Git, request: FetchRequest): Promise<FetchResul
     ...["-c", "core.hooksPath=/dev/null"],
     ...["-c", "core.logAllRefUpdates=true"],
     ...(sealed ? SEALED : []),
+    ...(whole ? ["-c", "fetch.negotiationAlgorithm=noop"] : []),
     ...[
       "fetch",
       "--quiet",
@@ -259,9 +269,16 @@ export async function fetch(git: Git, request: FetchRequest): Promise<FetchResul
   if (result.code === 0) return { status: "ok" };
   const ref = /couldn't find remote ref (\S+)/.exec(result.stderr)?.[1];
   if (ref !== undefined) return { status: "missing", ref };
+  const lost = await lostHere(git, result);
+  if (lost) throw lost;
   if (blamesRemote(result.stderr))
     return { status: "unreachable", text: complaint(result.stderr, result.code) };
   throw failure(args, result);
+}
+
+/** The error for a failure that is due to an object this clone has lost. What finds that out is loaded when something fails. */
+async function lostHere(git: Git, { code, stderr }: GitResult): Promise<ConvosyncError | null> {
+  return code === 0 ? null : (await import("./lost-objects.ts")).lostHere(git, stderr);
 }
 
 /** Between tries, in ms. */

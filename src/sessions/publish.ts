@@ -40,6 +40,8 @@ export type QueueReason =
   | "branch-rejected"
   | "branch-refused"
   | "submodules-missing"
+  /** git cannot read an object here that was to go along. */
+  | "object-lost"
   | "conversation-refused"
   | "replica-taken"
   | "keyring-moved"
@@ -234,6 +236,7 @@ function reasonOf(result: PushResult, branch: Branch | null): QueueReason {
   for (const [ref, outcome] of result.refs) {
     if (outcome.ok) continue;
     if (outcome.reason === "submodules") return "submodules-missing";
+    if (outcome.reason === "lost-object") return "object-lost";
     const ours = parseRef(ref);
     if (!ours && branch && (outcome.reason === "not-fast-forward" || outcome.reason === "fetch-first"))
       return "branch-rejected";
@@ -293,6 +296,11 @@ export function queuedError(
       return new ConvosyncError("queued", Exit.queued, `saved here, not pushed: ${result.text}`, [
         "push the submodules, then send both: git push --recurse-submodules=on-demand && git convosync sync",
         "send the conversation without the code: git convosync sync --no-code",
+      ]);
+    case "object-lost":
+      return new ConvosyncError("queued", Exit.queued, `saved here, not pushed: ${result.text}`, [
+        "fetch it again, then send both: git convosync sync --retry",
+        "if it belongs to your code, see what else is damaged: git fsck",
       ]);
     case "conversation-refused": {
       const takes = result.branch ? "takes the code but refuses" : "refuses";

@@ -1,0 +1,120 @@
+// Objects of ours that a clone has lost: a disk's fault, or a `.git` that was copied while it was written to.
+
+import { chmodSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { done, lines, type Machine, one, pair, type Sandbox, two } from "./harness.ts";
+
+/** The refs of both devices as the desktop has them. */
+function refsOf(desktop: Machine) {
+  const refs = desktop.git("for-each-ref", "--format=%(refname)", "refs/convosync").split("\n");
+  const sessions = refs.filter((ref) => ref.includes("/session/"));
+  const size = (ref: string): number => desktop.git("ls-tree", "-r", ref).split("\n").length;
+  const [own, other] = sessions.sort((a, b) => size(b) - size(a));
+  const replica = own!.split("/").at(-1)!;
+  const head = refs.find((ref) => ref.endsWith(`/head/${replica}`));
+  return { own, other, head, keyring: refs.find((ref) => ref.endsWith("/keyring")) };
+}
+
+type Where = (refs: ReturnType<typeof refsOf>) => string;
+
+/** Loses the object: its file is gone, or of no length, as after a power cut. */
+function lose(machine: Machine, name: string, how: "gone" | "empty"): void {
+  const oid = machine.git("rev-parse", name);
+  const file = join(machine.path, ".git/objects", oid.slice(0, 2), oid.slice(2));
+  chmodSync(file, 0o600);
+  if (how === "gone") rmSync(file);
+  else writeFileSync(file, "");
+}
+
+/** The desktop has saved one session many times, and has the laptop's. */
+async function used(): Promise<Sandbox> {
+  const box = await pair();
+  const { desktop, laptop } = box;
+  for (let turn = 0; turn < 7; turn++) {
+    desktop.say(turn, turn + 1);
+    done(await desktop.run("save", "--no-code"));
+  }
+  laptop.say(0, 1, two);
+  done(await laptop.run("save", "--session", two, "--no-code"));
+  done(await desktop.run("resume", two));
+  return box;
+}
+
+describe("sync --retry brings back", () => {
+  const objects: [string, Where, "gone" | "empty"][] = [
+    ["a session's commit", ({ own }) => own!, "empty"],
+    ["its folder", ({ own }) => `${own}^{tree}`, "gone"],
+    ["a folder in it", ({ own }) => `${own}:segment/00`, "empty"],
+    ["a segment", ({ own }) => `${own}:segment/00/00.age`, "gone"],
+    ["its history", ({ own }) => `${own}~2`, "empty"],
+    ["another device's session", ({ other }) => other!, "gone"],
+    ["the index", ({ head }) => head!, "empty"],
+    ["a file of the keyring", ({ keyring }) => `${keyring}:log.age`, "empty"],
+  ];
+  test.each(objects)("%s", async (_, where, how) => {
+    const { desktop, laptop } = await used();
+    lose(desktop, where(refsOf(desktop)), how);
+    expect(desktop.gitFails("gc", "--quiet")).toBe(true);
+    const { stderr } = done(await desktop.run("sync", "--retry"));
+    expect(stderr).toMatch(/✓ Fetched \d+ objects? again that this clone had lost/);
+    done(await desktop.run("verify"));
+    desktop.git("gc", "--quiet", "--prune=now");
+    desktop.say(7, 8);
+    done(await desktop.run("save", "--no-code"));
+    for (const id of [one, two]) rmSync(desktop.transcript(id));
+    for (const id of [one, two]) done(await desktop.run("resume", id));
+    desktop.hears(8);
+    desktop.hears(1, two);
+    done(await laptop.run("resume", one));
+    laptop.hears(8);
+  });
+});
+
+test("what was not sent yet is saved anew from the agent", async () => {
+  const box = await used();
+  const { desktop, laptop, remote } = box;
+  renameSync(remote, `${remote}.away`);
+  desktop.say(7, 8);
+  expect((await desktop.run("save", "--no-code")).exit).toBe(3);
+  lose(desktop, refsOf(desktop).own!, "gone");
+  const away = await desktop.run("sync", "--retry");
+  expect(away.exit).toBe(8);
+  renameSync(`${remote}.away`, remote);
+
+  // It is this clone that is at fault, and not the remote; and what mends it is said.
+  const failed = await desktop.run("save", "--no-code");
+  expect(failed.exit).toBe(6);
+  expect(failed.stderr).toMatch(/is missing\n.*hint: fetch it again with: git convosync sync --retry/);
+  const { stderr } = done(await desktop.run("sync", "--retry"));
+  expect(stderr).toMatch(/some of 1 session is lost here, and the remote does not have it/);
+  done(await desktop.run("save", "--no-code"));
+  done(await desktop.run("verify"));
+  desktop.git("gc", "--quiet", "--prune=now");
+  done(await laptop.run("resume", one));
+  laptop.hears(8);
+  const { document } = await laptop.json("list", "--all");
+  const found = document["sessions"].find((session: { id: string }) => session.id === one);
+  expect(found.messages).toBe(lines(8));
+});
+
+test("a push that cannot be made for it says so, and is made once it is mended", async () => {
+  const { desktop, laptop } = await used();
+  lose(desktop, `${refsOf(desktop).own}~1`, "empty");
+  desktop.say(7, 8);
+  const { exit, stderr } = await desktop.run("save", "--no-code");
+  expect(exit).toBe(3);
+  expect(stderr).toMatch(/saved here, not pushed: object [0-9a-f]{40} is missing/);
+  expect(stderr).toMatch(/hint: fetch it again, then send both: git convosync sync --retry/);
+  done(await desktop.run("sync", "--retry"));
+  done(await laptop.run("resume", one));
+  laptop.hears(8);
+});
+
+test("nothing is fetched where nothing is lost", async () => {
+  const { desktop } = await used();
+  const before = desktop.git("count-objects", "-v");
+  const { stderr } = done(await desktop.run("sync", "--retry"));
+  expect(stderr).not.toMatch(/Fetched|lost/);
+  expect(desktop.git("count-objects", "-v")).toBe(before);
+});

@@ -2,7 +2,7 @@ import { Exit } from "../errors.ts";
 import { captureNoted } from "../sessions/noted.ts";
 import { queuedError } from "../sessions/publish.ts";
 import { withRepository } from "../sessions/repository.ts";
-import { mend, sync } from "../sessions/sync.ts";
+import { sync } from "../sessions/sync.ts";
 import { safeText } from "../ui/safe-text.ts";
 import { plural } from "../ui/time.ts";
 import type { Invocation } from "../world.ts";
@@ -13,15 +13,6 @@ export default async function syncCommand(
   options: { code?: boolean; retry?: boolean },
 ): Promise<number> {
   const result = await withRepository(world, async (context) => {
-    const mended = options.retry ? await mend(context) : null;
-    if (mended && mended.back > 0)
-      terminal.step(`Fetched ${plural(mended.back, "object")} again that this clone had lost`);
-    if (mended && mended.letGo > 0) {
-      terminal.warn(
-        `some of ${plural(mended.letGo, "session")} is lost here, and the remote does not have it`,
-      );
-      terminal.detail("what the agent still has is saved anew: git convosync save --all-sessions");
-    }
     await captureNoted(context);
     return sync(context, { noCode: options.code === false, restore: options.retry === true });
   });

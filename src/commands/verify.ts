@@ -21,6 +21,8 @@ export default async function verifyCommand(
     terminal.step(
       `${plural(result.sessions, "session")}, ${plural(result.objects, "object")}: all signatures and hashes hold, ${scope}`,
     );
+  if (result.problems.some(({ code }) => code === "missing-object"))
+    terminal.detail("what is lost here may be on the remote: git convosync doctor --fix");
   terminal.document({ ok, problems: result.problems });
   return ok ? Exit.done : Exit.integrity;
 }

@@ -121,7 +121,7 @@ export const missingObject = (oid: Oid, cause?: unknown) =>
   integrityError(
     "missing-object",
     `object ${oid} is missing`,
-    ["fetch it again with: git convosync sync --retry"],
+    ["fetch it again with: git convosync doctor --fix"],
     cause,
   );
 

@@ -1,11 +1,14 @@
 import { existsSync } from "node:fs";
 import { lstat, readdir, readFile, rm } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
+import { ConvosyncError } from "../errors.ts";
 import { olderThan } from "../leftovers.ts";
+import { lostObjects } from "../refs/lost-objects.ts";
 import { parseRef } from "../refs/names.ts";
 import { isOid } from "../refs/object-database.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
 import { abandoned } from "./files.ts";
+import { fetchLost, lostRefs } from "./lost-objects.ts";
 import { remoteQueue, updateQueue } from "./queue.ts";
 import { dropIncoming } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
@@ -21,6 +24,8 @@ export type Repair =
   /** A ref whose commit is not there. */
   | { readonly kind: "ref-target"; readonly ref: string; readonly oid: string }
   | { readonly kind: "object"; readonly path: string }
+  /** Objects that refs of ours reach and that are not there. */
+  | { readonly kind: "lost" }
   | { readonly kind: "incoming" };
 
 export interface Damage {
@@ -52,6 +57,23 @@ export async function findDamage(context: Context): Promise<Damage[]> {
     if (broken.has(ref) || !missing.has(oid)) continue;
     const what = `${ref} names a commit that is not there; it breaks git gc`;
     found.push({ repair: { kind: "ref-target", ref, oid }, what, serious: true });
+  }
+  const whole = [...refs].filter(([ref, oid]) => !broken.has(ref) && !missing.has(oid));
+  const lost = await lostObjects(
+    context.git,
+    whole.map(([, oid]) => oid),
+  );
+  if (lost.size > 0) {
+    const objects = lost.size === 1 ? "an object" : `${lost.size} objects`;
+    const what = `${objects} of the conversations cannot be read; that breaks resume and git gc`;
+    found.push({ repair: { kind: "lost" }, what, serious: true });
+  }
+  const remote = await theRemote(context);
+  const away = remote ? [...(await lostRefs(context, remote, refs)).keys()] : [];
+  const gone = away.filter((ref) => !broken.has(ref)).length;
+  if (gone > 0) {
+    const what = `${gone === 1 ? "a session" : `${gone} sessions`} of this clone's lost the ref that held ${gone === 1 ? "it" : "them"}`;
+    found.push({ repair: { kind: "lost" }, what, serious: true });
   }
   for (const path of await emptyObjects(context)) {
     const what = `${path} was left empty by a crash; it breaks git gc`;
@@ -142,10 +164,18 @@ export async function repairDamage(context: Context, repairs: readonly Repair[])
       await rm(repair.path, { force: true });
       done.push(`removed the empty object ${repair.path}`);
     }
-    for (const repair of repairs) {
+    for (const repair of repairs)
       if (repair.kind === "ref-file") done.push(await dropRefFile(context, repair.ref, repair.path));
-      if (repair.kind === "ref-target") {
-        await context.db.update([{ ref: repair.ref, from: repair.oid, to: null }]);
+    if (repairs.some(({ kind }) => kind === "lost" || kind === "object" || kind === "ref-target"))
+      done.push(...(await fetchAgain(context)));
+    const missing = await missingObjects(
+      context,
+      repairs.flatMap((one) => (one.kind === "ref-target" ? [one.oid] : [])),
+    );
+    for (const repair of repairs) {
+      if (repair.kind === "ref-target" && missing.has(repair.oid)) {
+        const there = (await context.db.refs(repair.ref)).get(repair.ref) ?? null;
+        if (there) await context.db.update([{ ref: repair.ref, from: there, to: null }]);
         done.push(await putBack(context, repair.ref));
       }
       if (repair.kind === "incoming") {
@@ -156,6 +186,29 @@ export async function repairDamage(context: Context, repairs: readonly Repair[])
     await dropStillMissing(context, done);
   });
   return done;
+}
+
+const theRemote = async (context: Context) =>
+  findRemote(context, await currentBranch(context)).catch(() => null);
+
+/** Fetches what the remote has of what is lost here. */
+async function fetchAgain(context: Context): Promise<string[]> {
+  const remote = await theRemote(context);
+  if (!remote) return [];
+  try {
+    const { back, letGo } = await fetchLost(context, remote);
+    return [
+      ...(back > 0 ? [`fetched ${back === 1 ? "an object" : `${back} objects`} again`] : []),
+      ...letGo.map((ref) =>
+        parseRef(ref)?.kind === "session"
+          ? `removed ${ref}, of which something is lost for good; what its agent has is saved anew: git convosync save --all-sessions`
+          : `${ref} is broken, and the remote does not have what it lacks`,
+      ),
+    ];
+  } catch (error) {
+    if (!(error instanceof ConvosyncError) || error.code !== "remote-unreachable") throw error;
+    return [`${error.message}: what is lost may still be there; try again when it can be reached`];
+  }
 }
 
 async function dropRefFile(context: Context, ref: string, path: string): Promise<string> {
@@ -178,7 +231,7 @@ async function dropStillMissing(context: Context, done: string[]): Promise<void>
 
 /** Gives a ref of ours the value the remote confirmed last, if its commit is here. */
 async function putBack(context: Context, ref: string): Promise<string> {
-  const remote = await findRemote(context, await currentBranch(context)).catch(() => null);
+  const remote = await theRemote(context);
   const confirmed = remote ? (await remoteQueue(context, remote.key)).confirmed[ref] : undefined;
   const there = (await context.db.refs(ref)).get(ref);
   if (there && !(await missingObjects(context, [there])).has(there))
@@ -188,7 +241,8 @@ async function putBack(context: Context, ref: string): Promise<string> {
     await context.db.update([{ ref, from: null, to: confirmed }]);
     return `${ref} has the value again that the remote confirmed`;
   }
-  if (remote)
+  // By what the remote has of a session it is fetched again, or replaced.
+  if (remote && parseRef(ref)?.kind !== "session")
     await updateQueue(context, remote.key, (queue) => {
       delete queue.confirmed[ref];
     });

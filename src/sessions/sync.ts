@@ -2,7 +2,6 @@ import { catalog } from "./catalog.ts";
 import { type ChosenRemote, currentBranch, findRemote, noRemote, unreachable } from "./chosen-remote.ts";
 import { fold } from "./fold.ts";
 import { loadHeads } from "./heads.ts";
-import type { Mended } from "./lost-objects.ts";
 import { type Branch, type PublishResult, publish, type QueueReason } from "./publish.ts";
 import { adoptBranches, describePending, remoteQueue, updateQueue } from "./queue.ts";
 import { openWithHeads } from "./remote.ts";
@@ -23,14 +22,6 @@ export interface SyncResult {
   readonly publish: PublishResult;
   /** Sessions that retention would have `gc` look at. */
   readonly due: number;
-}
-
-/** Brings back what this clone has lost of our objects. Exit 8 when the remote cannot be reached. */
-export async function mend(context: Context): Promise<Mended | null> {
-  const remote = await findRemote(context, await currentBranch(context));
-  if (!remote) return null;
-  const { fetchLost } = await import("./lost-objects.ts");
-  return withCloneLock(context, () => fetchLost(context, remote));
 }
 
 /** Sends what waits, fetches what other devices saved. Exit 8 when the remote cannot be reached. */

@@ -144,10 +144,7 @@ export const everyday: readonly Verb[] = [
     define: (command) =>
       void command
         .option("--no-code", "send conversations only, leave branches alone")
-        .option(
-          "--retry",
-          "also put back what the remote lost, if it was reset, and fetch again what this clone lost",
-        ),
+        .option("--retry", "also put back what the remote lost, if it was reset"),
     examples: [
       ["git convosync sync", "after you were offline, or to see what other devices saved"],
       ["git convosync sync --no-code", "the conversations alone, when the branch has diverged"],

@@ -41,7 +41,7 @@ async function used(): Promise<Sandbox> {
   return box;
 }
 
-describe("sync --retry brings back", () => {
+describe("doctor --fix brings back", () => {
   const objects: [string, Where, "gone" | "empty"][] = [
     ["a session's commit", ({ own }) => own!, "empty"],
     ["its folder", ({ own }) => `${own}^{tree}`, "gone"],
@@ -56,8 +56,11 @@ describe("sync --retry brings back", () => {
     const { desktop, laptop } = await used();
     lose(desktop, where(refsOf(desktop)), how);
     expect(desktop.gitFails("gc", "--quiet")).toBe(true);
-    const { stderr } = done(await desktop.run("sync", "--retry"));
-    expect(stderr).toMatch(/✓ Fetched \d+ objects? again that this clone had lost/);
+    const before = await desktop.run("doctor");
+    expect(before.exit).toBe(1);
+    expect(before.stdout).toMatch(/mend it: git convosync doctor --fix/);
+    const { stderr } = done(await desktop.run("doctor", "--fix", "--yes"));
+    expect(stderr).toMatch(/✓ fetched (?:an object|\d+ objects) again/);
     done(await desktop.run("verify"));
     desktop.git("gc", "--quiet", "--prune=now");
     desktop.say(7, 8);
@@ -78,16 +81,16 @@ test("what was not sent yet is saved anew from the agent", async () => {
   desktop.say(7, 8);
   expect((await desktop.run("save", "--no-code")).exit).toBe(3);
   lose(desktop, refsOf(desktop).own!, "gone");
-  const away = await desktop.run("sync", "--retry");
-  expect(away.exit).toBe(8);
   renameSync(`${remote}.away`, remote);
 
   // It is this clone that is at fault, and not the remote; and what mends it is said.
   const failed = await desktop.run("save", "--no-code");
   expect(failed.exit).toBe(6);
-  expect(failed.stderr).toMatch(/is missing\n.*hint: fetch it again with: git convosync sync --retry/);
-  const { stderr } = done(await desktop.run("sync", "--retry"));
-  expect(stderr).toMatch(/some of 1 session is lost here, and the remote does not have it/);
+  expect(failed.stderr).toMatch(/is missing\n.*hint: fetch it again with: git convosync doctor --fix/);
+  const { stderr } = done(await desktop.run("doctor", "--fix", "--yes"));
+  expect(stderr).toMatch(
+    /of which something is lost for good; what its agent has is saved anew: git convosync save/,
+  );
   done(await desktop.run("save", "--no-code"));
   done(await desktop.run("verify"));
   desktop.git("gc", "--quiet", "--prune=now");
@@ -105,16 +108,49 @@ test("a push that cannot be made for it says so, and is made once it is mended",
   const { exit, stderr } = await desktop.run("save", "--no-code");
   expect(exit).toBe(3);
   expect(stderr).toMatch(/saved here, not pushed: object [0-9a-f]{40} is missing/);
-  expect(stderr).toMatch(/hint: fetch it again, then send both: git convosync sync --retry/);
-  done(await desktop.run("sync", "--retry"));
+  expect(stderr).toMatch(
+    /hint: fetch it again, then send both: git convosync doctor --fix && git convosync sync/,
+  );
+  done(await desktop.run("doctor", "--fix", "--yes"));
+  done(await desktop.run("sync"));
   done(await laptop.run("resume", one));
   laptop.hears(8);
+});
+
+test("while the remote is away nothing is let go of, and it comes back later", async () => {
+  const { desktop, remote } = await used();
+  const refs = desktop.git("for-each-ref", "refs/convosync");
+  lose(desktop, `${refsOf(desktop).own}:segment/00/00.age`, "gone");
+  renameSync(remote, `${remote}.away`);
+  const { stderr } = await desktop.run("doctor", "--fix", "--yes");
+  expect(stderr).toMatch(
+    /cannot reach 'origin'.*: what is lost may still be there; try again when it can be reached/,
+  );
+  expect(desktop.git("for-each-ref", "refs/convosync")).toBe(refs);
+  renameSync(`${remote}.away`, remote);
+  done(await desktop.run("doctor", "--fix", "--yes"));
+  done(await desktop.run("verify"));
+
+  // A ref without its commit is in the way of the user's own git, and goes at once.
+  lose(desktop, refsOf(desktop).own!, "gone");
+  renameSync(remote, `${remote}.away`);
+  await desktop.run("doctor", "--fix", "--yes");
+  desktop.git("gc", "--quiet");
+  renameSync(`${remote}.away`, remote);
+  expect((await desktop.run("verify")).exit).toBe(6);
+  const found = await desktop.run("doctor");
+  expect(found.stdout).toMatch(/a session of this clone's lost the ref that held it/);
+  done(await desktop.run("doctor", "--fix", "--yes"));
+  done(await desktop.run("verify"));
+  rmSync(desktop.transcript(one));
+  done(await desktop.run("resume", one));
+  desktop.hears(7);
 });
 
 test("nothing is fetched where nothing is lost", async () => {
   const { desktop } = await used();
   const before = desktop.git("count-objects", "-v");
-  const { stderr } = done(await desktop.run("sync", "--retry"));
-  expect(stderr).not.toMatch(/Fetched|lost/);
+  const { stderr } = done(await desktop.run("doctor", "--fix", "--yes"));
+  expect(stderr).not.toMatch(/fetched|lost/);
   expect(desktop.git("count-objects", "-v")).toBe(before);
 });

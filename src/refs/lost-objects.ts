@@ -19,7 +19,7 @@ export async function lostObjects(git: Git, commits: Iterable<Oid>): Promise<Set
   const { stdout, stderr } = await git.run(args, { input, env: LOCAL, okCodes: "any" });
   const reached: Oid[] = [];
   for (const line of stdout.toString().split("\n")) {
-    if (line.startsWith("?")) lost.add(line.slice(1));
+    if (line.startsWith("?") && isOid(line.slice(1))) lost.add(line.slice(1));
     else if (isOid(line)) reached.push(line);
   }
   // It stops at a file that is torn, and says which one.
@@ -28,7 +28,8 @@ export async function lostObjects(git: Git, commits: Iterable<Oid>): Promise<Set
   return lost;
 }
 
-async function unreadable(git: Git, oids: Iterable<Oid>): Promise<Oid[]> {
+/** Those of the objects that git cannot read here. */
+export async function unreadable(git: Git, oids: Iterable<Oid>): Promise<Oid[]> {
   const input = [...oids].map((oid) => `${oid}\n`).join("");
   const { stdout } = await git.run(["cat-file", "--batch-check"], { input, env: LOCAL, okCodes: "any" });
   return stdout
@@ -42,14 +43,19 @@ async function unreadable(git: Git, oids: Iterable<Oid>): Promise<Oid[]> {
 const complaints =
   /^(?:error|fatal): .*?(?:bad object (refs\/\S+)|objects\/([0-9a-f]{2}\/[0-9a-f]{38,62}) is empty|(?:loose object|valid commit:|load tree|Could not read|unable to (?:read|find|unpack)(?: tree)?) \(?([0-9a-f]{40,64})\b)/gm;
 
-/** The error for a failure of git's that is due to an object this clone has lost; null when it is due to anything else. */
+/** The error for a failure of git's that is due to an object of ours this clone has lost; null when it is due to anything else. */
 export async function lostHere(git: Git, stderr: string): Promise<ConvosyncError | null> {
   const named: Oid[] = [];
   for (const [, ref, file, oid] of stderr.matchAll(complaints)) {
     if (ref !== undefined) named.push(await git.text(["for-each-ref", "--format=%(objectname)", ref]));
     else named.push(oid ?? file!.replace("/", ""));
   }
-  // What the remote says of its own objects looks the same over some protocols.
-  const [lost] = named.length > 0 ? await unreadable(git, named.filter(isOid)) : [];
+  const missing = named.length > 0 ? await unreadable(git, named.filter(isOid)) : [];
+  if (missing.length === 0) return null;
+  // What the remote says of its own objects looks the same over some protocols: ours is what our refs reach.
+  const format = "--format=%(objectname)";
+  const tips = (await git.text(["for-each-ref", format, "refs/convosync/"], { env: LOCAL })).split("\n");
+  const ours = await lostObjects(git, tips.filter(isOid));
+  const lost = missing.find((oid) => ours.has(oid));
   return lost === undefined ? null : missingObject(lost, new Error(scrubUrl(stderr)));
 }

@@ -3,7 +3,7 @@ import { lstat, readdir, readFile, rm } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import { ConvosyncError } from "../errors.ts";
 import { olderThan } from "../leftovers.ts";
-import { lostObjects } from "../refs/lost-objects.ts";
+import { lostObjects, unreadable } from "../refs/lost-objects.ts";
 import { parseRef } from "../refs/names.ts";
 import { isOid } from "../refs/object-database.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
@@ -116,17 +116,8 @@ async function allRefs(context: Context): Promise<Map<string, string>> {
   );
 }
 
-async function missingObjects(context: Context, oids: readonly string[]): Promise<Set<string>> {
-  if (oids.length === 0) return new Set();
-  const { stdout } = await context.git.run(["cat-file", "--batch-check"], {
-    input: `${oids.join("\n")}\n`,
-    // In a partial clone git must not fetch what it is only asked about.
-    env: { GIT_NO_LAZY_FETCH: "1", GIT_ALLOW_PROTOCOL: "none" },
-    okCodes: "any",
-  });
-  const answers = stdout.toString().split("\n");
-  return new Set(answers.filter((line) => line.endsWith(" missing")).map((line) => line.split(" ")[0]!));
-}
+const missingObjects = async (context: Context, oids: readonly string[]): Promise<Set<string>> =>
+  new Set(oids.length > 0 ? await unreadable(context.git, oids) : []);
 
 /** Loose objects of no bytes, whosever they are: none can be right, and git takes each for corruption. */
 async function emptyObjects(context: Context): Promise<string[]> {

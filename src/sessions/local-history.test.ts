@@ -156,8 +156,8 @@ test("pieces that are not a segment's, as its paths had other lengths, are not u
   first.read(0, 10);
   const pieces = first.learned!;
   first.close();
-  const elsewhere: Places = { ...places, root: ["/work/shop"] };
-  const after = stored([given[0]!.replaceAll("/home/me/code/shop", "/work/shop")], elsewhere);
+  const elsewhere: Places = { ...places, root: ["/srv/shop"] };
+  const after = stored([given[0]!.replaceAll("/home/me/code/shop", "/srv/shop")], elsewhere);
   expect(after.parts).toEqual(before.parts);
   const second = new LocalHistory(after.path, after.parts, after.starts, after.end, elsewhere, pieces);
   expect(Buffer.from(second.read(0, after.stream.length)).equals(after.stream)).toBe(true);

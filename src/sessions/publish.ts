@@ -300,7 +300,6 @@ export function queuedError(
     case "object-lost":
       return new ConvosyncError("queued", Exit.queued, `saved here, not pushed: ${result.text}`, [
         "fetch it again, then send both: git convosync doctor --fix && git convosync sync",
-        "if it belongs to your code, see what else is damaged: git fsck",
       ]);
     case "conversation-refused": {
       const takes = result.branch ? "takes the code but refuses" : "refuses";

@@ -147,6 +147,19 @@ test("while the remote is away nothing is let go of, and it comes back later", a
   desktop.hears(7);
 });
 
+test("what the remote has lost is not taken for this clone's", async () => {
+  const { desktop, laptop, remote } = await used();
+  desktop.say(7, 8);
+  done(await desktop.run("save", "--no-code"));
+  const oid = desktop.git("rev-parse", refsOf(desktop).head!);
+  const file = join(remote, "objects", oid.slice(0, 2), oid.slice(2));
+  chmodSync(file, 0o600);
+  writeFileSync(file, "");
+  const { exit, stderr } = await laptop.run("sync");
+  expect(stderr).not.toMatch(/doctor --fix/);
+  expect(exit).toBe(8);
+});
+
 test("nothing is fetched where nothing is lost", async () => {
   const { desktop } = await used();
   const before = desktop.git("count-objects", "-v");

@@ -54,3 +54,12 @@ export function integrityError(
 ): ConvosyncError {
   return new ConvosyncError(code, Exit.integrity, message, hints, cause);
 }
+
+/** What to do about troubles that are nobody's bug, by the system's code for them. */
+export const systemHints = {
+  ENOSPC: "the disk is full: make room, then run the command again",
+  EDQUOT: "your disk quota is used up: make room, then run the command again",
+  EACCES: "check who owns it and who may write to it",
+  EPERM: "check who owns it and who may write to it",
+  EROFS: "the file system is read-only",
+} as const;

@@ -1,4 +1,4 @@
-import { ConvosyncError, Exit } from "./errors.ts";
+import { ConvosyncError, Exit, systemHints } from "./errors.ts";
 import { Terminal } from "./ui/terminal.ts";
 import type { CommandWorld } from "./world.ts";
 
@@ -56,13 +56,7 @@ function report(error: unknown, argv: readonly string[], world: CommandWorld): n
 function systemFailure(error: unknown): ConvosyncError | null {
   const { code, syscall, path, message } = (error ?? {}) as NodeJS.ErrnoException;
   if (typeof code !== "string" || typeof syscall !== "string") return null;
-  const hints: Record<string, string> = {
-    ENOSPC: "the disk is full: make room, then run the command again",
-    EDQUOT: "your disk quota is used up: make room, then run the command again",
-    EACCES: "check who owns it and who may write to it",
-    EPERM: "check who owns it and who may write to it",
-    EROFS: "the file system is read-only",
-  };
+  const hints: Record<string, string | undefined> = systemHints;
   const hint = hints[code] ?? "nothing was left half done; run the command again when it is mended";
   return new ConvosyncError(
     "system",

@@ -200,6 +200,16 @@ describe("run", () => {
     });
   });
 
+  test("says what to do about a full disk", async () => {
+    const full = [
+      "-c",
+      "alias.full=!echo 'fatal: sha1 file x write error. Out of diskspace' >&2; exit 128",
+      "full",
+    ];
+    const hints = [expect.stringContaining("disk is full")];
+    await expect(git.run(full)).rejects.toMatchObject({ code: "git-failed", hints });
+  });
+
   test("does not mind a child that leaves its input unread", async () => {
     const input = new Uint8Array(4_000_000);
     expect(await git.run(["rev-parse", "--git-dir"], { input })).toMatchObject({ code: 0 });

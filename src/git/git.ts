@@ -3,7 +3,7 @@
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { existsSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
-import { ConvosyncError, Exit } from "../errors.ts";
+import { ConvosyncError, Exit, systemHints } from "../errors.ts";
 import { childEnvironment, withoutRepository } from "./environment.ts";
 
 /** What a git child left behind. `stderr` is empty when it was inherited. */
@@ -278,10 +278,20 @@ function accept(args: readonly string[], result: GitResult, ok: RunOptions["okCo
   return result;
 }
 
+/** What git says of troubles of the system's. */
+const systemTroubles: readonly (readonly [words: RegExp, code: keyof typeof systemHints])[] = [
+  [/out of diskspace|no space left on device/i, "ENOSPC"],
+  [/disk quota exceeded/i, "EDQUOT"],
+  [/read-only file system/i, "EROFS"],
+  [/insufficient permission for adding an object/i, "EACCES"],
+];
+
 /** The error for a git command that failed; for callers that judge exit statuses themselves. */
 export function failure(args: readonly string[], { code, stderr }: GitResult): ConvosyncError {
   const text = scrubUrl(stderr);
-  const hints = [...text.matchAll(/^\t(git .+)$/gm)].map((hint) => hint[1] ?? "");
+  const advice = [...text.matchAll(/^\t(git .+)$/gm)].map((hint) => hint[1] ?? "");
+  const trouble = systemTroubles.find(([words]) => words.test(text));
+  const hints = trouble ? [...advice, systemHints[trouble[1]]] : advice;
   const cause = new Error(`git ${scrubUrl(args.join(" "))}: exit status ${code}\n${text}`);
   return new ConvosyncError(
     "git-failed",

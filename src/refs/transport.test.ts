@@ -164,14 +164,30 @@ describe("push", () => {
   });
 
   test("runs the user's pre-push hook only when asked", async () => {
-    await hook(join(made.repository.gitDir, "hooks"), "pre-push", "echo fatal: no >&2; exit 1");
-    const declined = { [main]: "declined", [session]: "declined", [head]: "declined" };
+    const script = "echo linting; echo; echo fatal: no >&2; exit 1";
+    await hook(join(made.repository.gitDir, "hooks"), "pre-push", script);
+    const declined = { [main]: "pre-push", [session]: "pre-push", [head]: "pre-push" };
     expect(await refused({ ...both(), verifyHooks: true })).toEqual(declined);
     const result = await push(git, { ...both(), verifyHooks: true });
-    expect(result.status === "rejected" && result.refs.get(main)?.text).toBe(
-      "declined by the pre-push hook: fatal: no",
-    );
+    expect(result).toMatchObject({ words: ["linting", "fatal: no"] });
+    expect(result.status === "rejected" && result.refs.get(main)?.text).toBe("declined by the pre-push hook");
     expect(await push(git, both())).toEqual({ status: "pushed" });
+  });
+
+  test("passes on what the server says to it, without progress and credentials", async () => {
+    const lines = [
+      "",
+      "error: GH013: no",
+      "see https://me:secret@example.org/x",
+      "Counting objects: 100% (3/3)",
+    ];
+    const said = [...lines.map((line) => `echo '${line}'`), ...Array(20).fill("echo more"), "exit 1"];
+    await serverHook("pre-receive", said.slice(0, 4).concat("exit 1").join("\n"));
+    const result = await push(git, both());
+    const words = ["remote: error: GH013: no", "remote: see https://example.org/x"];
+    expect(result).toMatchObject({ status: "rejected", words });
+    await serverHook("pre-receive", said.join("\n"));
+    expect(await push(git, both())).toMatchObject({ words: Array(20).fill("remote: more") });
   });
 
   test("without atomic pushes can go in order, code first", async () => {

@@ -43,8 +43,10 @@ export type RejectReason =
   /** The remote branch has commits that this clone does not even know. */
   | "fetch-first"
   | "not-fast-forward"
-  /** By a hook or a rule, there or here (pre-push). */
+  /** By a hook or a rule of the server. */
   | "declined"
+  /** By the user's own pre-push hook. */
+  | "pre-push"
   /** It needs commits of submodules that nobody could fetch. */
   | "submodules"
   /** The server keeps this namespace to itself. */
@@ -67,7 +69,12 @@ export interface RefOutcome {
 
 export type PushResult =
   | { readonly status: "pushed" }
-  | { readonly status: "rejected"; readonly refs: ReadonlyMap<string, RefOutcome> }
+  | {
+      readonly status: "rejected";
+      readonly refs: ReadonlyMap<string, RefOutcome>;
+      /** What the server, or the user's own hook, says to it, line by line; text from outside, credentials taken out. */
+      readonly words: readonly string[];
+    }
   | { readonly status: "unreachable"; readonly text: string }
   | { readonly status: "not-atomic-capable" };
 
@@ -121,7 +128,7 @@ async function pushOnce(git: Git, request: PushRequest, options: readonly string
   const lost = await lostHere(git, result);
   if (lost) {
     const outcome: RefOutcome = { ok: false, reason: "lost-object", text: lost.message };
-    return { status: "rejected", refs: new Map(wanted.map((ref) => [ref, outcome])) };
+    return refusedAll(wanted, outcome);
   }
   return judge(args, result, wanted, verifyHooks);
 }
@@ -147,26 +154,44 @@ function judge(
     const submodules = unpushedSubmodules(stderr);
     if (submodules !== null) {
       const refusal: RefOutcome = { ok: false, reason: "submodules", text: submodules };
-      return { status: "rejected", refs: new Map(wanted.map((ref) => [ref, refusal])) };
+      return refusedAll(wanted, refusal);
     }
     if (/^error: src refspec|^fatal: (?:bad|invalid|ambiguous) |^usage: /m.test(stderr))
       throw failure(args, result);
     if (verify && code === 1 && !NETWORK.test(stderr)) {
-      const words = stderr
-        .split("\n")
-        .find((line) => line.trim() !== "" && !/^error: failed to push/.test(line));
-      const text = scrubUrl(`declined by the pre-push hook${words === undefined ? "" : `: ${words.trim()}`}`);
-      const refusal: RefOutcome = { ok: false, reason: "declined", text };
-      return { status: "rejected", refs: new Map(wanted.map((ref) => [ref, refusal])) };
+      const refusal: RefOutcome = { ok: false, reason: "pre-push", text: "declined by the pre-push hook" };
+      return refusedAll(wanted, refusal, wordsIn(`${result.stdout}\n${stderr}`));
     }
     return { status: "unreachable", text: complaint(stderr, code) };
   }
   const missing: RefOutcome = { ok: false, reason: "other", text: "the remote did not say" };
   const refs = new Map(wanted.map((ref) => [ref, outcomes.get(ref) ?? missing]));
-  if ([...refs.values()].some(({ ok }) => !ok)) return { status: "rejected", refs };
+  if ([...refs.values()].some(({ ok }) => !ok))
+    return { status: "rejected", refs, words: wordsIn(stderr).filter((line) => line.startsWith("remote: ")) };
   // One of several push URLs took everything and another did not answer.
   if (code !== 0) return { status: "unreachable", text: complaint(stderr, code) };
   return { status: "pushed" };
+}
+
+const refusedAll = (refs: readonly string[], why: RefOutcome, words: readonly string[] = []): PushResult => ({
+  status: "rejected",
+  refs: new Map(refs.map((ref) => [ref, why])),
+  words,
+});
+
+/** Most lines of a server or a hook that are passed on; the last ones, as tests and linters end with what failed. */
+const mostWords = 20;
+
+/** The lines that say something, without what git itself adds to each failed push, and without progress. */
+function wordsIn(output: string): string[] {
+  const isWord = (line: string) =>
+    /\S/.test(line.replace(/^remote:/, "")) &&
+    !/^error: failed to push|^hint: |^remote: [\w ]+: +\d+% \(/.test(line);
+  return scrubUrl(output)
+    .split(/[\r\n]+/)
+    .map((line) => line.trimEnd())
+    .filter(isWord)
+    .slice(-mostWords);
 }
 
 /** What git says of submodules whose commits are on no remote of theirs, in a sentence; null when it says nothing. */

@@ -31,6 +31,8 @@ export type PublishResult =
       readonly status: "queued";
       readonly reason: QueueReason;
       readonly text: string;
+      /** What the server, or the pre-push hook, says to it. */
+      readonly words: readonly string[];
       readonly refs: readonly string[];
       readonly branch: boolean;
     };
@@ -40,6 +42,8 @@ export type QueueReason =
   | "branch-rejected"
   | "branch-refused"
   | "submodules-missing"
+  /** The user's own pre-push hook. */
+  | "hook-declined"
   /** git cannot read an object here that was to go along. */
   | "object-lost"
   | "conversation-refused"
@@ -92,16 +96,21 @@ export async function publish(
   }
   if (result.status === "not-atomic-capable") return inOrder(context, remote, updates, moved);
   const reason = reasonOf(result, moved);
-  if (reason === "conversation-refused" && moved) {
+  if (moved && (reason === "conversation-refused" || (reason === "hook-declined" && isAboutOurs(result)))) {
     // Policy keeps our refs out; the user's code must not suffer for it.
     const code = await send(context, remote, [], moved);
     // A remote that takes no push at all has nothing against our refs in particular.
-    if (code.status !== "pushed") return waits(context, remote, "refused", textOf(code), [], false);
+    if (code.status !== "pushed") return waits(context, remote, reasonOf(code, moved), code, [], false);
     await confirm(context, remote, [], moved);
-    return waits(context, remote, reason, textOf(result), [], true);
+    return waits(context, remote, reason, result, [], true);
   }
-  return waits(context, remote, reason, textOf(result), [], false);
+  return waits(context, remote, reason, result, [], false);
 }
+
+/** A hook may run for minutes: it does once more only where it says nothing, or something of our refs. */
+const isAboutOurs = (result: PushResult): boolean =>
+  result.status === "rejected" &&
+  (result.words.length === 0 || result.words.some((line) => /convosync/i.test(line)));
 
 /** Has the branch wait until somebody pushes, or until there is a remote, unless the remote has it. */
 export async function holdBack(context: Context, remote: ChosenRemote | null, branch: Branch): Promise<void> {
@@ -132,8 +141,7 @@ async function inOrder(
   // Sessions before heads: a head never names what is not there.
   const ordered = [...updates].sort((a, b) => Number(isHead(a.ref)) - Number(isHead(b.ref)));
   const { code, refs } = await pushInOrder(context.git, request(context, remote, ordered, branch));
-  if (code.status !== "pushed")
-    return waits(context, remote, reasonOf(code, branch), textOf(code), [], false);
+  if (code.status !== "pushed") return waits(context, remote, reasonOf(code, branch), code, [], false);
   if (branch) await confirm(context, remote, [], branch);
   if (!refs || refs.status === "pushed") {
     await confirm(context, remote, ordered, branch);
@@ -145,7 +153,7 @@ async function inOrder(
     context,
     remote,
     reasonOf(refs, null),
-    textOf(refs),
+    refs,
     arrived.map((one) => one.ref),
     branch !== null,
   );
@@ -218,15 +226,18 @@ async function waits(
   context: Context,
   remote: ChosenRemote,
   reason: QueueReason,
-  text: string,
+  result: PushResult,
   refs: readonly string[],
   branch: boolean,
 ): Promise<PublishResult> {
+  const text = textOf(result);
+  const words = result.status === "rejected" ? result.words : [];
+  const cause = words.find((line) => /error|fatal|fail/i.test(line)) ?? words[0];
   await updateQueue(context, remote.key, (entry) => {
     entry.since ??= context.world.now().toISOString();
-    entry.reason = text;
+    entry.reason = cause === undefined ? text : `${text}: ${cause}`;
   });
-  return { status: "queued", reason, text, refs, branch };
+  return { status: "queued", reason, text, words, refs, branch };
 }
 
 function reasonOf(result: PushResult, branch: Branch | null): QueueReason {
@@ -237,6 +248,7 @@ function reasonOf(result: PushResult, branch: Branch | null): QueueReason {
     if (outcome.ok) continue;
     if (outcome.reason === "submodules") return "submodules-missing";
     if (outcome.reason === "lost-object") return "object-lost";
+    if (outcome.reason === "pre-push") return "hook-declined";
     const ours = parseRef(ref);
     if (!ours && branch && (outcome.reason === "not-fast-forward" || outcome.reason === "fetch-first"))
       return "branch-rejected";
@@ -287,6 +299,7 @@ export function queuedError(
         Exit.queued,
         `saved here, not pushed: '${remote.name}' refuses the branch (${result.text})`,
         [
+          ...result.words,
           retry,
           "put the work on a branch that it takes: git convosync save --branch <name>",
           "send the conversation without the code: git convosync sync --no-code",
@@ -307,10 +320,19 @@ export function queuedError(
         "queued",
         Exit.queued,
         `saved here; '${remote.name}' ${takes} refs/convosync/* (${result.text})`,
-        [retry],
+        [...result.words, retry],
       );
     }
+    case "hook-declined":
+      return new ConvosyncError("queued", Exit.queued, `saved here, not pushed: ${result.text}`, [
+        ...result.words,
+        retry,
+        "send the conversation without the code: git convosync sync --no-code",
+      ]);
     default:
-      return new ConvosyncError("queued", Exit.queued, `saved here, not pushed: ${result.text}`, [retry]);
+      return new ConvosyncError("queued", Exit.queued, `saved here, not pushed: ${result.text}`, [
+        ...result.words,
+        retry,
+      ]);
   }
 }

@@ -82,6 +82,7 @@ const branchReasons: ReadonlySet<QueueReason> = new Set([
   "branch-rejected",
   "branch-refused",
   "submodules-missing",
+  "hook-declined",
 ]);
 
 /**

@@ -409,14 +409,20 @@ describe("configuration", () => {
 
   test("a failing pre-push hook keeps everything here, and the queue says so", async () => {
     const { desktop, remoteGit } = await pair();
-    hook(desktop, ".git/hooks/pre-push", "echo 'tests fail' >&2; exit 1");
+    hook(desktop, ".git/hooks/pre-push", "echo ran >> ran.log; echo 'tests fail' >&2; exit 1");
+    desktop.write(".git/info/exclude", "ran.log\n");
     const before = remoteGit("for-each-ref");
     desktop.write("a.txt", "a\n");
     desktop.say(0, 2);
     const { exit, stderr } = await desktop.run("save", "A");
     expect(exit).toBe(3);
-    expect(stderr).toMatch(/pre-push hook/);
+    expect(stderr).toMatch(/pre-push hook\nhint: tests fail\n/);
+    expect(stderr).not.toContain("origin");
+    expect(desktop.read("ran.log")).toBe("ran\n");
     expect(remoteGit("for-each-ref")).toBe(before);
+    // The hook is asked about the code alone.
+    done(await desktop.run("sync", "--no-code"));
+    expect(remoteGit("for-each-ref", "refs/heads")).toBe(before.match(/^.*refs\/heads\/.*$/m)![0]);
     const { document } = await desktop.json("status");
     expect(document).toMatchObject({
       queue: expect.arrayContaining([expect.objectContaining({ what: "branch main" })]),

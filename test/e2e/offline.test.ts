@@ -189,9 +189,10 @@ describe("rejected", () => {
     desktop.say(0, 2);
     const { exit, stderr } = await desktop.run("save", "Refused");
     expect(exit).toBe(3);
-    expect(stderr).toMatch(/saved here, not pushed: .*declined/);
+    expect(stderr).toMatch(/not pushed: 'origin' refuses the branch .*\nhint: remote: no pushes today\n/);
     expect(stderr).not.toMatch(/takes the code/);
     expect(await waiting(desktop)).toContain("branch main");
+    expect(done(await desktop.run("status")).stdout).toContain("declined): remote: no pushes today");
     remoteHook(box, "pre-receive", "exit 0");
     done(await desktop.run("sync"));
     expect(box.remoteGit("rev-parse", "main")).toBe(desktop.head());
@@ -238,7 +239,7 @@ describe("rejected", () => {
     const { exit, stderr } = await desktop.run("save", "Onto main");
     expect(exit).toBe(3);
     expect(stderr).toMatch(
-      /'origin' refuses the branch \(.*declined\)\)\nhint: .*\nhint: .*save --branch <name>\nhint: .*sync --no-code/,
+      /'origin' refuses the branch \(.*declined\)\)\nhint: remote: protected\n(?:hint: .*\n){2}hint: .*save --branch <name>\nhint: .*sync --no-code/,
     );
     const alone = (await desktop.json("sync", "--no-code")).document;
     expect(alone).toMatchObject({ pushed: expect.arrayContaining([one, "index"]), queued: ["branch main"] });

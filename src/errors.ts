@@ -59,7 +59,7 @@ export function integrityError(
 export const systemHints = {
   ENOSPC: "the disk is full: make room, then run the command again",
   EDQUOT: "your disk quota is used up: make room, then run the command again",
-  EACCES: "check who owns it and who may write to it",
-  EPERM: "check who owns it and who may write to it",
+  EACCES: "check who owns it and who may write to it: git convosync doctor",
+  EPERM: "check who owns it and who may write to it: git convosync doctor",
   EROFS: "the file system is read-only",
 } as const;

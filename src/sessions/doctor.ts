@@ -11,6 +11,7 @@ import { findDamage, type Repair, repairDamage } from "./damage.ts";
 import { abandoned } from "./files.ts";
 import { loadHeads } from "./heads.ts";
 import { hooksStatus } from "./hooks.ts";
+import { findUnusable } from "./permissions.ts";
 import { describePending, remoteQueue } from "./queue.ts";
 import { type Context, openRepository, type World } from "./repository.ts";
 import { inspectSetup, type SetupFile } from "./setup.ts";
@@ -47,10 +48,18 @@ const warning = (name: string, message: string, hint: string | null = null): Che
   message,
   hint,
 });
+/** What a look ended with; one that a file stands in the way of is no reason not to take the others. */
 const failed = (name: string, error: unknown): Check => {
-  if (!(error instanceof ConvosyncError)) throw error;
-  return { name, status: "error", message: error.message, hint: error.hints[0] ?? null };
+  const { message, hints } = error instanceof ConvosyncError ? error : systemFailure(error);
+  return { name, status: "error", message, hint: hints[0] ?? null };
 };
+
+/** A failure of the system's; everything else is a bug, and thrown. */
+function systemFailure(error: unknown): { message: string; hints: readonly string[] } {
+  const { code, syscall, message } = error as NodeJS.ErrnoException;
+  if (code === undefined || syscall === undefined) throw error;
+  return { message, hints: [] };
+}
 
 /** Looks at everything the program needs, and changes nothing (with `probe`, nothing that stays). */
 export async function examine(world: World, options: DoctorOptions): Promise<Check[]> {
@@ -63,7 +72,9 @@ export async function examine(world: World, options: DoctorOptions): Promise<Che
     return checks;
   }
   try {
-    for (const look of repositoryChecks) checks.push(...(await look(context, options)));
+    for (const [name, look] of repositoryChecks) {
+      checks.push(...(await look(context, options).catch((error: unknown) => [failed(name, error)])));
+    }
   } finally {
     await context.close();
   }
@@ -73,15 +84,16 @@ export async function examine(world: World, options: DoctorOptions): Promise<Che
 type Look = (context: Context, options: DoctorOptions) => Promise<Check[]>;
 
 /** One look after the other at a repository; what else can be looked at is added here. */
-const repositoryChecks: readonly Look[] = [
-  repository,
-  damage,
-  locks,
-  vaultAndIndex,
-  remote,
-  agentFolders,
-  gitHooks,
-  configuration,
+const repositoryChecks: readonly (readonly [name: string, look: Look])[] = [
+  ["repository", repository],
+  ["files", permissions],
+  ["refs", damage],
+  ["locks", locks],
+  ["vault", vaultAndIndex],
+  ["remote", remote],
+  ["agent", agentFolders],
+  ["hooks", gitHooks],
+  ["settings", configuration],
 ];
 
 async function programs(world: World): Promise<Check[]> {
@@ -129,6 +141,27 @@ async function repository(context: Context): Promise<Check[]> {
     ...(repo.shallow ? ["shallow"] : []),
   ];
   return [ok("repository", `${repo.root ?? repo.gitDir} (${kinds.join(", ")})`)];
+}
+
+async function permissions({ keys, cloneDir, cacheDir, repo }: Context): Promise<Check[]> {
+  const needed = [
+    { folder: keys.dir, depth: 1 },
+    { folder: cloneDir, depth: 3 },
+    { folder: join(repo.commonDir, "objects"), depth: 1 },
+    { folder: join(repo.commonDir, "refs", "convosync"), depth: 4 },
+  ];
+  const cache = { folder: cacheDir, depth: 3 };
+  const found = await findUnusable([...needed, cache]);
+  if (found.length === 0) return [ok("files", "all files of convosync can be read and written")];
+  return found.map(({ folder, paths, readOnly }) => {
+    const few = paths.length === 1 ? paths[0] : `${paths[0]} and ${paths.length - 1} more`;
+    return {
+      name: "files",
+      status: folder === cache.folder ? "warning" : "error",
+      message: readOnly ? `${folder} is on a file system that is read-only` : `no permission to use ${few}`,
+      hint: readOnly || process.platform === "win32" ? null : `sudo chown -R "$(id -un)" '${folder}'`,
+    };
+  });
 }
 
 async function damage(context: Context): Promise<Check[]> {

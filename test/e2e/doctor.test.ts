@@ -74,6 +74,18 @@ describe("doctor", () => {
     expect(desktop.git("ls-remote", "origin", "refs/convosync/probe/*")).toBe("");
   });
 
+  test("what stands in the way of one look is told, and the others are taken all the same", async () => {
+    const { desktop } = await saved();
+    const queue = join(desktop.path, ".git/convosync/queue.json");
+    renameSync(queue, `${queue}.away`);
+    mkdirSync(queue);
+    const { exit, all } = await checks(desktop);
+    expect(exit).toBe(1);
+    expect(wrong(all)).toEqual(["error refs", "error remote"]);
+    expect(all.find((row) => row["status"] === "error")?.["message"]).toMatch(/EISDIR/);
+    expect(all.map((row) => row["name"])).toEqual(expect.arrayContaining(["files", "agent", "settings"]));
+  });
+
   test("keys others can read, a remote that is away, a setting that does not fit, what waits", async () => {
     const { desktop, remote } = await saved();
     const key = join(desktop.home, ".config/convosync/device.txt");

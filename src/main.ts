@@ -1,20 +1,25 @@
+import type { Writable } from "node:stream";
 import { ConvosyncError, Exit, systemHints } from "./errors.ts";
 import { Terminal } from "./ui/terminal.ts";
 import type { CommandWorld } from "./world.ts";
 
 /** Runs the program: arguments in, exit status out. Never throws, never ends the process. */
 export async function main(argv: readonly string[], world: CommandWorld): Promise<number> {
-  world.streams.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    // Whoever reads our output has seen enough; that is no failure.
-    if (error.code === "EPIPE") process.exit(Exit.done);
-    throw error;
+  const { stdout, stderr } = world.streams;
+  // That nobody listens, as where a terminal was closed, is no reason to stop in the middle of a save.
+  let first: Error | null = null;
+  stdout.on("error", (error) => {
+    first ??= error;
   });
+  stderr.on("error", () => undefined);
   const { run } = await import("./program.ts");
-  try {
-    return await run(argv, world);
-  } catch (error) {
-    return report(error, argv, world);
-  }
+  const status = await run(argv, world).catch((error: unknown) => report(error, argv, world));
+  // What went wrong with the last write is told to listeners only after us.
+  const lost: NodeJS.ErrnoException | null = first ?? (stdout as Partial<Writable>).errored ?? null;
+  // Whoever closes our output has seen enough; that is no failure.
+  if (lost === null || lost.code === "EPIPE") return status;
+  const words = argv.filter((word) => word !== "--json");
+  return Math.max(status, report(lost, words, world));
 }
 
 /** `--color` as it stands on the command line, which may be the very thing that could not be read. */

@@ -12,10 +12,14 @@ export interface Output {
 
 /** Text to a stream that is not ours to close. */
 export function plainOutput(stream: NodeJS.WritableStream): Output {
+  let broken = false;
+  stream.once("error", () => {
+    broken = true;
+  });
   return {
     async write(text) {
-      if (!stream.write(text)) await once(stream, "drain").catch(() => undefined);
-      return true;
+      if (!broken && !stream.write(text)) await once(stream, "drain").catch(() => undefined);
+      return !broken;
     },
     end: async () => undefined,
   };

@@ -1,6 +1,6 @@
 // Refusals as a person and as a script meet them: exit status, stdout, stderr, and the document under --json.
 
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   chmodSync,
   existsSync,
@@ -17,7 +17,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { settings } from "../../src/sessions/settings.ts";
-import { done, git, type Machine, one, pair, type Sandbox, sandbox, three, two } from "./harness.ts";
+import { cli, done, git, type Machine, one, pair, type Sandbox, sandbox, three, two } from "./harness.ts";
 
 /** Runs a command that must fail, in words and as JSON: both say the same, and say it in full. */
 async function refuses(
@@ -524,6 +524,44 @@ describe("with sessions", () => {
       });
     } finally {
       renameSync(away, box.remote);
+    }
+  });
+});
+
+describe.skipIf(process.platform !== "linux")("output that cannot be written (Linux: /dev/full)", () => {
+  let box: Sandbox;
+  beforeAll(async () => {
+    box = await pair();
+    box.desktop.say(0, 1);
+    done(await box.desktop.run("save"));
+  });
+
+  /** Runs the program in a shell, with what follows its arguments there. */
+  const inShell = ({ cwd, env }: Machine, argv: string, redirection: string) => {
+    const program = `'${process.execPath}' '${cli}' ${argv} ${redirection}`;
+    return spawnSync("sh", ["-c", program], { cwd, env, encoding: "utf8" });
+  };
+
+  test("is told, and is a failure", () => {
+    for (const argv of ["list --json", "list", `export ${one}`, `show ${one} --raw`, "--help"]) {
+      const { status, stderr } = inShell(box.desktop, argv, ">/dev/full");
+      expect({ argv, status, stderr }).toEqual({
+        argv,
+        status: 1,
+        stderr: expect.stringMatching(/^error: write: ENOSPC.*\nhint: the disk is full.*\n$/),
+      });
+    }
+  });
+
+  test("is no reason to stop in the middle of a save", async () => {
+    const { desktop, remoteGit } = box;
+    for (const [at, nowhere] of ["2>/dev/full", "2>&1 | head -n 1"].entries()) {
+      desktop.say(at + 1, at + 2);
+      desktop.write("a.txt", `${at}\n`);
+      expect(inShell(desktop, "save", nowhere).status).toBe(0);
+      expect(desktop.git("status", "--porcelain")).toBe("");
+      expect(remoteGit("rev-parse", "main")).toBe(desktop.head());
+      expect((await desktop.run("save")).stderr).toMatch(/Nothing new/);
     }
   });
 });

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { joinTranscripts } from "./claude-code/join.ts";
-import { type JoinedLogs, joinLines, linesOf } from "./line-logs.ts";
+import { type JoinedLogs, joinLines, joinLongest, linesOf } from "./line-logs.ts";
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");
 const bytes = (log: string): Uint8Array => Buffer.from(log, "latin1");
@@ -60,6 +60,40 @@ describe("joining logs of lines", () => {
       fc.property(logs, (all) => {
         const joined = bytes(whole(all, joinLines(all, [...all.keys()])));
         for (const log of all) expect(joinLines([joined, log], [0, 1]).added).toEqual([]);
+      }),
+    );
+  });
+});
+
+describe("joining logs of which some begin with others", () => {
+  /** Any of them may be cut short after a line. */
+  const cut = fc
+    .tuple(logs, fc.array(fc.nat(12), { minLength: 4, maxLength: 4 }), fc.nat(3))
+    .map(([all, lengths, at]) => {
+      const shorter = lengths.map((length) =>
+        bytes(
+          linesOf(all[at % all.length]!)
+            .slice(0, length)
+            .map(text)
+            .join(""),
+        ),
+      );
+      return [...shorter.slice(2), ...all, ...shorter.slice(0, 2)];
+    });
+  const join = (some: readonly Uint8Array[]): JoinedLogs => joinLines(some, [...some.keys()].reverse());
+
+  test("what stands in front is the beginning of no other, and each line's place holds that line", () => {
+    fc.assert(
+      fc.property(cut, (all) => {
+        const joined = joinLongest(all, join);
+        expect([...joined.order].sort((a, b) => a - b)).toEqual([...all.keys()]);
+        const front = text(all[joined.order[0]!]!);
+        for (const log of all.map(text))
+          expect(log.length > front.length && log.startsWith(front)).toBe(false);
+        const result = linesOf(bytes(whole(all, joined))).map(text);
+        for (const [at, log] of all.entries())
+          expect(joined.places[at]!.map((place) => result[place - 1])).toEqual(linesOf(log).map(text));
+        expect(counts(result.join(""))).toEqual(counts(whole(all, joinLines(all, [...all.keys()]))));
       }),
     );
   });

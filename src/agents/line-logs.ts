@@ -48,6 +48,32 @@ export function joinLines(logs: readonly Uint8Array[], order: readonly number[])
   return { order, added, places };
 }
 
+/**
+ * Joins logs of which some may begin with others: those have nothing of their own, must not be what the rest is added to,
+ * and come last in the order. `join` gets the others.
+ */
+export function joinLongest(
+  logs: readonly Uint8Array[],
+  join: (logs: readonly Uint8Array[]) => JoinedLogs,
+): JoinedLogs {
+  const all = [...logs.keys()];
+  const within = logs.map((log, at) =>
+    logs.findIndex((other, i) => i !== at && beginsWith(other, log) && (other.length > log.length || i < at)),
+  );
+  const longest = all.filter((at) => within[at] === -1);
+  const { order, added, places } = join(longest.map((at) => logs[at]!));
+  const placesOf = (at: number): readonly number[] =>
+    within[at] === -1 ? places[longest.indexOf(at)]! : placesOf(within[at]!);
+  return {
+    order: [...order.map((one) => longest[one]!), ...all.filter((at) => within[at] !== -1)],
+    added,
+    places: all.map((at) => placesOf(at).slice(0, linesOf(logs[at]!).length)),
+  };
+}
+
+const beginsWith = (log: Uint8Array, start: Uint8Array): boolean =>
+  log.length >= start.length && Buffer.compare(log.subarray(0, start.length), start) === 0;
+
 /** The lines of a log, each with its line feed. */
 export function linesOf(log: Uint8Array): Uint8Array[] {
   const lines: Uint8Array[] = [];

@@ -91,10 +91,8 @@ export default async function resumeCommand(
   terminal.note(`\n${terminal.style("bold", "Session restored.")}`);
   terminal.note(`  Directory:    ${result.workingDirectory}`);
   if (result.branch) terminal.note(`  Branch:       ${safeText(result.branch)}`);
-  if (result.commit)
-    terminal.note(
-      `  Commit:       ${result.commit.slice(0, 7)} ${snapshot?.message ? `"${safeText(snapshot.message, 60)}"` : ""}`,
-    );
+  const said = snapshot?.message ? ` "${safeText(snapshot.message, 60)}"` : "";
+  if (result.commit) terminal.note(`  Commit:       ${result.commit.slice(0, 7)}${said}`);
   terminal.note(`  Conversation: ${plural(result.messages, "message")}`);
   if (result.localAhead)
     terminal.note("  The conversation here has lines that are not saved yet: git convosync save");

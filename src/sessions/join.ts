@@ -1,4 +1,5 @@
 import type { Agent } from "../agents/agent.ts";
+import { joinLongest } from "../agents/line-logs.ts";
 import { toBase64url } from "../crypto/encoding.ts";
 import { sealFor } from "../crypto/keyring.ts";
 import type { Entry } from "../domains/head.ts";
@@ -130,7 +131,7 @@ async function mergeLines(
 ): Promise<Merged> {
   const logs: Uint8Array[] = [];
   for (const one of versions) logs.push(await wholeStream(vault, one));
-  const joined = join(logs);
+  const joined = joinLongest(logs, join);
   return { ...joined, base: logs[joined.order[0]!]! };
 }
 
@@ -149,6 +150,7 @@ async function sealLines(
 ): Promise<{ record: StreamRecord; files: NewFile[] }> {
   const hash = StreamHash.start();
   hash.update(base);
+  if (toBase64url(hash.digest()) !== main.sha) throw new Error("lines would be added to another log");
   const segments: Segment[] = [...main.segments];
   const files: NewFile[] = [];
   let { bytes, lines } = main;

@@ -87,6 +87,19 @@ describe("the conversation", () => {
     expectTranscript(desktop.heard(), common(desktop) + ofDesktop(desktop));
   });
 
+  test("--theirs, and the other device goes on: theirs is then longer than mine, and merging doubles nothing", async () => {
+    done(await laptop.run("resume", "--theirs"));
+    desktop.say(5, 7, one, " (desktop)");
+    done(await desktop.run("save"));
+    expect((await laptop.run("resume")).exit).toBe(5);
+    done(await laptop.run("resume", "--merge"));
+    expectTranscript(laptop.heard(), common(laptop) + laptop.told(7, one, " (desktop)", 3));
+    done(await laptop.run("save"));
+    done(await desktop.run("resume"));
+    expectTranscript(desktop.heard(), common(desktop) + desktop.told(7, one, " (desktop)", 3));
+    for (const machine of [desktop, laptop]) done(await machine.run("verify"));
+  });
+
   test("--mine: theirs stays as a snapshot; the other device follows, and its version is nowhere lost", async () => {
     const mine = laptop.heard();
     const { stderr } = done(await laptop.run("resume", "--mine"));

@@ -76,6 +76,17 @@ describe("offline", () => {
     done(await laptop.run("verify", "--local"));
   });
 
+  test("verify --local minds neither what was never fetched nor that it is an older version", async () => {
+    const { desktop, laptop } = await pair();
+    for (const upTo of [1, 2]) {
+      desktop.say(upTo - 1, upTo);
+      done(await desktop.run("save"));
+      done(await laptop.run("list", "--fetch"));
+      done(await laptop.run("verify", "--local"));
+      done(await laptop.run("resume"));
+    }
+  });
+
   test("resume of what is only on the remote is exit 8, and changes nothing", async () => {
     const box = await pair();
     const { desktop, laptop } = box;

@@ -111,7 +111,7 @@ const shared = ["commands/questions.ts", "commands/save-form.ts"];
 
 /** Rooms that run unchanged in a browser, and the files in them that do not. */
 const portable = ["crypto", "packing", "domains", "refs"];
-const nodeFiles = ["transport", "git-database", "object-reader", "lost-objects"].map(
+const nodeFiles = ["transport", "git-database", "object-reader", "lost-objects", "ref-locks"].map(
   (name) => `refs/${name}.ts`,
 );
 

@@ -47,7 +47,7 @@ describe("the program", () => {
     ["src/commands/save.ts", full, 236_000],
     ["src/commands/resume.ts", full, 215_000],
     ["src/commands/sync.ts", full, 179_000],
-    ["src/commands/show.ts", full, 176_000],
+    ["src/commands/show.ts", full, 177_000],
     ["src/commands/log.ts", full, 165_000],
     ["src/commands/search.ts", light, 90_000],
     ["src/commands/hook.ts", full, 234_000],

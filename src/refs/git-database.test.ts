@@ -1,5 +1,5 @@
 import * as fs from "node:fs";
-import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { openGitDatabase } from "./git-database.ts";
@@ -162,11 +162,16 @@ describe("trouble", () => {
     const { db, repository } = await make("normal");
     const commit = await db.commit({ parents: [], files, when });
     await mkdir(join(repository.gitDir, ref, ".."), { recursive: true });
-    await writeFile(join(repository.gitDir, `${ref}.lock`), "");
+    const lock = join(repository.gitDir, `${ref}.lock`);
+    await writeFile(lock, "");
     await expect(db.update([{ ref, from: null, to: commit }])).rejects.toMatchObject({
       code: "ref-locked",
       hints: expect.arrayContaining([expect.stringContaining(".lock")]),
     });
+    const old = new Date(Date.now() - 3_600_000);
+    await utimes(lock, old, old);
+    await db.update([{ ref, from: null, to: commit }]);
+    expect(await db.refs("refs/convosync/")).toEqual(new Map([[ref, commit]]));
   });
 
   test("a ref left empty by a crash is no ref", async () => {

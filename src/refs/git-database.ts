@@ -78,12 +78,11 @@ export function openGitDatabase(git: Git, repository: Repository): ObjectDatabas
     async update(updates) {
       if (updates.length === 0) return;
       const args = [...WRITE, "update-ref", "--no-deref", "-z", "--stdin"];
-      const result = await git.run(args, {
-        input: transaction(updates, oidBytes),
-        env: LOCAL,
-        okCodes: "any",
-      });
-      if (result.code !== 0) throw refusal(args, result);
+      const input = transaction(updates, oidBytes);
+      const write = () => git.run(args, { input, env: LOCAL, okCodes: "any" });
+      let result = await write();
+      if (result.code !== 0 && (await staleLocksRemoved(result.stderr))) result = await write();
+      if (result.code !== 0) throw await refusal(args, result);
     },
     close: () => objects.close(),
   };
@@ -166,22 +165,19 @@ function transaction(updates: readonly RefUpdate[], oidBytes: number): string {
   return `start\0${moves.join("")}prepare\0commit\0`;
 }
 
-function refusal(args: readonly string[], result: Parameters<typeof failure>[1]): ConvosyncError {
+/** What deals with locks is loaded when one is in the way. */
+const staleLocksRemoved = async (stderr: string): Promise<boolean> =>
+  (await import("./ref-locks.ts")).removeStaleLocks(stderr);
+
+async function refusal(
+  args: readonly string[],
+  result: Parameters<typeof failure>[1],
+): Promise<ConvosyncError> {
   const moved =
     /cannot lock ref '(.+?)': (?:is at|reference already exists|unable to resolve|reference is missing)/;
   const ref = moved.exec(result.stderr)?.[1];
-  const lock = /Unable to create '(.+\.lock)': File exists/.exec(result.stderr)?.[1];
-  if (lock !== undefined) {
-    return new ConvosyncError(
-      "ref-locked",
-      Exit.failed,
-      "another git process holds a lock on the conversations' refs",
-      [
-        "wait for it to finish and try again",
-        `if none is running, a crash left the lock behind; remove it: rm '${lock}'`,
-      ],
-    );
-  }
+  const locked = (await import("./ref-locks.ts")).refLocked(result.stderr);
+  if (locked) return locked;
   if (ref === undefined) return failure(args, result);
   const why = firstComplaint(result.stderr);
   return new ConvosyncError(

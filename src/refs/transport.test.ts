@@ -1,4 +1,5 @@
-import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { chmod, mkdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -325,7 +326,15 @@ describe("fetch", () => {
     expect(await local("refs/convosync-incoming/")).toEqual(new Map([["refs/convosync-incoming/head", one]]));
     await push(git, { remote: "origin", updates: [{ ref: head, oid: two, lease: one }], verifyHooks: false });
     await writeFile(lock, "");
-    await expect(fetch(git, request)).rejects.toThrow("cannot lock ref");
+    await expect(fetch(git, request)).rejects.toMatchObject({ code: "ref-locked", hints: expect.any(Array) });
+    // One that a killed git has left is removed, and those beside it.
+    const other = join(dirname(lock), "sub", "other.lock");
+    await mkdir(dirname(other));
+    await writeFile(other, "");
+    const old = new Date(Date.now() - 10_000);
+    for (const path of [lock, other]) await utimes(path, old, old);
+    expect(await fetch(git, request)).toEqual({ status: "ok" });
+    expect(existsSync(other)).toBe(false);
   });
 
   test("takes patterns that match nothing, negative ones, and names a missing ref", async () => {

@@ -290,6 +290,12 @@ export async function fetch(git: Git, request: FetchRequest): Promise<FetchResul
     await sleep(pause);
     result = await network(git, args, request);
   }
+  if (typeof result !== "string" && raced(result)) {
+    const { refLocked, removeStaleLocks } = await import("./ref-locks.ts");
+    if (removeStaleLocks(result.stderr)) result = await network(git, args, request);
+    const locked = typeof result !== "string" && raced(result) ? refLocked(result.stderr) : null;
+    if (locked) throw locked;
+  }
   if (typeof result === "string") return { status: "unreachable", text: result };
   if (result.code === 0) return { status: "ok" };
   const ref = /couldn't find remote ref (\S+)/.exec(result.stderr)?.[1];

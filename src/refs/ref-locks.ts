@@ -1,0 +1,43 @@
+import { readdirSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { ConvosyncError, Exit } from "../errors.ts";
+
+// git locks a ref by a file beside it, for the moment in which it writes. One that was killed leaves the file, and nobody
+// can write that ref any more.
+
+/** So old, in ms, is no lock that anybody holds. What was fetched lies where nobody else writes, and we have waited already. */
+const staleAfter = { "convosync-incoming": 5_000, convosync: 10 * 60_000 } as const;
+
+const lockOf = (stderr: string): string | undefined =>
+  /Unable to create '(.+\.lock)': File exists/.exec(stderr)?.[1];
+
+/**
+ * Removes old locks on our refs, all those in the namespace of the one that git, when it was to write refs of ours,
+ * complains of. Whether any was removed, and it is worth another try.
+ */
+export function removeStaleLocks(stderr: string): boolean {
+  const [, root, namespace] = /^(.*\/refs\/(convosync(?:-incoming)?))\//.exec(lockOf(stderr) ?? "") ?? [];
+  if (root === undefined) return false;
+  const oldest = Date.now() - staleAfter[namespace as keyof typeof staleAfter];
+  const stale = readdirSync(root, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".lock"))
+    .map((name) => join(root, name))
+    .filter((path) => (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? oldest) < oldest);
+  for (const path of stale) rmSync(path, { force: true });
+  return stale.length > 0;
+}
+
+/** What to say of a lock that git complains of; null when it complains of something else. */
+export function refLocked(stderr: string): ConvosyncError | null {
+  const lock = lockOf(stderr);
+  if (lock === undefined) return null;
+  return new ConvosyncError(
+    "ref-locked",
+    Exit.failed,
+    "another git process holds a lock on the conversations' refs",
+    [
+      "wait for it to finish and try again",
+      `if none is running, a crash left the lock behind; remove it: rm '${lock}'`,
+    ],
+  );
+}

@@ -40,8 +40,6 @@ export interface HeadChange {
   readonly bury?: ReadonlyMap<string, Tombstone>;
   /** Tombstones that are stated anew and bury nothing here: `put` brings their sessions back. */
   readonly overridden?: ReadonlyMap<string, Tombstone>;
-  /** Tombstones to take back. */
-  readonly unbury?: readonly string[];
   /** What the user pins or unpins now. */
   readonly pins?: Readonly<Record<string, Pin>>;
   /** Sessions an agent has open now, and since when; null for one that is closed, or handed over by a save. */
@@ -79,12 +77,11 @@ export function nextHead(
   const hot = [...put.values(), ...kept].filter((entry) => !buried.has(entry.s)).sort(byActivity);
   const oldest = new Date(now.getTime() - tombstoneDays * 86_400_000).toISOString();
   const overridden = change.overridden ?? new Map<string, Tombstone>();
-  const unbury = new Set([...(change.unbury ?? []), ...overridden.keys()]);
   /** A device that was away for long lists what was deleted meanwhile until it is back. */
   const isListed = (s: string): boolean =>
     context.others.some(({ entries }) => entries.some((entry) => entry.s === s));
   const gone = (previous?.head.gone ?? []).filter(
-    ([s, at]) => !buried.has(s) && !unbury.has(s) && (at >= oldest || isListed(s)),
+    ([s, at]) => !buried.has(s) && !overridden.has(s) && (at >= oldest || isListed(s)),
   );
   const { sessions, pages, index } = spill(hot, change.rebuild ? null : previous);
   const graves = [...buried, ...overridden].map(([s, { at, upto }]): Head["gone"][number] =>

@@ -124,10 +124,11 @@ async function renewReplica(context: Context, vault: OpenVault, old: string): Pr
   }
   const alive = new Set(entries.map((one) => one.s));
   const own = heads.own?.head;
-  const gone = [...tombstonesIn(own ? [own] : [])].filter(([session]) => !alive.has(session));
+  const gone = [...tombstonesIn(own ? [own] : [])];
   const change = () => ({
     put: entries,
-    bury: new Map(gone),
+    bury: new Map(gone.filter(([session]) => !alive.has(session))),
+    overridden: new Map(gone.filter(([session]) => alive.has(session))),
     pins: own?.pins ?? {},
     domains: own?.domains ?? {},
   });

@@ -2,7 +2,7 @@ import { proveSession, readSession, type StoredSession } from "../domains/reader
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { incomingRef, outgoingRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid, RefUpdate } from "../refs/object-database.ts";
-import type { CatalogEntry, Copy, Heads } from "./catalog.ts";
+import { type CatalogEntry, type Copy, type Heads, tombstonesOf } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
 import { dropIncoming, dropping, receive } from "./remote.ts";
 import type { Context } from "./repository.ts";
@@ -43,6 +43,7 @@ export async function fetchSession(
   const hot = missing.filter((copy) => !copy.entry.a);
   for (const copy of archived) found.push(await fetchFolder(context, vault, copy, remote));
   if (hot.length > 0) found.push(...(await fetchHot(context, vault, heads, hot, refs, remote)));
+  if (found.length === 0) throw missingCopy(missing[0]!);
   return found;
 }
 
@@ -100,6 +101,7 @@ async function fetchHot(
   refs: ReadonlyMap<string, Oid>,
   remote: ChosenRemote,
 ): Promise<StoredSession[]> {
+  const tombstones = tombstonesOf(heads.all);
   const prefix = `${vaultPrefix(vault.ref)}session/${missing[0]!.entry.d}/`;
   await dropIncoming(context, incomingRef(prefix));
   const own = heads.replica ? [`^${prefix}${heads.replica}`] : [];
@@ -113,6 +115,8 @@ async function fetchHot(
     const updates: RefUpdate[] = [];
     for (const copy of missing) {
       const commit = served.get(copy.ref);
+      // A deletion takes the refs of all replicas; one that has outlived it is sent again by whoever has it.
+      if (!commit && tombstones.has(copy.entry.s)) continue;
       if (!commit) throw missingCopy(copy);
       const files = await vault.db.files(commit);
       const from = refs.get(copy.ref) ?? null;

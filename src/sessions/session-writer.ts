@@ -22,6 +22,7 @@ import type { SealedVariables } from "./environment.ts";
 import { writeIndex } from "./index-writer.ts";
 import { describeCommit, extendLinks, type LinkedCommit, type Rewrites, type TimedLink } from "./links.ts";
 import type { Context } from "./repository.ts";
+import { overridden } from "./tombstones.ts";
 import type { OpenVault } from "./vault.ts";
 
 /** What is told while sessions are written. */
@@ -113,7 +114,10 @@ export async function store(
   });
   const change = (): HeadChange => ({
     put: writing.map(({ writer, plan, dir }) => entryOf(writer.done(), dir, plan, tombstones.get(plan.key))),
-    unbury: writing.map(({ plan }) => plan.key),
+    overridden: overridden(
+      heads,
+      writing.map(({ plan }) => plan.key),
+    ),
     // Who saves by hand may be about to go on elsewhere.
     live: now.automatic?.live ?? new Map(writing.map(({ plan }) => [plan.key, null])),
   });

@@ -1,4 +1,4 @@
-import { buried, type Tombstone } from "../domains/head.ts";
+import { buried, type Entry, lastUse, type Tombstone } from "../domains/head.ts";
 import { parseRef, vaultPrefix } from "../refs/names.ts";
 import type { NewFile, RefUpdate } from "../refs/object-database.ts";
 import { type CatalogEntry, type Copy, catalog, type Heads, refOf, tombstonesOf } from "./catalog.ts";
@@ -65,7 +65,10 @@ export async function buryDeleted(
   if (tombstones.size === 0) return;
   const living = catalog(heads, vault);
   const alive = new Set(living.flatMap((one) => one.copies.map((copy) => copy.ref)));
-  if (remote) await keepRefs(context, remote, alive);
+  if (remote) {
+    await keepRefs(context, remote, alive);
+    await sendAgain(context, remote, living, heads);
+  }
   const dead = new Map<string, Copy[]>();
   for (const one of heads.all) {
     for (const entry of one.entries) {
@@ -90,6 +93,30 @@ export async function buryDeleted(
 async function keepRefs(context: Context, remote: string, alive: ReadonlySet<string>): Promise<void> {
   await updateQueue(context, remote, (queue) => {
     for (const ref of Object.keys(queue.deletions)) if (alive.has(ref)) delete queue.deletions[ref];
+  });
+}
+
+/**
+ * Has copies of this replica sent once more that outlived a deletion elsewhere: it may have taken their refs from the
+ * remote, which had confirmed them before. Where it has not, that changes nothing.
+ */
+async function sendAgain(
+  context: Context,
+  remote: string,
+  living: readonly CatalogEntry[],
+  { replica, others }: Heads,
+): Promise<void> {
+  const tombstones = tombstonesOf(others);
+  const outlived = new Map<string, string>();
+  for (const { key, copies } of living) {
+    const tombstone = tombstones.get(key);
+    const own = copies.find((one) => one.replica === replica && !one.entry.a);
+    if (tombstone && own) outlived.set(own.ref, tombstone.at);
+  }
+  await updateQueue(context, remote, (queue) => {
+    for (const [ref, at] of outlived) if (queue.outlived?.[ref] !== at) delete queue.confirmed[ref];
+    if (outlived.size > 0) queue.outlived = Object.fromEntries(outlived);
+    else delete queue.outlived;
   });
 }
 
@@ -131,16 +158,34 @@ async function dropFromArchives(
   return updates;
 }
 
+/**
+ * The tombstones of sessions that are brought back, to be stated with them: copies that were deleted stay so, wherever
+ * their refs are gone by now. One that went on, on a device nobody had heard of, is alive.
+ */
+export function overridden(heads: Heads, keys: readonly string[]): Map<string, Tombstone> {
+  const tombstones = tombstonesOf(heads.all);
+  const found = new Map<string, Tombstone>();
+  for (const key of keys) {
+    const tombstone = tombstones.get(key);
+    if (!tombstone) continue;
+    const dead = entriesOf(heads, key).filter((entry) => buried(entry, tombstone));
+    const upto = dead.map(lastUse).sort().at(-1) ?? tombstone.upto ?? tombstone.at;
+    found.set(key, { at: tombstone.at, upto });
+  }
+  return found;
+}
+
+const entriesOf = (heads: Heads, key: string): Entry[] =>
+  heads.all.flatMap(({ entries }) => entries.filter((one) => one.s === key));
+
 /** The sessions that were deleted on purpose. What retention dropped is saved again, when work on it has gone on. */
 export function buriedAmong<
   Chosen extends { readonly key: string; readonly found: { readonly updatedAt: Date } },
 >(heads: Heads, chosen: readonly Chosen[]): Chosen[] {
   const tombstones = tombstonesOf(heads.all);
-  const own = new Map(heads.own?.entries.map((one) => [one.s, one]));
   return chosen.filter(({ key, found }) => {
     const tombstone = tombstones.get(key);
-    const entry = own.get(key);
-    if (!tombstone || (entry && !buried(entry, tombstone))) return false;
+    if (!tombstone || entriesOf(heads, key).some((entry) => !buried(entry, tombstone))) return false;
     return tombstone.upto === undefined || found.updatedAt.toISOString() <= tombstone.upto;
   });
 }

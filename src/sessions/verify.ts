@@ -1,7 +1,7 @@
 import { readSidecar, readStream } from "../domains/reader.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { formatRef, incomingRef, outgoingRef, parseRef, vaultPrefix } from "../refs/names.ts";
-import { catalog, type Heads } from "./catalog.ts";
+import { catalog, type Heads, tombstonesOf } from "./catalog.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
 import { deviceName, loadHeads } from "./heads.ts";
 import { noPageCache } from "./page-cache.ts";
@@ -106,10 +106,13 @@ async function verifyLocked(
 async function compareRefs(
   context: Context,
   vault: OpenVault,
-  { replica, others }: Heads,
+  { all, replica, own: mine, others }: Heads,
   remote: { readonly name: string; readonly key: string },
   problems: Problem[],
 ): Promise<void> {
+  // Whoever deletes a session takes the refs of all replicas from the remote; ours learns of it with the next sync.
+  const tombstones = tombstonesOf(all);
+  const deleted = new Set(mine?.entries.filter((one) => tombstones.has(one.s)).map((one) => one.d));
   const prefix = vaultPrefix(vault.ref);
   const incoming = incomingRef(prefix);
   const own = replica
@@ -139,7 +142,7 @@ async function compareRefs(
       const name = parseRef(ref);
       if (!name || !ref.startsWith(prefix) || !("replica" in name) || name.replica !== replica) continue;
       const there = served.get(ref);
-      if (there === oid) continue;
+      if (there === oid || (!there && name.kind === "session" && deleted.has(name.dir))) continue;
       problems.push({
         code: there ? "remote-moved" : "remote-lost",
         where: ref,

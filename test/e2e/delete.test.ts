@@ -110,6 +110,43 @@ describe("delete", () => {
     expect(idsOf((await laptop.json("list")).document).sort()).toEqual([one, two]);
   });
 
+  test("brought back before another device has heard of its deletion, it can be had by all", async () => {
+    const box = await shared();
+    const { desktop, laptop } = box;
+    box.tablet.clone();
+    await box.tablet.init("--join", "--recovery-file", box.code);
+    // The laptop has added something that the desktop has not seen.
+    laptop.say(3, 4, one, " (laptop)");
+    done(await laptop.run("save", "--session", one));
+    done(await desktop.run("delete", one, "--yes"));
+    done(await laptop.run("verify"));
+    desktop.say(2, 4, one, " (desktop)");
+    done(await desktop.run("save", "--session", one, "--force"));
+    done(await box.tablet.run("resume", one));
+    expect(box.tablet.heard(one)).toBe(box.tablet.told(2, one) + box.tablet.told(4, one, " (desktop)", 2));
+    done(await laptop.run("sync"));
+    // What was deleted there stays deleted; the agent's own file has it still, and may be saved as any other.
+    expect(sessionRefs(box)).toHaveLength(3);
+    done(await laptop.run("resume", one, "--merge"));
+    done(await laptop.run("save", "--session", one));
+    done(await desktop.run("resume", one));
+    expect(desktop.heard(one)).toContain("(laptop)");
+    for (const machine of [desktop, laptop, box.tablet]) done(await machine.run("verify"));
+  });
+
+  test("what went on unseen outlives a deletion that was undone, and is sent again", async () => {
+    const box = await shared();
+    const { desktop, laptop } = box;
+    laptop.say(3, 5, one);
+    done(await laptop.run("save", "--session", one, "--no-push"));
+    done(await desktop.run("delete", one, "--yes"));
+    done(await desktop.run("undo"));
+    done(await laptop.run("sync"));
+    done(await desktop.run("resume", one));
+    desktop.hears(5, one);
+    for (const machine of [desktop, laptop]) done(await machine.run("verify"));
+  });
+
   test("a device that did not know of it yet saves the deleted session: it is told, not obeyed", async () => {
     const box = await shared();
     const { desktop, laptop } = box;

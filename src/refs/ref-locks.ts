@@ -1,5 +1,6 @@
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ConvosyncError, Exit } from "../errors.ts";
 
 // git locks a ref by a file beside it, for the moment in which it writes. One that was killed leaves the file, and nobody
@@ -19,12 +20,37 @@ export function removeStaleLocks(stderr: string): boolean {
   const [, root, namespace] = /^(.*\/refs\/(convosync(?:-incoming)?))\//.exec(lockOf(stderr) ?? "") ?? [];
   if (root === undefined) return false;
   const oldest = Date.now() - staleAfter[namespace as keyof typeof staleAfter];
-  const stale = readdirSync(root, { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".lock"))
-    .map((name) => join(root, name))
-    .filter((path) => (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? oldest) < oldest);
+  const stale = locksBelow(root).filter((path) => (lastWritten(path) ?? oldest) < oldest);
   for (const path of stale) rmSync(path, { force: true });
   return stale.length > 0;
+}
+
+/**
+ * Waits until there are no locks on our refs, and removes those that stay. For whoever knows that the process that had
+ * git write there is gone: only that git itself may be at work, for a moment more. `refs` is the repository's folder of
+ * that name; it may have none of ours.
+ */
+export async function outlastLocks(refs: string): Promise<void> {
+  const locks = () => Object.keys(staleAfter).flatMap((namespace) => locksBelow(join(refs, namespace)));
+  const isOld = (path: string): boolean => (lastWritten(path) ?? 0) < Date.now() - momentMs;
+  for (let waited = 0; waited < momentMs && !locks().every(isOld); waited += pauseMs) await sleep(pauseMs);
+  for (const path of locks()) rmSync(path, { force: true });
+}
+
+const momentMs = 5_000;
+const pauseMs = 100;
+
+const lastWritten = (path: string): number | undefined => statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+
+const locksBelow = (root: string): string[] => filesBelow(root).filter((path) => path.endsWith(".lock"));
+
+function filesBelow(root: string): string[] {
+  try {
+    return readdirSync(root, { recursive: true, encoding: "utf8" }).map((name) => join(root, name));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
 }
 
 /** What to say of a lock that git complains of; null when it complains of something else. */

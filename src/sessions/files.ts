@@ -124,15 +124,22 @@ const silentMs = 15 * 60_000;
 
 /**
  * Runs `work` while holding the lock file `path`. Waits up to `patienceMs` for another holder; a lock whose
- * process is gone, or is elsewhere and has been silent, or that is too old is taken over.
+ * process is gone, or is elsewhere and has been silent, or that is too old is taken over, of which `work` is told.
  */
-export async function withLock<T>(path: string, patienceMs: number, work: () => Promise<T>): Promise<T> {
+export async function withLock<T>(
+  path: string,
+  patienceMs: number,
+  work: (abandoned: boolean) => Promise<T>,
+): Promise<T> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const mine = processName();
   const until = Date.now() + patienceMs;
+  let broken = false;
   while (!acquire(path, mine)) {
-    if (abandoned(path)) breakLock(path);
-    else if (Date.now() > until) {
+    if (abandoned(path)) {
+      breakLock(path);
+      broken = true;
+    } else if (Date.now() > until) {
       throw new ConvosyncError("locked", Exit.failed, "another convosync is at work in this repository", [
         "wait for it to finish and try again",
         `if none is running, remove ${path}`,
@@ -145,7 +152,7 @@ export async function withLock<T>(path: string, patienceMs: number, work: () => 
   }, heartbeatMs);
   beat.unref();
   try {
-    return await work();
+    return await work(broken);
   } finally {
     clearInterval(beat);
     if (holderOf(path) === mine) rmSync(path, { force: true });

@@ -167,8 +167,9 @@ const lockPatienceMs = 60_000;
  * of all, must be read inside: another process may have moved it while this one waited.
  */
 export function withCloneLock<T>(context: Context, work: () => Promise<T>): Promise<T> {
-  return withLock(join(context.cloneDir, "lock"), lockPatienceMs, () => {
+  return withLock(join(context.cloneDir, "lock"), lockPatienceMs, async (abandoned) => {
     context.db.forgetRefs();
+    if (abandoned) await (await import("./after-crash.ts")).recover(context);
     return work();
   });
 }

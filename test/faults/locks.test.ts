@@ -1,6 +1,6 @@
-import { writeFileSync } from "node:fs";
+import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { desktopAtWork, initialise, Sandbox } from "./sandbox.ts";
 
@@ -50,5 +50,36 @@ describe("a lock of git's", () => {
     writeFileSync(lock, "");
     const { code, stderr } = desktop.convosync(["save", "two"], [0, 1]);
     if (code === 1) expect(stderr).toContain(`rm '${lock}'`);
+  });
+});
+
+describe("a crash of the machine while git moves refs", () => {
+  const session = desktop.git("for-each-ref", "--format=%(refname)", "refs/convosync/*/session/*/*");
+  const old = new Date(Date.now() - 60_000);
+
+  test("between a session's and the index: nothing of it is pushed, and the next save brings it again", async () => {
+    const { steps } = await desktop.faulty(["save", "two"], null);
+    const at = steps.indexOf("git update-ref") + 1;
+    sandbox.rewind(start);
+    const before = desktop.git("rev-parse", session);
+    expect((await desktop.faulty(["save", "two"], { at, how: "before" })).code).toBe(null);
+    // All objects are written by then. git renames one lock after the other: it has come as far as the session.
+    const dangling = desktop.git("fsck", "--dangling", "--no-reflogs").matchAll(/dangling commit (\w+)/g);
+    const parent = (oid: string) => desktop.git("log", "-1", "--format=%P", oid).split(" ")[0];
+    const next = [...dangling].map(([, oid]) => oid!).find((oid) => parent(oid) === before)!;
+    desktop.git("update-ref", session, next);
+    for (const ref of [head, "refs/convosync-incoming/x/keyring"]) {
+      const lock = git(`${ref}.lock`);
+      mkdirSync(dirname(lock), { recursive: true });
+      writeFileSync(lock, "");
+      utimesSync(lock, old, old);
+    }
+    desktop.convosync(["sync"]);
+    expect(desktop.git("rev-parse", session)).toBe(before);
+    expect(desktop.strays()).toEqual([]);
+    desktop.convosync(["verify"]);
+    desktop.convosync(["save", "two"]);
+    expect(desktop.git("log", "-1", "--format=%P", session).split(" ")[0]).toBe(before);
+    desktop.convosync(["verify"]);
   });
 });

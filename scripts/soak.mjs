@@ -19,10 +19,9 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { cli, idsOf, introduce, machine, random, run } from "./simulation.mjs";
 
-const cli = fileURLToPath(new URL("../dist/cli.js", import.meta.url));
 const { values: options } = parseArgs({
   options: {
     steps: { type: "string", default: "2000" },
@@ -34,36 +33,15 @@ const steps = Number(options.steps);
 const seed = Number(options.seed);
 const say = (text) => process.stdout.write(`${text}\n`);
 
-/** Numbers that look random and are the same for the same seed. */
-let state = seed;
-function below(n) {
-  state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
-  return Math.floor((state / 2_147_483_648) * n);
-}
-
+const below = random(seed);
 const base = realpathSync(mkdtempSync(join(tmpdir(), "convosync-soak-")));
 const remote = join(base, "remote.git");
 const code = join(base, "code.txt");
-const machine = (name) => ({
-  PATH: process.env.PATH,
-  HOME: join(base, name),
-  GIT_CONFIG_NOSYSTEM: "1",
-  LC_ALL: "C.UTF-8",
-  TMPDIR: tmpdir(),
-  GIT_EDITOR: "true",
-});
-const [desktop, laptop, container] = [machine("home"), machine("laptop"), machine("container")];
+const [desktop, laptop, container] = ["home", "laptop", "container"].map((name) => machine(base, name));
 const counts = {};
 const count = (what) => {
   counts[what] = (counts[what] ?? 0) + 1;
 };
-
-function run(cwd, env, command, args, { fails = false } = {}) {
-  const result = spawnSync(command, args, { cwd, env, encoding: "utf8", maxBuffer: 1 << 28 });
-  if (result.status !== 0 && !fails)
-    throw new Error(`${command} ${args.join(" ")}: ${result.status}\n${result.stdout}${result.stderr}`);
-  return result;
-}
 
 /** A work tree with agents in it, each with a conversation. */
 class Place {
@@ -125,12 +103,7 @@ const all = [];
 function begin() {
   for (const env of [desktop, laptop, container]) {
     mkdirSync(env.HOME, { recursive: true });
-    for (const [name, value] of [
-      ["user.name", "Soak"],
-      ["user.email", "soak@example.com"],
-      ["gc.auto", "0"],
-    ])
-      run(base, env, "git", ["config", "--global", name, value]);
+    introduce(base, env);
   }
   run(base, desktop, "git", ["init", "-q", "--bare", "-b", "main", remote]);
   const path = join(base, "work tree");
@@ -307,7 +280,7 @@ async function end(places) {
 /** What another machine gets to see. */
 function judge() {
   const there = join(base, "there");
-  const other = machine("other-home");
+  const other = machine(base, "other-home");
   mkdirSync(other.HOME);
   run(base, other, "git", ["clone", "-q", remote, there]);
   const convo = (...args) =>
@@ -328,9 +301,7 @@ function judge() {
     if (!existsSync(path)) continue;
     const written = readFileSync(path, "utf8");
     const stored = convo("show", id, "--raw").stdout;
-    // Paths are this machine's there: what counts is each line's own id, in order.
-    const ids = (text) => [...text.matchAll(/"uuid":"([^"]+)"/g)].map((one) => one[1]);
-    const [wanted, found] = [ids(written), ids(stored)];
+    const [wanted, found] = [idsOf(written), idsOf(stored)];
     lines += wanted.length;
     if (wanted.join() !== found.join())
       problems.push(

@@ -171,6 +171,13 @@ describe("trouble", () => {
     const old = new Date(Date.now() - 3_600_000);
     await utimes(lock, old, old);
     await db.update([{ ref, from: null, to: commit }]);
+    // git takes this one to remove a ref.
+    const packed = join(repository.gitDir, "packed-refs.lock");
+    await writeFile(packed, "");
+    await expect(db.update([{ ref, from: commit, to: null }])).rejects.toMatchObject({ code: "ref-locked" });
+    await utimes(packed, old, old);
+    await db.update([{ ref, from: commit, to: null }]);
+    await db.update([{ ref, from: null, to: commit }]);
     expect(await db.refs("refs/convosync/")).toEqual(new Map([[ref, commit]]));
   });
 

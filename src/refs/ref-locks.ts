@@ -13,14 +13,15 @@ const lockOf = (stderr: string): string | undefined =>
   /Unable to create '(.+\.lock)': File exists/.exec(stderr)?.[1];
 
 /**
- * Removes old locks on our refs, all those in the namespace of the one that git, when it was to write refs of ours,
- * complains of. Whether any was removed, and it is worth another try.
+ * Removes old locks that stand in the way of git, when it was to write refs of ours: all those in the namespace of the
+ * one that it complains of, or that on the file of packed refs. Whether any was removed, and it is worth another try.
  */
 export function removeStaleLocks(stderr: string): boolean {
-  const [, root, namespace] = /^(.*\/refs\/(convosync(?:-incoming)?))\//.exec(lockOf(stderr) ?? "") ?? [];
-  if (root === undefined) return false;
-  const oldest = Date.now() - staleAfter[namespace as keyof typeof staleAfter];
-  const stale = locksBelow(root).filter((path) => (lastWritten(path) ?? oldest) < oldest);
+  const lock = lockOf(stderr) ?? "";
+  const [, root, namespace] = /^(.*\/refs\/(convosync(?:-incoming)?))\//.exec(lock) ?? [];
+  const locks = root !== undefined ? locksBelow(root) : lock.endsWith("/packed-refs.lock") ? [lock] : [];
+  const oldest = Date.now() - staleAfter[(namespace ?? "convosync") as keyof typeof staleAfter];
+  const stale = locks.filter((path) => (lastWritten(path) ?? oldest) < oldest);
   for (const path of stale) rmSync(path, { force: true });
   return stale.length > 0;
 }

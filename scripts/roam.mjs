@@ -1,0 +1,333 @@
+// Three devices and their conversations, for days: each goes on with any of them, saves, resumes in every way there is,
+// takes back, deletes, while the remote comes and goes and machines crash. Whatever happens, no command may end in a way
+// that is not documented for it, and in the end every line that was said must be somewhere in the vault, nowhere twice
+// in one conversation, and all of it be proved. Run after a build:
+//
+//   node scripts/roam.mjs [--steps <n>] [--seed <n>] [--keep]
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { cli, idsOf, introduce, machine, random, run } from "./simulation.mjs";
+
+const { values: options } = parseArgs({
+  options: {
+    steps: { type: "string", default: "500" },
+    seed: { type: "string", default: String(Date.now() % 100_000) },
+    keep: { type: "boolean", default: false },
+  },
+});
+const seed = Number(options.seed);
+const steps = Number(options.steps);
+const below = random(seed);
+const oneOf = (...things) => things[below(things.length)];
+const say = (text) => process.stdout.write(`${text}\n`);
+
+const base = realpathSync(mkdtempSync(join(tmpdir(), "convosync-roam-")));
+const remote = join(base, "remote.git");
+const code = join(base, "code.txt");
+/** What was done so far, a line each. */
+const diary = [];
+const problems = [];
+const problem = (text) => problems.push(`after step ${diary.length}: ${text}`);
+
+/** Id of each line → the session it was said in. */
+const said = new Map();
+const sessions = [];
+/** Deleted by somebody: what is gone of them is meant to be. */
+const deleted = new Set();
+
+/** What may be answered to whoever asks for the impossible, which happens all the time here. */
+const mayFail = new RegExp(
+  [
+    "nothing was done here that",
+    "no session matches",
+    "no session has been saved",
+    "no conversation of .* belongs to",
+    "Nothing found in",
+    "cannot be undone",
+    // Of a crash a moment ago.
+    "another git process holds a lock",
+  ].join("|"),
+);
+
+class Device {
+  constructor(name, folder) {
+    this.name = name;
+    this.env = machine(base, name);
+    this.path = join(this.env.HOME, folder);
+    this.store = join(this.env.HOME, ".claude/projects", this.path.replace(/[^a-zA-Z0-9]/g, "-"));
+    mkdirSync(this.store, { recursive: true });
+    introduce(base, this.env);
+  }
+
+  git(...args) {
+    return run(this.path, this.env, "git", args, { fails: true });
+  }
+
+  convosync(...args) {
+    const { status, signal, stdout, stderr } = run(this.path, this.env, process.execPath, [cli, ...args], {
+      fails: true,
+    });
+    this.note(`${args.join(" ")}: ${status ?? signal}`);
+    const said = `${stdout}${stderr}`;
+    if (/unexpected:/.test(said) || !([0, 3, 4, 5].includes(status) || (status === 1 && mayFail.test(said))))
+      problem(`${this.name}: ${args.join(" ")} ended with ${status ?? signal}\n${said}`);
+    return { status, stdout };
+  }
+
+  /** The same, in the middle of which the power fails: it ends, and whatever it has started. */
+  async crash(...args) {
+    const after = 50 + below(350);
+    const { path: cwd, env } = this;
+    const child = spawn(process.execPath, [cli, ...args], { cwd, env, stdio: "ignore", detached: true });
+    const off = setTimeout(() => process.kill(-child.pid, "SIGKILL"), after);
+    await once(child, "close");
+    clearTimeout(off);
+    this.note(`${args.join(" ")}: ${child.signalCode === null ? child.exitCode : "crashed"}`);
+  }
+
+  note(what) {
+    diary.push(`${this.name}: ${what}`);
+  }
+
+  sessions() {
+    return readdirSync(this.store).flatMap((name) => (name.endsWith(".jsonl") ? [name.slice(0, -6)] : []));
+  }
+
+  transcript(id) {
+    return join(this.store, `${id}.jsonl`);
+  }
+
+  say(id, lines) {
+    const before = existsSync(this.transcript(id)) ? readFileSync(this.transcript(id), "utf8") : "";
+    let parent = idsOf(before).at(-1) ?? null;
+    let text = "";
+    for (let i = 0; i < lines; i++) {
+      const uuid = `${String(said.size).padStart(8, "0")}-0000-4000-8000-000000000000`;
+      const content = `line ${said.size} on ${this.name}: see ${this.path}/src/${below(1000)}.ts`;
+      const record = {
+        parentUuid: parent,
+        sessionId: id,
+        cwd: this.path,
+        uuid,
+        type: oneOf("user", "assistant"),
+      };
+      const message = { role: record.type, content: [{ type: "text", text: content }] };
+      text += `${JSON.stringify({ ...record, timestamp: new Date().toISOString(), message })}\n`;
+      said.set(uuid, id);
+      parent = uuid;
+    }
+    appendFileSync(this.transcript(id), text, { mode: 0o600 });
+    this.note(`says ${lines} in ${id.slice(0, 8)}`);
+  }
+
+  begin() {
+    const id = `${String(sessions.length).padStart(8, "0")}-0000-4000-8000-${String(seed).padStart(12, "0")}`;
+    sessions.push(id);
+    this.say(id, 2);
+  }
+
+  /** What the agent would stumble over. */
+  look() {
+    for (const id of this.sessions()) {
+      const text = readFileSync(this.transcript(id), "utf8");
+      const lines = text.split("\n").slice(0, -1);
+      const ids = idsOf(text);
+      if (new Set(ids).size !== ids.length) problem(`${this.name} has lines of ${id} twice`);
+      if (!text.endsWith("\n") || lines.some((line) => !line.startsWith("{") || !line.endsWith("}")))
+        problem(`${this.name} has half a line in ${id}`);
+    }
+  }
+}
+
+function begin() {
+  const devices = [
+    new Device("desktop", "code/shop"),
+    new Device("laptop", "my work/shop"),
+    new Device("tablet", "s"),
+  ];
+  const [first] = devices;
+  run(base, first.env, "git", ["init", "-q", "--bare", "-b", "main", remote]);
+  for (const one of devices) {
+    run(base, one.env, "git", ["clone", "-q", remote, one.path]);
+    if (one === first) {
+      writeFileSync(join(one.path, "README.md"), "# Shop\n");
+      for (const args of [
+        ["add", "."],
+        ["commit", "-q", "-m", "first"],
+        ["push", "-q", "origin", "HEAD:main"],
+      ])
+        run(one.path, one.env, "git", args);
+    }
+    const more = one === first ? [] : ["--join"];
+    const made = one.convosync(
+      "init",
+      "--yes",
+      "--recovery-file",
+      code,
+      "--no-hooks",
+      "--no-agent-hooks",
+      ...more,
+    );
+    if (made.status !== 0) throw new Error("it cannot be set up");
+  }
+  first.begin();
+  first.convosync("save", "--no-code");
+  return devices;
+}
+
+let away = false;
+function remoteComesAndGoes() {
+  away = !away;
+  const hook = join(remote, "hooks/pre-receive");
+  if (away) {
+    mkdirSync(join(remote, "hooks"), { recursive: true });
+    writeFileSync(hook, "#!/bin/sh\nexit 1\n");
+    chmodSync(hook, 0o755);
+  } else rmSync(hook, { force: true });
+  diary.push(`the remote ${away ? "refuses" : "takes"} everything`);
+}
+
+const flags = {
+  save: [
+    ["--no-code"],
+    ["--no-code"],
+    ["A message"],
+    ["--no-push", "--no-code"],
+    ["--stash"],
+    ["--all-sessions", "--no-code"],
+  ],
+  resume: [[], [], ["--merge"], ["--merge"], ["--theirs"], ["--mine"], ["--fork"]],
+  code: [
+    [],
+    ["--stay-on-branch"],
+    ["--stay-on-branch"],
+    ["--stash"],
+    ["--commit"],
+    ["--code", "merge"],
+    ["--exact"],
+  ],
+};
+
+async function step(devices) {
+  const device = oneOf(...devices);
+  const here = device.sessions();
+  const mine = here.length > 0 ? oneOf(...here) : null;
+  const any = oneOf(...sessions);
+  /** One in six ends early. */
+  const perhaps = async (...args) => (below(6) === 0 ? device.crash(...args) : device.convosync(...args));
+  const what = below(100);
+  if (what < 28) {
+    if (mine) device.say(mine, 1 + below(4));
+  } else if (what < 30) {
+    if (sessions.length < 5) device.begin();
+  } else if (what < 52) {
+    const which = mine && below(2) === 0 ? ["--session", mine] : [];
+    await perhaps("save", ...oneOf(...flags.save), ...which, ...(below(8) === 0 ? ["--force"] : []));
+  } else if (what < 76) await perhaps("resume", any, ...oneOf(...flags.resume), ...oneOf(...flags.code));
+  else if (what < 81) await perhaps("sync", ...oneOf([], ["--no-code"]));
+  else if (what < 84) await perhaps("gc", "--no-retention");
+  else if (what < 87) device.convosync("undo");
+  else if (what < 90) {
+    writeFileSync(join(device.path, `f${below(3)}.txt`), `${below(1e9)}\n`);
+    device.note("changes code");
+    if (below(2) === 0) device.git("commit", "-q", "-a", "-m", "change");
+  } else if (what < 92) remoteComesAndGoes();
+  else if (what < 93) device.convosync("verify", "--local");
+  else if (what < 94) device.convosync(oneOf("pin", "unpin"), any);
+  else if (what < 95) device.git("switch", "-q", "main");
+  else if (what < 96) device.git("switch", "-q", "-c", `side-${diary.length}`);
+  else if (what < 97) {
+    device.convosync("delete", any, "--yes");
+    deleted.add(any);
+  } else if (what < 98) device.convosync("search", "line");
+  else device.convosync("list", "--fetch");
+  device.look();
+}
+
+const must = (device, ...args) => {
+  const { status, stdout } = device.convosync(...args);
+  if (status !== 0) problem(`${device.name}: ${args.join(" ")} must not end with ${status}`);
+  return stdout;
+};
+const listed = (device, ...args) =>
+  JSON.parse(must(device, "list", "--all", "--json", ...args)).sessions.map(({ id }) => id);
+
+/** Everybody saves what there is, and brings together what went on separately. */
+async function end(devices) {
+  if (away) remoteComesAndGoes();
+  // Locks that a crash left count as held for a while: those on our refs for seconds, those on the user's for ever.
+  await sleep(5_500);
+  for (const device of devices) {
+    for (const what of ["merge", "rebase", "cherry-pick"]) device.git(what, "--abort");
+    device.git("stash");
+    for (const file of ["index", "HEAD", "packed-refs"])
+      rmSync(join(device.path, `.git/${file}.lock`), { force: true });
+    if (device.sessions().length > 0) must(device, "save", "--all-sessions", "--no-code", "--force");
+    must(device, "sync", "--no-code");
+  }
+  for (const device of [...devices, ...devices]) {
+    must(device, "sync", "--no-code");
+    for (const id of listed(device)) {
+      must(device, "resume", id, "--merge", "--stay-on-branch");
+      must(device, "save", "--no-code", "--session", id);
+    }
+    device.look();
+  }
+  for (const device of devices) must(device, "verify");
+}
+
+/** What a new device gets to see: every snapshot of every session. */
+function judge() {
+  const other = new Device("new one", "shop");
+  run(base, other.env, "git", ["clone", "-q", remote, other.path]);
+  must(other, "init", "--yes", "--join", "--recovery-file", code, "--no-hooks", "--no-agent-hooks");
+  must(other, "sync");
+  const found = new Set();
+  for (const id of listed(other)) {
+    const { snapshots } = JSON.parse(must(other, "log", id, "--json"));
+    const versions = [id, ...snapshots.map(({ n }) => `${id}@${n}`)];
+    for (const one of versions) for (const line of idsOf(must(other, "show", one, "--raw"))) found.add(line);
+  }
+  const lost = [...said].filter(([line, id]) => !found.has(line) && !deleted.has(id));
+  for (const [line, id] of lost.slice(0, 5)) problem(`line ${line} of ${id} is lost`);
+  return found.size;
+}
+
+const begun = Date.now();
+try {
+  const devices = begin();
+  for (let n = 1; n <= steps && problems.length === 0; n++) {
+    await step(devices);
+    if (n % 100 === 0) say(`${n} steps, ${((Date.now() - begun) / 1000).toFixed(0)} s`);
+  }
+  if (problems.length === 0) await end(devices);
+  const found = problems.length === 0 ? judge() : 0;
+  if (problems.length > 0) for (const line of diary.slice(-30)) say(`  ${line}`);
+  for (const one of problems) say(`✗ ${one}`);
+  if (problems.length === 0)
+    say(`✓ all ${found} lines of ${sessions.length} conversations are there, each once`);
+  const kept = options.keep ? `, kept in ${base}` : "";
+  say(`seed ${seed}, ${steps} steps, ${((Date.now() - begun) / 1000).toFixed(0)} s${kept}`);
+  process.exitCode = problems.length === 0 ? 0 : 1;
+} catch (error) {
+  say(`roam: ${error instanceof Error ? error.stack : error} (seed ${seed})`);
+  process.exitCode = 1;
+} finally {
+  if (!options.keep) rmSync(base, { recursive: true, force: true, maxRetries: 5 });
+}

@@ -210,6 +210,12 @@ function tell(terminal: Terminal, event: SaveEvent, dryRun: boolean): void {
     case "nothing-to-carry":
       terminal.detail("there is no uncommitted work to carry");
       return;
+    case "stay-deleted": {
+      const { sessions } = event;
+      terminal.detail(`left out ${plural(sessions.length, "session")} that had been deleted`);
+      terminal.detail(`one all the same: git convosync save --session ${sessions[0]!.slice(0, 8)} --force`);
+      return;
+    }
     case "left-out": {
       const [reason, hint] = leftOut[event.why];
       const names = event.paths.slice(0, 5).map((path) => safeText(path));

@@ -40,6 +40,8 @@ export type SaveEvent =
   | { readonly step: "carried"; readonly bytes: number }
   | { readonly step: "environment"; readonly names: readonly string[] }
   | { readonly step: "nothing-to-carry" }
+  /** Ids of sessions that were deleted, of which the agent still has a file. */
+  | { readonly step: "stay-deleted"; readonly sessions: readonly string[] }
   | StoreEvent
   | { readonly step: "pushing"; readonly remote: string };
 
@@ -91,17 +93,19 @@ async function saveLocked(
   }
   const before = code ?? (await head)!;
   const remote = await findRemote(context, before.branch);
-  const chosen = await chooseLocalSessions(place, {
+  const found = await chooseLocalSessions(place, {
     ...(options.session !== undefined && { session: options.session }),
     ...(options.agent !== undefined && { agent: options.agent }),
     ...(options.allSessions && { all: true }),
   });
   const heads = await loadHeads(context, vault);
-  refuseBuried(
+  const dead = deletedAmong(
     heads,
-    chosen.map(({ agent, found }) => ({ key: `${agent.name}:${found.id}`, found })),
+    found.map((one) => ({ key: `${one.agent.name}:${one.found.id}`, found: one.found })),
     options,
   );
+  if (dead.size > 0) tell({ step: "stay-deleted", sessions: [...dead] });
+  const chosen = found.filter((one) => !dead.has(one.found.id));
 
   const { state, committed } =
     code === null || options.stash
@@ -146,22 +150,32 @@ async function saveLocked(
   }
   tell({ step: "pushing", remote: remote.name });
   const send = (now: OpenVault, as: string | null) => publish(context, now, as, remote, branch);
-  const outcome = await publishSettled(context, vault, replica, remote, send, (known) =>
-    refuseBuried(known, plans, options),
-  );
+  const outcome = await publishSettled(context, vault, replica, remote, send, (known) => {
+    deletedAmong(known, plans, options);
+  });
   return { ...result, publish: outcome };
 }
 
-function refuseBuried(
+/**
+ * Ids of those that were deleted and are not to be saved: with `--all-sessions`, as the agents' files are there for long
+ * after retention has deleted what they were saved as. A session that was meant, or all of them, is refused.
+ */
+function deletedAmong(
   heads: Heads,
   chosen: readonly Pick<CapturePlan, "key" | "found">[],
   options: SaveOptions,
-): void {
-  const dead = buriedAmong(heads, chosen)[0]?.found.id;
-  if (!dead || options.force) return;
-  throw new ConvosyncError("session-deleted", Exit.stopped, `session ${dead} was deleted on purpose`, [
-    "save it all the same: git convosync save --force",
-  ]);
+): ReadonlySet<string> {
+  const dead = options.force ? [] : buriedAmong(heads, chosen);
+  const [first] = dead;
+  if (first && (!options.allSessions || dead.length === chosen.length)) {
+    throw new ConvosyncError(
+      "session-deleted",
+      Exit.stopped,
+      `session ${first.found.id} was deleted on purpose`,
+      ["save it all the same: git convosync save --force"],
+    );
+  }
+  return new Set(dead.map((one) => one.found.id));
 }
 
 /** Uncommitted work as a sealed object; null when there is none. */

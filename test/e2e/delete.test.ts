@@ -110,6 +110,24 @@ describe("delete", () => {
     expect(idsOf((await laptop.json("list")).document).sort()).toEqual([one, two]);
   });
 
+  test("save --all-sessions leaves deleted ones out, as the agent has their files for long", async () => {
+    const { desktop, laptop } = await shared();
+    done(await desktop.run("delete", one, "--yes"));
+    done(await laptop.run("sync"));
+    laptop.say(4, 5, two);
+    const { stderr } = done(await laptop.run("save", "--all-sessions"));
+    expect(stderr).toMatch(/left out 1 session that had been deleted\n.*save --session 11111111 --force\n/);
+    done(await desktop.run("resume", two));
+    desktop.hears(5, two);
+    expect(idsOf((await desktop.json("list")).document)).toEqual([two]);
+    // Where there is no other, that is no oversight.
+    done(await desktop.run("delete", two, "--yes"));
+    done(await laptop.run("sync"));
+    expect((await laptop.run("save", "--all-sessions")).exit).toBe(4);
+    done(await laptop.run("save", "--session", "11111111", "--force"));
+    expect(idsOf((await laptop.json("list")).document)).toEqual([one]);
+  });
+
   test("brought back before another device has heard of its deletion, it can be had by all", async () => {
     const box = await shared();
     const { desktop, laptop } = box;

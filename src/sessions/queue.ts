@@ -19,7 +19,7 @@ const remoteSchema = v.object({
   sent: v.optional(v.record(v.string(), v.string())),
   /** Refs to delete on the remote → since when. */
   deletions: v.record(v.string(), v.string()),
-  /** Refs of this replica's that a deletion elsewhere may have taken from the remote and that were sent again → its time. */
+  /** Refs of this replica's that deletions elsewhere may have taken from the remote and that were sent again → by whom, when. */
   outlived: v.optional(v.record(v.string(), v.string())),
   /** Branches to push → since when. */
   branches: v.record(v.string(), v.string()),

@@ -106,15 +106,18 @@ async function sendAgain(
   living: readonly CatalogEntry[],
   { replica, others }: Heads,
 ): Promise<void> {
-  const tombstones = tombstonesOf(others);
   const outlived = new Map<string, string>();
   for (const { key, copies } of living) {
-    const tombstone = tombstones.get(key);
     const own = copies.find((one) => one.replica === replica && !one.entry.a);
-    if (tombstone && own) outlived.set(own.ref, tombstone.at);
+    // Each replica that buries a session removes refs of it, whenever it comes to push that.
+    const deletions = others.flatMap(({ replica: by, head }) =>
+      head.gone.flatMap(([session, at]) => (session === key ? [`${by} ${at}`] : [])),
+    );
+    if (own && deletions.length > 0) outlived.set(own.ref, deletions.sort().join());
   }
   await updateQueue(context, remote, (queue) => {
-    for (const [ref, at] of outlived) if (queue.outlived?.[ref] !== at) delete queue.confirmed[ref];
+    for (const [ref, deletions] of outlived)
+      if (queue.outlived?.[ref] !== deletions) delete queue.confirmed[ref];
     if (outlived.size > 0) queue.outlived = Object.fromEntries(outlived);
     else delete queue.outlived;
   });

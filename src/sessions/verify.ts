@@ -84,6 +84,7 @@ async function verifyLocked(
         if (!stored) {
           // Without the remote it is no problem that what another device has saved was not fetched, or an older version.
           if (!remote && copy.replica !== heads.replica) continue;
+          if (mayBeSentAgain(heads, session.key, copy.replica)) continue;
           throw integrityError("session-missing", "the copy its index names is not there");
         }
         objects++;
@@ -100,6 +101,12 @@ async function verifyLocked(
     }
   }
   return { problems, sessions: sessions.length, objects, remote: remote?.name ?? null };
+}
+
+/** Whether a deletion elsewhere may have taken a replica's ref from the remote, of which it has not heard since. */
+function mayBeSentAgain({ all }: Heads, key: string, replica: string): boolean {
+  const heard = all.find((one) => one.replica === replica)?.head.ts ?? "";
+  return all.some(({ head }) => head.ts > heard && head.gone.some(([session]) => session === key));
 }
 
 /** What the remote shows of this replica must be what it confirmed, and no other replica may have vanished. */

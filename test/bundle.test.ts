@@ -47,7 +47,7 @@ describe("the program", () => {
     ["src/commands/save.ts", full, 238_000],
     ["src/commands/resume.ts", full, 217_000],
     ["src/commands/sync.ts", full, 181_000],
-    ["src/commands/show.ts", full, 177_000],
+    ["src/commands/show.ts", full, 178_000],
     ["src/commands/log.ts", full, 165_000],
     ["src/commands/search.ts", light, 90_000],
     ["src/commands/hook.ts", full, 236_000],

@@ -4,7 +4,7 @@ import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { type CatalogEntry, catalog, findSession } from "./catalog.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
 import type { Decide } from "./decide.ts";
-import { type FreshHeads, freshHeads } from "./fresh-heads.ts";
+import { type FreshHeads, freshHeads, onNewestHeads } from "./fresh-heads.ts";
 import { loadHeads } from "./heads.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { openVault } from "./vault.ts";
@@ -35,12 +35,14 @@ export async function withChosenSession<Result>(
   work: (fresh: FreshHeads, session: CatalogEntry) => Promise<Result>,
 ): Promise<Result> {
   const remote = await findRemote(context, await currentBranch(context));
+  const onChosen = (known: FreshHeads, id: string | undefined): Promise<Result> =>
+    onNewestHeads(context, known, (now) => work(now, theSession(catalog(now.heads, now.vault), id)));
   const first = await withCloneLock(context, async () => {
     const fresh = await freshHeads(context, remote);
     if (remote && fresh.offline !== null) tell({ step: "offline", remote: remote.name, text: fresh.offline });
     const sessions = catalog(fresh.heads, fresh.vault);
     if (asks && wanted === undefined && sessions.length > 1) return { fresh, sessions };
-    return { result: await work(fresh, theSession(sessions, wanted)) };
+    return { result: await onChosen(fresh, wanted) };
   });
   if ("result" in first) return first.result;
   const { fresh, sessions } = first;
@@ -49,7 +51,7 @@ export async function withChosenSession<Result>(
   return withCloneLock(context, async () => {
     const vault = await openVault(context);
     const heads = await loadHeads(context, vault);
-    return work({ ...fresh, vault, heads }, theSession(catalog(heads, vault), id));
+    return onChosen({ ...fresh, vault, heads }, id);
   });
 }
 

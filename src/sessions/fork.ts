@@ -4,14 +4,12 @@ import { ConvosyncError } from "../errors.ts";
 import { mainStream, type Snapshot } from "../packing/manifest.ts";
 import { catalog, findSession } from "./catalog.ts";
 import { agentOf } from "./choose-session.ts";
-import { currentBranch, findRemote } from "./chosen-remote.ts";
 import { writeCopy } from "./copy.ts";
-import { loadHeads } from "./heads.ts";
+import { knownHeads, onNewestHeads } from "./fresh-heads.ts";
 import { localDirectory } from "./local-directory.ts";
 import { findSnapshot } from "./reading.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { fetchSession } from "./session-fetch.ts";
-import { openVault } from "./vault.ts";
 import { tipsOf } from "./versions.ts";
 import { openWorkplace } from "./workplace.ts";
 
@@ -34,12 +32,15 @@ export interface Forked {
 export async function fork(context: Context, name: string): Promise<Forked> {
   const place = await openWorkplace(context);
   return withCloneLock(context, async () => {
-    const vault = await openVault(context);
-    const { session, at } = findSession(catalog(await loadHeads(context, vault), vault), name);
-    await agentOf(session);
-    const remote = await findRemote(context, await currentBranch(context));
-    const heads = await loadHeads(context, vault);
-    const copies = await fetchSession(context, vault, heads, session, remote);
+    const { vault, session, at, copies } = await onNewestHeads(
+      context,
+      await knownHeads(context),
+      async ({ vault, heads, remote }) => {
+        const { session, at } = findSession(catalog(heads, vault), name);
+        await agentOf(session);
+        return { vault, session, at, copies: await fetchSession(context, vault, heads, session, remote) };
+      },
+    );
     const tips = (await tipsOf(vault, copies)).sort((a, b) => (lastTime(a) < lastTime(b) ? 1 : -1));
     const { stored, snapshot } = at === null ? { stored: tips[0]!, snapshot: null } : snapshotIn(tips, at);
     const agent = await loadAgent(session.agent as Parameters<typeof loadAgent>[0]);

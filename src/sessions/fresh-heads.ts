@@ -1,3 +1,4 @@
+import { ConvosyncError } from "../errors.ts";
 import type { Heads } from "./catalog.ts";
 import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
 import { loadHeads } from "./heads.ts";
@@ -31,4 +32,33 @@ export async function withFreshHeads<Result>(
 ): Promise<Result> {
   const remote = await findRemote(context, await currentBranch(context));
   return withCloneLock(context, async () => work(await freshHeads(context, remote)));
+}
+
+/** What is known here, without asking anybody. */
+export async function knownHeads(context: Context): Promise<FreshHeads> {
+  const vault = await openVault(context);
+  const remote = await findRemote(context, await currentBranch(context));
+  return { vault, heads: await loadHeads(context, vault), remote, offline: null };
+}
+
+/**
+ * Runs `work`, which fetches sessions, on the index as it is known; and once more on what the remote shows where they
+ * turn out to have been saved again or deleted since. What is forged is so the second time, too. The clone must be
+ * locked.
+ */
+export async function onNewestHeads<Result>(
+  context: Context,
+  known: FreshHeads,
+  work: (now: FreshHeads) => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await work(known);
+  } catch (error) {
+    const isOutdated =
+      error instanceof ConvosyncError && ["manifest-mismatch", "session-missing"].includes(error.code);
+    if (!isOutdated || !known.remote || known.offline !== null) throw error;
+    const fresh = await freshHeads(context, known.remote);
+    if (fresh.offline !== null) throw error;
+    return work(fresh);
+  }
 }

@@ -5,6 +5,7 @@ import { captureLocal } from "./capture-local.ts";
 import { type CatalogEntry, catalog, findSession, type Heads } from "./catalog.ts";
 import { agentOf, refuseLive } from "./choose-session.ts";
 import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
+import { freshHeads } from "./fresh-heads.ts";
 import { loadHeads } from "./heads.ts";
 import { writeJoined } from "./join.ts";
 import type { PublishResult } from "./publish.ts";
@@ -12,7 +13,7 @@ import { publishSettled } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { restoreSession } from "./restore.ts";
 import { fetchSession } from "./session-fetch.ts";
-import { type OpenVault, openVault, ownReplica } from "./vault.ts";
+import { type OpenVault, ownReplica } from "./vault.ts";
 import { tipsOf } from "./versions.ts";
 import { openWorkplace } from "./workplace.ts";
 
@@ -39,9 +40,10 @@ export async function mergeSessions(
 ): Promise<MergedSessions> {
   const place = await openWorkplace(context);
   return withCloneLock(context, async () => {
-    const vault = await openVault(context);
     const remote = await findRemote(context, await currentBranch(context));
-    const before = catalog(await loadHeads(context, vault), vault);
+    const { vault, heads: fresh, offline } = await freshHeads(context, remote);
+    const online = offline === null ? remote : null;
+    const before = catalog(fresh, vault);
     const [into, other] = names.map((name) => findSession(before, name).session) as [
       CatalogEntry,
       CatalogEntry,
@@ -57,7 +59,7 @@ export async function mergeSessions(
     const now = catalog(heads, vault);
     const versions: StoredSession[] = [];
     for (const { key } of [into, other]) {
-      versions.push(await onlyVersion(context, vault, heads, now.find((one) => one.key === key)!, remote));
+      versions.push(await onlyVersion(context, vault, heads, now.find((one) => one.key === key)!, online));
     }
     const [a, b] = versions as [StoredSession, StoredSession];
     if ((await firstLine(vault, a)) !== (await firstLine(vault, b))) throw notBranches(into, other);

@@ -7,10 +7,11 @@ import { ConvosyncError, Exit } from "../errors.ts";
 import type { Manifest, Snapshot, StreamRecord } from "../packing/manifest.ts";
 import { type CatalogEntry, catalog, findSession, type Heads } from "./catalog.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
-import { deviceName, loadHeads } from "./heads.ts";
+import { knownHeads, onNewestHeads } from "./fresh-heads.ts";
+import { deviceName } from "./heads.ts";
 import type { Context } from "./repository.ts";
 import { fetchSession } from "./session-fetch.ts";
-import { type OpenVault, openVault } from "./vault.ts";
+import type { OpenVault } from "./vault.ts";
 import { openWorkplace } from "./workplace.ts";
 
 /** A saved conversation, or one snapshot of it, opened for reading. */
@@ -50,10 +51,10 @@ export interface ReadingEnd {
 
 /** Opens the session a person names, `<session>`, `<session>@<n>` or `<session>@<commit>`: from here, or fetched. */
 export async function openReading(context: Context, name: string): Promise<Reading> {
-  const vault = await openVault(context);
-  const heads = await loadHeads(context, vault);
-  const { session, at } = findSession(catalog(heads, vault), name);
-  return openSession(context, vault, heads, session, at);
+  return onNewestHeads(context, await knownHeads(context), ({ vault, heads }) => {
+    const { session, at } = findSession(catalog(heads, vault), name);
+    return openSession(context, vault, heads, session, at);
+  });
 }
 
 /** The same for a session that was found; `at` is what stands behind an `@`, or a place to stop at. */

@@ -3,13 +3,13 @@ import type { Link, Manifest } from "../packing/manifest.ts";
 import { vaultPrefix } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { type CatalogEntry, catalog, findSession, type Heads } from "./catalog.ts";
-import { loadHeads } from "./heads.ts";
+import { type FreshHeads, knownHeads, onNewestHeads } from "./fresh-heads.ts";
 import { type CommitFinder, type HowResolved, openCommitFinder } from "./link-resolution.ts";
 import { describeCommit, type LinkedCommit } from "./links.ts";
 import { openSession, type Reading } from "./reading.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
-import { type OpenVault, openVault } from "./vault.ts";
+import type { OpenVault } from "./vault.ts";
 
 /** How a commit led to a place in a conversation; `before`: it is the nearest earlier commit that did. */
 export type HowReplayed = HowResolved | "before";
@@ -29,8 +29,15 @@ export interface Replay extends LinkHit {
 
 /** The conversation as it stood at a commit, which may have been rewritten since. Without a name, of any session. */
 export async function replay(context: Context, given: string, name: string | undefined): Promise<Replay> {
-  const vault = await openVault(context);
-  const heads = await loadHeads(context, vault);
+  return onNewestHeads(context, await knownHeads(context), (now) => replayOn(context, now, given, name));
+}
+
+async function replayOn(
+  context: Context,
+  { vault, heads }: FreshHeads,
+  given: string,
+  name: string | undefined,
+): Promise<Replay> {
   const commit = await commitNamed(context, given);
   const sessions = catalog(heads, vault);
   if (name !== undefined) {

@@ -33,7 +33,12 @@ export function verify(
   options: { local?: boolean },
   tell: (session: string) => void,
 ): Promise<VerifyResult> {
-  return withCloneLock(context, () => verifyLocked(context, options, tell));
+  return withCloneLock(context, async () => {
+    const first = await verifyLocked(context, options, tell);
+    // Another device may have saved in the meantime; what is wrong is so the second time, too.
+    const isOutdated = ({ code }: Problem) => ["manifest-mismatch", "session-missing"].includes(code);
+    return first.remote && first.problems.some(isOutdated) ? verifyLocked(context, options, tell) : first;
+  });
 }
 
 async function verifyLocked(

@@ -1,7 +1,10 @@
 // Several devices, several processes, at once.
 
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { done, expectTranscript, lines, one, pair, three, two } from "./harness.ts";
+import { cli, done, expectTranscript, lines, one, pair, three, two } from "./harness.ts";
 
 describe("at once", () => {
   test("two devices save different conversations over and over: nothing is lost, nobody waits", async () => {
@@ -147,5 +150,61 @@ describe("split brain", () => {
     done(await laptop.run("save"));
     done(await laptop.run("resume"));
     laptop.hears(4);
+  });
+
+  test("what another device has saved since the last fetch is no forgery, to whoever reads it", async () => {
+    const { desktop, laptop } = await pair();
+    const idOf = (at: number): string => `${at}${one.slice(1)}`;
+    const save = async (id: string, turn: number): Promise<void> => {
+      desktop.say(turn, turn + 1, id);
+      done(await desktop.run("save", "--session", id));
+    };
+    const verbs = ["show", "log", "fork", "export", "summary"];
+    for (const [at, verb] of verbs.entries()) {
+      await save(idOf(at), 0);
+      done(await laptop.run("list", "--fetch"));
+      await save(idOf(at), 1);
+      done(await laptop.run(verb, idOf(at)));
+      expectTranscript(done(await laptop.run("show", "--raw", idOf(at))).stdout, laptop.told(2, idOf(at)));
+    }
+    const last = idOf(verbs.length);
+    await save(last, 0);
+    done(await laptop.run("list", "--fetch"));
+    done(await desktop.run("delete", last, "--yes"));
+    const { exit, stderr } = await laptop.run("show", last);
+    expect({ exit, stderr }).toEqual({ exit: 1, stderr: expect.stringMatching(/no session matches/) });
+  });
+
+  test("a session that is saved again, or deleted, between the fetch of the index and its own", async () => {
+    const { desktop, laptop } = await pair();
+    desktop.say(0, 1);
+    done(await desktop.run("save"));
+    const real = execFileSync("sh", ["-c", "command -v git"], { encoding: "utf8" }).trim();
+    const [wrapper, then] = [join(laptop.home, "wrapper"), join(laptop.home, "then")];
+    mkdirSync(wrapper);
+    const script = `case " $* " in *" fetch "*/session/*) if [ -x '${then}' ]; then mv '${then}' '${then}.done'; '${then}.done'; fi ;; esac`;
+    writeFileSync(join(wrapper, "git"), `#!/bin/sh\n${script}\nexec ${real} "$@"\n`, { mode: 0o755 });
+    const meddled = laptop.with({ env: { PATH: `${wrapper}:${laptop.env["PATH"]}` } });
+    const meanwhile = (...argv: string[]): void => {
+      const env = Object.entries(desktop.env).map(([name, value]) => `${name}='${value}'`);
+      const command = `cd '${desktop.path}' && env -i ${env.join(" ")} '${process.execPath}' '${cli}' ${argv.join(" ")}`;
+      writeFileSync(then, `#!/bin/sh\n${command} >/dev/null 2>&1\n`, { mode: 0o755 });
+    };
+    for (const [at, argv] of [["resume"], ["verify"]].entries()) {
+      desktop.say(at + 1, at + 2);
+      meanwhile("save");
+      done(await meddled.run(...argv));
+      expect(existsSync(`${then}.done`)).toBe(true);
+      rmSync(`${then}.done`);
+    }
+    laptop.hears(2);
+    done(await laptop.run("resume"));
+    laptop.hears(3);
+    desktop.say(3, 4);
+    done(await desktop.run("save"));
+    meanwhile("delete", one, "--yes");
+    const { exit, stderr } = await meddled.run("resume", one);
+    expect({ exit, stderr }).toMatchObject({ exit: 1, stderr: expect.stringMatching(/no session matches/) });
+    laptop.hears(3);
   });
 });

@@ -12,7 +12,7 @@ import { type Heads, splitOwn } from "./catalog.ts";
 import { cachedReplicaHead, rememberReplicaHead } from "./head-cache.ts";
 import { type OwnMark, reclaim } from "./reclaim.ts";
 import type { Context } from "./repository.ts";
-import { knownReplica, type OpenVault } from "./vault.ts";
+import type { OpenVault } from "./vault.ts";
 
 /**
  * The heads of this clone's refs. Of other replicas they may be older than what this device remembers, as another clone of
@@ -35,7 +35,7 @@ async function localHeads(
   context: Context,
   vault: OpenVault,
 ): Promise<{ heads: Heads; missed: OwnMark | null }> {
-  const replica = await knownReplica(context, vault);
+  const replica = await context.keys.replica(vault.repo, context.repo.commonDir);
   const refs = await context.db.refs(`${vaultPrefix(vault.ref)}head/`);
   const all: ReplicaHead[] = [];
   for (const [ref, commit] of refs) {

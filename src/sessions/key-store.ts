@@ -93,6 +93,16 @@ export class KeyStore {
     await writeAtomic(this.devicePath, formatDevice(device));
   }
 
+  /** The replica id of a clone, by its git directory; null when it has not written anything yet. */
+  async replica(repo: string, commonDir: string): Promise<string | null> {
+    const here = cloneIdentity(commonDir);
+    const clones = (await this.state()).repos[repo]?.clones ?? [];
+    const known = clones.find(
+      (one) => one.dev === here.dev && one.ino === here.ino && one.born === here.born,
+    );
+    return known?.replica ?? null;
+  }
+
   async state(): Promise<DeviceState> {
     const bytes = await readIfPresent(this.#statePath);
     if (!bytes) return emptyState();

@@ -34,7 +34,6 @@ const overviewSchema = v.object({
   keyring: v.string(),
   repo: v.string(),
   device: v.string(),
-  replica: v.nullable(v.string()),
   members: v.record(v.string(), memberView),
 });
 
@@ -77,14 +76,15 @@ async function remembered(context: Context, key: string): Promise<Overview | nul
     ref: known.ref,
     device: known.device,
     members: new Map(Object.entries(known.members)),
-    heads: splitOwn(all, known.replica),
+    // A clone may have been given another id since.
+    heads: splitOwn(all, await context.keys.replica(known.repo, context.repo.commonDir)),
   };
 }
 
 async function remember(context: Context, vault: OpenVault, key: string | null): Promise<Overview> {
   const overview = await overviewOf(context, vault);
   if (key) {
-    const { ref, device, members, heads } = overview;
+    const { ref, device, members } = overview;
     const cached: v.InferOutput<typeof overviewSchema> = {
       v: 1,
       key,
@@ -92,7 +92,6 @@ async function remember(context: Context, vault: OpenVault, key: string | null):
       keyring: vault.keyringCommit,
       repo: vault.repo,
       device,
-      replica: heads.replica,
       members: Object.fromEntries(members),
     };
     await writeCache(pathOf(context), JSON.stringify(cached));

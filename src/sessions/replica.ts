@@ -1,13 +1,13 @@
 import { type Entry, tombstonesIn } from "../domains/head.ts";
 import { sealManifest } from "../domains/writer.ts";
 import { formatRef, incomingRef, outgoingRef, vaultPrefix } from "../refs/names.ts";
-import type { NewCommit, RefUpdate } from "../refs/object-database.ts";
+import type { NewCommit, Oid, RefUpdate } from "../refs/object-database.ts";
 import { type Heads, refOf } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
 import { loadHeads } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
 import { type PublishResult, publish } from "./publish.ts";
-import { forgetReplica, isOf, remoteQueue, updateQueue } from "./queue.ts";
+import { allQueues, forgetReplica, isOf, updateQueue } from "./queue.ts";
 import { dropIncoming, fetchHeads, isAncestor, receive } from "./remote.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
@@ -62,12 +62,17 @@ export async function settleReplica(
   if (result.status !== "ok") return { vault, heads: await loadHeads(context, vault), replica };
   const served = new Map([...(await context.db.refs(incoming))].map(([ref, oid]) => [outgoingRef(ref), oid]));
   const local = await context.db.refs(prefix);
-  const { sent = {}, sentBefore = {}, sentHeads = [] } = await remoteQueue(context, remote.key);
+  // To whatever remote: this one may have been known under another URL.
+  const queues = await allQueues(context);
+  const isSent = (ref: string, oid: Oid): boolean =>
+    queues.some(({ confirmed, sent, sentBefore, sentHeads }) => {
+      const values = [confirmed[ref], sent?.[ref], sentBefore?.[ref]];
+      return values.includes(oid) || sentHeads?.includes(oid);
+    });
   const strange: string[] = [];
   for (const [ref, oid] of served) {
     const mine = local.get(ref);
-    const wasSent = sent[ref] === oid || sentBefore[ref] === oid || sentHeads.includes(oid);
-    const ours = mine === oid || wasSent || (mine && (await isAncestor(context, oid, mine)));
+    const ours = mine === oid || isSent(ref, oid) || (mine && (await isAncestor(context, oid, mine)));
     if (!ours) strange.push(ref);
   }
   if (strange.length === 0) {

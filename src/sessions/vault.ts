@@ -204,23 +204,13 @@ export function keyringTree(
   ];
 }
 
-/** The replica id of this clone, or null when it has not written anything yet. */
-export async function knownReplica(context: Context, vault: Vault): Promise<string | null> {
-  const here = cloneIdentity(context.repo.commonDir);
-  const clones = (await context.keys.state()).repos[vault.repo]?.clones ?? [];
-  return (
-    clones.find((one) => one.dev === here.dev && one.ino === here.ino && one.born === here.born)?.replica ??
-    null
-  );
-}
-
 /** The replica id of this clone; a clone that has none, or whose id another copy uses, is given a new one. */
 export async function ownReplica(
   context: Context,
   vault: Vault,
   options: { renew?: boolean } = {},
 ): Promise<string> {
-  const known = await knownReplica(context, vault);
+  const known = await context.keys.replica(vault.repo, context.repo.commonDir);
   if (known && !options.renew) return known;
   const here = cloneIdentity(context.repo.commonDir);
   const replica = newReplicaId();

@@ -79,7 +79,9 @@ async function verifyLocked(
     try {
       if (remote) await fetchSession(context, vault, heads, session, remote);
     } catch (error) {
-      note(session.id, error);
+      const isMissing = error instanceof ConvosyncError && error.code === "session-missing";
+      const isOnItsWay = session.copies.every(({ replica }) => mayBeSentAgain(heads, session.key, replica));
+      if (!isMissing || !isOnItsWay) note(session.id, error);
     }
     for (const copy of session.copies) {
       const where = `${session.id} (${copy.replica})`;

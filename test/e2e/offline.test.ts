@@ -2,6 +2,7 @@
 
 import { chmodSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { describe, expect, test } from "vitest";
 import { done, git, lines, type Machine, one, pair, type Sandbox, sandbox, two } from "./harness.ts";
 
@@ -74,6 +75,25 @@ describe("offline", () => {
     expect((await laptop.run("list", "--fetch")).exit).toBe(0);
     expect((await laptop.run("verify")).exit).toBe(8);
     done(await laptop.run("verify", "--local"));
+  });
+
+  test("what waited for a remote that was moved goes to its new place, and status says so", async () => {
+    const { desktop, laptop, remote } = await pair();
+    desktop.say(0, 1);
+    done(await desktop.run("save"));
+    done(await desktop.run("status"));
+    renameSync(remote, `${remote}.moved`);
+    desktop.say(1, 2);
+    expect((await desktop.run("save")).exit).toBe(3);
+    expect(await waiting(desktop)).toContain(one);
+    for (const machine of [desktop, laptop])
+      machine.git("remote", "set-url", "origin", pathToFileURL(`${remote}.moved`).href);
+    done(await desktop.run("sync"));
+    expect(await waiting(desktop)).toEqual([]);
+    // It is the same clone to everybody.
+    expect(desktop.git("ls-remote", "origin", "refs/convosync/*/head/*").split("\n")).toHaveLength(1);
+    done(await laptop.run("resume"));
+    laptop.hears(2);
   });
 
   test("verify --local minds neither what was never fetched nor that it is an older version", async () => {

@@ -95,7 +95,13 @@ class Device {
     const after = 50 + below(350);
     const { path: cwd, env } = this;
     const child = spawn(process.execPath, [cli, ...args], { cwd, env, stdio: "ignore", detached: true });
-    const off = setTimeout(() => process.kill(-child.pid, "SIGKILL"), after);
+    const off = setTimeout(() => {
+      try {
+        process.kill(-child.pid, "SIGKILL");
+      } catch {
+        // It had ended, and only its output was still to be closed.
+      }
+    }, after);
     await once(child, "close");
     clearTimeout(off);
     this.note(`${args.join(" ")}: ${child.signalCode === null ? child.exitCode : "crashed"}`);

@@ -181,6 +181,8 @@ const refusedAll = (refs: readonly string[], why: RefOutcome, words: readonly st
 
 /** Most lines of a server or a hook that are passed on; the last ones, as tests and linters end with what failed. */
 const mostWords = 20;
+/** Of each, most characters: it is remembered in the queue. */
+const longestWord = 300;
 
 /** The lines that say something, without what git itself adds to each failed push, and without progress. */
 function wordsIn(output: string): string[] {
@@ -189,7 +191,7 @@ function wordsIn(output: string): string[] {
     !/^error: failed to push|^hint: |^remote: [\w ]+: +\d+% \(/.test(line);
   return scrubUrl(output)
     .split(/[\r\n]+/)
-    .map((line) => line.trimEnd())
+    .map((line) => line.trimEnd().slice(0, longestWord))
     .filter(isWord)
     .slice(-mostWords);
 }

@@ -106,18 +106,20 @@ async function sendAgain(
   living: readonly CatalogEntry[],
   { replica, others }: Heads,
 ): Promise<void> {
+  // Each replica that buries a session removes refs of it, whenever it comes to push that.
+  const deletions = new Map<string, string[]>();
+  for (const { replica: by, head } of others) {
+    for (const [session, at] of head.gone)
+      deletions.set(session, [...(deletions.get(session) ?? []), `${by} ${at}`]);
+  }
   const outlived = new Map<string, string>();
   for (const { key, copies } of living) {
     const own = copies.find((one) => one.replica === replica && !one.entry.a);
-    // Each replica that buries a session removes refs of it, whenever it comes to push that.
-    const deletions = others.flatMap(({ replica: by, head }) =>
-      head.gone.flatMap(([session, at]) => (session === key ? [`${by} ${at}`] : [])),
-    );
-    if (own && deletions.length > 0) outlived.set(own.ref, deletions.sort().join());
+    const by = deletions.get(key);
+    if (own && by) outlived.set(own.ref, by.sort().join());
   }
   await updateQueue(context, remote, (queue) => {
-    for (const [ref, deletions] of outlived)
-      if (queue.outlived?.[ref] !== deletions) delete queue.confirmed[ref];
+    for (const [ref, by] of outlived) if (queue.outlived?.[ref] !== by) delete queue.confirmed[ref];
     if (outlived.size > 0) queue.outlived = Object.fromEntries(outlived);
     else delete queue.outlived;
   });

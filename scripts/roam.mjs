@@ -3,7 +3,7 @@
 // that is not documented for it, and in the end every line that was said must be somewhere in the vault, nowhere twice
 // in one conversation, and all of it be proved. Run after a build:
 //
-//   node scripts/roam.mjs [--steps <n>] [--seed <n>] [--keep]
+//   node scripts/roam.mjs [--steps <n>] [--seed <n>] [--agents claude,codex,…] [--keep]
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -12,27 +12,29 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { cli, idsOf, introduce, machine, random, run } from "./simulation.mjs";
+import { dialects, linesOf, sessionsOf } from "./dialects.mjs";
+import { cli, introduce, machine, random, run } from "./simulation.mjs";
 
 const { values: options } = parseArgs({
   options: {
     steps: { type: "string", default: "500" },
     seed: { type: "string", default: String(Date.now() % 100_000) },
+    agents: { type: "string", default: "claude" },
     keep: { type: "boolean", default: false },
   },
 });
 const seed = Number(options.seed);
 const steps = Number(options.steps);
+const agents = options.agents.split(",");
 const below = random(seed);
 const oneOf = (...things) => things[below(things.length)];
 const say = (text) => process.stdout.write(`${text}\n`);
@@ -45,8 +47,8 @@ const diary = [];
 const problems = [];
 const problem = (text) => problems.push(`after step ${diary.length}: ${text}`);
 
-/** Id of each line → the session it was said in. */
-const said = new Map();
+/** The session each line was said in. */
+const said = [];
 const sessions = [];
 /** Deleted by somebody: what is gone of them is meant to be. */
 const deleted = new Set();
@@ -70,8 +72,7 @@ class Device {
     this.name = name;
     this.env = machine(base, name);
     this.path = join(this.env.HOME, folder);
-    this.store = join(this.env.HOME, ".claude/projects", this.path.replace(/[^a-zA-Z0-9]/g, "-"));
-    mkdirSync(this.store, { recursive: true });
+    mkdirSync(this.env.HOME);
     introduce(base, this.env);
   }
 
@@ -87,7 +88,7 @@ class Device {
     const said = `${stdout}${stderr}`;
     if (/unexpected:/.test(said) || !([0, 3, 4, 5].includes(status) || (status === 1 && mayFail.test(said))))
       problem(`${this.name}: ${args.join(" ")} ended with ${status ?? signal}\n${said}`);
-    return { status, stdout };
+    return { status, stdout, said };
   }
 
   /** The same, in the middle of which the power fails: it ends, and whatever it has started. */
@@ -112,49 +113,39 @@ class Device {
   }
 
   sessions() {
-    return readdirSync(this.store).flatMap((name) => (name.endsWith(".jsonl") ? [name.slice(0, -6)] : []));
+    return agents.flatMap((agent) => sessionsOf(this, agent));
   }
 
-  transcript(id) {
-    return join(this.store, `${id}.jsonl`);
-  }
-
-  say(id, lines) {
-    const before = existsSync(this.transcript(id)) ? readFileSync(this.transcript(id), "utf8") : "";
-    let parent = idsOf(before).at(-1) ?? null;
-    let text = "";
+  say({ id, path, agent }, lines) {
+    let text = existsSync(path) ? readFileSync(path, "utf8") : "";
+    const before = text.length;
+    if (before === 0) text = dialects[agent].opening(this, id, new Date().toISOString());
     for (let i = 0; i < lines; i++) {
-      const uuid = `${String(said.size).padStart(8, "0")}-0000-4000-8000-000000000000`;
-      const content = `line ${said.size} on ${this.name}: see ${this.path}/src/${below(1000)}.ts`;
-      const record = {
-        parentUuid: parent,
-        sessionId: id,
-        cwd: this.path,
-        uuid,
-        type: oneOf("user", "assistant"),
-      };
-      const message = { role: record.type, content: [{ type: "text", text: content }] };
-      text += `${JSON.stringify({ ...record, timestamp: new Date().toISOString(), message })}\n`;
-      said.set(uuid, id);
-      parent = uuid;
+      const content = `line ${said.length} on ${this.name}: see ${this.path}/src/${below(1000)}.ts`;
+      const about = { id, n: said.length, type: oneOf("user", "assistant"), content };
+      text += dialects[agent].line(this, { ...about, before: text, timestamp: new Date().toISOString() });
+      said.push(id);
     }
-    appendFileSync(this.transcript(id), text, { mode: 0o600 });
+    mkdirSync(dirname(path), { recursive: true });
+    appendFileSync(path, text.slice(before), { mode: 0o600 });
     this.note(`says ${lines} in ${id.slice(0, 8)}`);
   }
 
   begin() {
     const id = `${String(sessions.length).padStart(8, "0")}-0000-4000-8000-${String(seed).padStart(12, "0")}`;
+    const agent = oneOf(...agents);
     sessions.push(id);
-    this.say(id, 2);
+    const { folder, path } = dialects[agent];
+    this.say({ id, agent, path: path(folder(this), id) }, 2);
   }
 
   /** What the agent would stumble over. */
   look() {
-    for (const id of this.sessions()) {
-      const text = readFileSync(this.transcript(id), "utf8");
+    for (const { id, path } of this.sessions()) {
+      const text = readFileSync(path, "utf8");
       const lines = text.split("\n").slice(0, -1);
-      const ids = idsOf(text);
-      if (new Set(ids).size !== ids.length) problem(`${this.name} has lines of ${id} twice`);
+      const numbers = linesOf(text);
+      if (new Set(numbers).size !== numbers.length) problem(`${this.name} has lines of ${id} twice`);
       if (!text.endsWith("\n") || lines.some((line) => !line.startsWith("{") || !line.endsWith("}")))
         problem(`${this.name} has half a line in ${id}`);
     }
@@ -243,7 +234,7 @@ async function step(devices) {
   } else if (what < 30) {
     if (sessions.length < 5) device.begin();
   } else if (what < 52) {
-    const which = mine && below(2) === 0 ? ["--session", mine] : [];
+    const which = mine && below(2) === 0 ? ["--session", mine.id] : [];
     await perhaps("save", ...oneOf(...flags.save), ...which, ...(below(8) === 0 ? ["--force"] : []));
   } else if (what < 76) await perhaps("resume", any, ...oneOf(...flags.resume), ...oneOf(...flags.code));
   else if (what < 81) await perhaps("sync", ...oneOf([], ["--no-code"]));
@@ -267,8 +258,8 @@ async function step(devices) {
 }
 
 const must = (device, ...args) => {
-  const { status, stdout } = device.convosync(...args);
-  if (status !== 0) problem(`${device.name}: ${args.join(" ")} must not end with ${status}`);
+  const { status, stdout, said } = device.convosync(...args);
+  if (status !== 0) problem(`${device.name}: ${args.join(" ")} must not end with ${status}\n${said}`);
   return stdout;
 };
 const listed = (device, ...args) =>
@@ -290,8 +281,11 @@ async function end(devices) {
   for (const device of [...devices, ...devices]) {
     must(device, "sync", "--no-code");
     for (const id of listed(device)) {
-      must(device, "resume", id, "--merge", "--stay-on-branch");
-      must(device, "save", "--no-code", "--session", id);
+      // Not every agent can go on with both in one, or with a copy; in the vault, both are there all the same.
+      const ways = ["--merge", "--fork", "--theirs"];
+      if (!ways.some((way) => device.convosync("resume", id, way, "--stay-on-branch").status === 0))
+        problem(`${device.name}: ${id} cannot be brought together`);
+      if (device.sessions().some((one) => one.id === id)) must(device, "save", "--no-code", "--session", id);
     }
     device.look();
   }
@@ -308,9 +302,10 @@ function judge() {
   for (const id of listed(other)) {
     const { snapshots } = JSON.parse(must(other, "log", id, "--json"));
     const versions = [id, ...snapshots.map(({ n }) => `${id}@${n}`)];
-    for (const one of versions) for (const line of idsOf(must(other, "show", one, "--raw"))) found.add(line);
+    for (const one of versions)
+      for (const line of linesOf(must(other, "show", one, "--raw"))) found.add(line);
   }
-  const lost = [...said].filter(([line, id]) => !found.has(line) && !deleted.has(id));
+  const lost = [...said.entries()].filter(([line, id]) => !found.has(line) && !deleted.has(id));
   for (const [line, id] of lost.slice(0, 5)) problem(`line ${line} of ${id} is lost`);
   return found.size;
 }

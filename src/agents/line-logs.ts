@@ -1,3 +1,5 @@
+import { lineTime } from "./line-time.ts";
+
 /**
  * Logs of lines that begin alike and went on separately, as one log. Pure: what is read and written is the caller's
  * affair.
@@ -73,6 +75,25 @@ export function joinLongest(
 
 const beginsWith = (log: Uint8Array, start: Uint8Array): boolean =>
   log.length >= start.length && Buffer.compare(log.subarray(0, start.length), start) === 0;
+
+/** The lines of the log that was last active come last. */
+export const joinByActivity = (logs: readonly Uint8Array[]): JoinedLogs =>
+  joinLines(logs, byLastActivity(logs));
+
+/** The logs in the order of their last activity: the same on every device, whoever joins them. */
+export function byLastActivity(logs: readonly Uint8Array[]): number[] {
+  const last = logs.map(lastTime);
+  return [...logs.keys()].sort((a, b) => last[a]! - last[b]! || Buffer.compare(logs[a]!, logs[b]!));
+}
+
+function lastTime(log: Uint8Array): number {
+  const utf8 = new TextDecoder();
+  for (const line of linesOf(log).reverse()) {
+    const at = lineTime(utf8.decode(line));
+    if (at) return at.getTime();
+  }
+  return 0;
+}
 
 /** The lines of a log, each with its line feed. */
 export function linesOf(log: Uint8Array): Uint8Array[] {

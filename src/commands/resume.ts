@@ -283,9 +283,11 @@ function tell(terminal: Terminal, event: ResumeEvent, now: Date): void {
       return;
     case "kept-version": {
       const at = `${event.session.slice(0, 8)}@${event.snapshot}`;
-      terminal.detail(
-        `${event.here ? "yours" : `the one of ${safeText(event.device)}`} is kept as ${at}; make it a session of its own with: git convosync fork ${at}`,
-      );
+      const whose = event.here ? "yours" : `the one of ${safeText(event.device)}`;
+      const next = event.copies
+        ? "make it a session of its own with: git convosync fork"
+        : "read it with: git convosync show";
+      terminal.detail(`${whose} is kept as ${at}; ${next} ${at}`);
       return;
     }
     case "forked":

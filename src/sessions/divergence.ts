@@ -22,6 +22,8 @@ export type DivergenceEvent =
       readonly device: string;
       readonly here: boolean;
       readonly snapshot: number;
+      /** Whether it can become a session of its own. */
+      readonly copies: boolean;
     }
   | {
       readonly step: "forked";
@@ -69,11 +71,12 @@ export async function settleDivergence(
     ...(agent.joinLogs ? (["merge"] as const) : []),
     "theirs",
     ...(now.local || mineOf(before, now.heads) ? (["mine"] as const) : []),
-    "fork",
+    ...(agent.copies === false ? [] : (["fork"] as const)),
   ];
+  const ways = [...choices.map((one) => flags[one]), ...impossible(agent)];
   const otherwise = now.local
-    ? localDiverged(now.session, now.local, choices)
-    : storedDiverged(vault, before, now.session, choices);
+    ? localDiverged(now.session, now.local, ways)
+    : storedDiverged(vault, before, now.session, ways);
   const about = { kind: "conversation", versions: facts(now, before) } as const;
   const how = await decide({ about, choices, otherwise });
 
@@ -101,7 +104,8 @@ export async function settleDivergence(
       tell({ step: "forked", device, session: id, command: agent.resumeCommand(id) });
     } else {
       const snapshot = snapshotOf(written.manifest, one.manifest);
-      tell({ step: "kept-version", session: session.id, device, here: one === mine, snapshot });
+      const copies = agent.copies !== false;
+      tell({ step: "kept-version", session: session.id, device, here: one === mine, snapshot, copies });
     }
   }
   return written;
@@ -156,11 +160,17 @@ const flags: Readonly<Record<Resolution, string>> = {
   fork: "make the other one a session of its own: git convosync resume --fork",
 };
 
+/** For whoever asked for it by its flag. */
+const impossible = ({ title, joinLogs, copies }: Agent): string[] => [
+  ...(joinLogs ? [] : [`--merge is not for ${title}: it could not read the two as one`]),
+  ...(copies === false ? [`--fork is not for ${title}: it could not go on with a copy`] : []),
+];
+
 function storedDiverged(
   vault: OpenVault,
   tips: readonly StoredSession[],
   session: CatalogEntry,
-  choices: readonly Resolution[],
+  ways: readonly string[],
 ): ConvosyncError {
   const who = tips.map(({ manifest }) => {
     const last = manifest.snapshots.at(-1);
@@ -171,18 +181,14 @@ function storedDiverged(
     "conversation-diverged",
     Exit.conflict,
     `the conversation ${short} went on separately on ${who.join(" and ")}`,
-    [
-      "nothing is lost: both are kept",
-      ...choices.map((one) => flags[one]),
-      `read them: git convosync show ${short}`,
-    ],
+    ["nothing is lost: both are kept", ...ways, `read them: git convosync show ${short}`],
   );
 }
 
 function localDiverged(
   session: CatalogEntry,
   { path }: LocalBranch,
-  choices: readonly Resolution[],
+  ways: readonly string[],
 ): ConvosyncError {
   return new ConvosyncError(
     "conversation-diverged",
@@ -190,7 +196,7 @@ function localDiverged(
     "the conversation here and the saved one went on separately; the one here was left as it is",
     [
       "keep the one here too: git convosync save",
-      ...choices.map((one) => flags[one]),
+      ...ways,
       `it is in ${path}`,
       `read the saved one: git convosync show ${session.id.slice(0, 8)}`,
     ],

@@ -1,3 +1,4 @@
+import type { Agent } from "../agents/agent.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import type { Heads } from "./catalog.ts";
 
@@ -37,7 +38,7 @@ const isFresh = (seen: string, now: Date): boolean =>
   Math.abs(now.getTime() - new Date(seen).getTime()) < leaseMs;
 
 /** Exit 4: to go on with it here as well would split the conversation. */
-export function openElsewhere(id: string, device: string, lease: Lease): ConvosyncError {
+export function openElsewhere(id: string, agent: Agent, device: string, lease: Lease): ConvosyncError {
   const short = id.slice(0, 8);
   const time = lease.since.toISOString().slice(0, 16).replace("T", " ");
   return new ConvosyncError(
@@ -46,7 +47,7 @@ export function openElsewhere(id: string, device: string, lease: Lease): Convosy
     `this conversation is open on ${device} since ${time} UTC, and goes on there`,
     [
       `hand it over: git convosync save, on ${device}`,
-      `go on with a copy of it: git convosync resume ${short} --fork`,
+      ...(agent.copies === false ? [] : [`go on with a copy of it: git convosync resume ${short} --fork`]),
       `only read it: git convosync resume ${short} --read-only`,
       `go on all the same: git convosync resume ${short} --force`,
     ],

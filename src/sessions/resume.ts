@@ -113,7 +113,10 @@ async function resumeLocked(
   });
   const known = { online: online !== null, fetched: early };
   const lease = options.force ? null : liveElsewhere(heads, session.key, context.world.now());
-  if (lease && (await decideOpen(session, deviceName(vault, lease.device), lease, options)) === "fork") {
+  if (
+    lease &&
+    (await decideOpen(session, agent, deviceName(vault, lease.device), lease, options)) === "fork"
+  ) {
     const found = { vault, session, chosen, agent, place, remote };
     return (await import("./resume-copy.ts")).resumeCopy(context, found, known, options, tell);
   }
@@ -213,14 +216,15 @@ async function resumeLocked(
 /** What to do about a conversation that goes on elsewhere. */
 function decideOpen(
   { id }: CatalogEntry,
+  agent: Agent,
   device: string,
   lease: Lease,
   { decide }: ResumeOptions,
 ): Promise<"fork" | "go-on"> {
   return decide({
     about: { kind: "open", device, since: lease.since },
-    choices: ["fork", "go-on"],
-    otherwise: openElsewhere(id, device, lease),
+    choices: agent.copies === false ? ["go-on"] : ["fork", "go-on"],
+    otherwise: openElsewhere(id, agent, device, lease),
   });
 }
 

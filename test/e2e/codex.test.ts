@@ -123,7 +123,7 @@ describe("a conversation of Codex", () => {
     const before = readFileSync(restored(laptop), "utf8");
     const asked = await laptop.json("resume", rolloutId);
     expect(asked.document["error"]).toMatchObject({ exit: 5 });
-    expect(JSON.stringify(asked.document["error"])).not.toContain("--merge");
+    expect(JSON.stringify(asked.document["error"])).not.toContain("resume --merge");
     expect(readFileSync(restored(laptop), "utf8")).toBe(before);
     done(await laptop.run("resume", rolloutId, "--theirs"));
     expect(readFileSync(restored(laptop), "utf8")).toBe(told(laptop, 3) + turns(laptop.scene, 3, 4, " here"));

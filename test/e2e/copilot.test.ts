@@ -27,6 +27,7 @@ itself({
     },
   }),
   resume: (session) => [`--resume=${session}`],
+  joins: "all",
   writes: () => ({
     name: "bash",
     input: {

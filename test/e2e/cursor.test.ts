@@ -116,6 +116,31 @@ describe("a conversation of Cursor", () => {
     expect(copied).toMatchObject({ exit: 4, document: { error: { code: "not-copied" } } });
   });
 
+  test("that went on on both sides goes on as one of them, with its database; neither joined nor copied", async () => {
+    keep(desktop);
+    done(await desktop.run("save"));
+    done(await laptop.run("resume"));
+    keep(desktop, { open: true });
+    appendFileSync(transcript(desktop), turnsOf(desktop, 2, 3));
+    done(await desktop.run("save"));
+    appendFileSync(transcript(laptop), turnsOf(laptop, 5, 7));
+    for (const flag of [[], ["--fork"], ["--merge"]]) {
+      const { exit, document } = await laptop.json("resume", ...flag);
+      expect(exit).toBe(5);
+      const { hints } = document["error"] as { hints: string[] };
+      expect(hints.filter((one) => one.includes("git convosync resume --"))).toHaveLength(2);
+      expect(hints).toContainEqual(expect.stringMatching(/^--merge is not for Cursor/));
+      expect(hints).toContainEqual(expect.stringMatching(/^--fork is not for Cursor/));
+      expect(readFileSync(transcript(laptop), "utf8")).toBe(turnsOf(laptop, 0, 2) + turnsOf(laptop, 5, 7));
+    }
+    const { stderr } = done(await laptop.run("resume", "--theirs"));
+    expect(readFileSync(transcript(laptop), "utf8")).toBe(turnsOf(laptop, 0, 3));
+    expect(blobsIn(database(laptop))).toEqual(blobsIn(database(desktop)));
+    const kept = /yours is kept as (\S+@\d+); read it with: git convosync show \1/.exec(stderr)![1]!;
+    expect(done(await laptop.run("show", kept)).stdout).toContain("Answer 6");
+    for (const machine of [desktop, laptop]) done(await machine.run("verify"));
+  });
+
   test("is saved without a database that cannot be read, which is said; what was saved of it stays", async () => {
     keep(desktop);
     done(await desktop.run("save"));

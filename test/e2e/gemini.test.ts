@@ -74,6 +74,7 @@ itself({
     };
   },
   resume: (session) => ["--resume", session],
+  joins: "last",
   writes: ({ path }) => ({
     name: "write_file",
     input: { file_path: `${path}/src/new.ts`, content: "export const answer = 42;\n" },

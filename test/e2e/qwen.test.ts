@@ -12,10 +12,11 @@ const log = (machine: Machine): string =>
   join(machine.home, ".qwen/projects", storeKey(machine.scene.cwd), "chats", `${id}.jsonl`);
 
 /** Turns `from` up to `to`: a question, a look at a file, an answer; four records each. */
-function recordsOf({ scene }: Machine, from: number, to: number): string {
+function recordsOf({ scene }: Machine, from: number, to: number, voice = ""): string {
   let all = "";
   const record = (n: number, type: string, parts: object[]): void => {
-    const uuid = (at: number): string => `00000000-0000-4000-8000-${String(at).padStart(12, "0")}`;
+    const uuid = (at: number): string =>
+      `${at < from * 4 ? 0 : voice.length}0000000-0000-4000-8000-${String(at).padStart(12, "0")}`;
     all += `${JSON.stringify({
       uuid: uuid(n),
       parentUuid: n === 0 ? null : uuid(n - 1),
@@ -30,10 +31,10 @@ function recordsOf({ scene }: Machine, from: number, to: number): string {
   for (let n = from; n < to; n++) {
     const call = { id: `call_${n}`, name: "read_file", args: { file_path: `${scene.cwd}/src/step${n}.ts` } };
     const response = { output: `${scene.home}/notes ${n}` };
-    record(n * 4, "user", [{ text: `Question ${n}` }]);
+    record(n * 4, "user", [{ text: `Question ${n}${voice}` }]);
     record(n * 4 + 1, "assistant", [{ functionCall: call }]);
     record(n * 4 + 2, "tool_result", [{ functionResponse: { id: call.id, name: call.name, response } }]);
-    record(n * 4 + 3, "assistant", [{ text: `Answer ${n}` }]);
+    record(n * 4 + 3, "assistant", [{ text: `Answer ${n}${voice}` }]);
   }
   return all;
 }
@@ -47,6 +48,7 @@ itself({
     return { args: [...api, "--model", "m1", "-y", "RESUME", "-p", prompt], env: {} };
   },
   resume: (session) => ["--resume", session],
+  joins: "last",
   writes: ({ path }) => ({
     name: "write_file",
     input: { file_path: `${path}/src/new.ts`, content: "export const answer = 42;\n" },
@@ -90,5 +92,19 @@ describe("a conversation of Qwen Code", () => {
     const imported = async (file: string) => (await laptop.json("import", file, "--dry-run")).document;
     expect(await imported(path)).toMatchObject({ agent: "qwen" });
     expect(await imported(laptop.transcript(one))).toMatchObject({ agent: "claude" });
+  });
+
+  test("that went on on both sides is joined: the client goes on with the branch that was active last", async () => {
+    const { desktop, laptop } = box;
+    appendFileSync(log(laptop), recordsOf(laptop, 3, 5, " there"));
+    appendFileSync(log(desktop), recordsOf(desktop, 3, 4, " here"));
+    done(await laptop.run("save"));
+    done(await desktop.run("resume", "--merge"));
+    done(await desktop.run("save"));
+    done(await laptop.run("resume"));
+    for (const machine of [desktop, laptop])
+      expect(readFileSync(log(machine), "utf8")).toBe(
+        recordsOf(machine, 0, 3) + recordsOf(machine, 3, 4, " here") + recordsOf(machine, 3, 5, " there"),
+      );
   });
 });

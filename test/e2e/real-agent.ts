@@ -15,6 +15,8 @@ export interface RealAgent {
   run(prompt: string, machine: Machine, url: string): { args: readonly string[]; env: NodeJS.ProcessEnv };
   /** Options by which the session goes on. */
   resume(session: string): readonly string[];
+  /** Of a joined conversation it goes on with all of it, or with the branch that was active last. */
+  readonly joins?: "all" | "last";
   /** A call of its own tool that writes `src/new.ts`. */
   writes(machine: Machine): NonNullable<Turn["tool"]>;
 }
@@ -81,6 +83,28 @@ export function itself(agent: RealAgent): void {
         expect(missing(other, ["Write the file.", "What did we write?"])).toEqual([]);
         for (const machine of [desktop, laptop]) done(await machine.run("verify"));
       });
+
+      test.runIf(agent.joins !== undefined)(
+        "goes on with a joined conversation, from where it was last active",
+        async () => {
+          const { desktop, laptop } = await pair();
+          await ask(desktop, "First.", [{ text: "Begun." }]);
+          done(await desktop.run("save"));
+          const { document } = await laptop.json("resume");
+          const resume = agent.resume(document["session"] as string);
+          await ask(desktop, "On the desktop.", [{ text: "Here." }], ...resume);
+          done(await desktop.run("save"));
+          await ask(laptop, "On the laptop.", [{ text: "There." }], ...resume);
+          done(await laptop.run("resume", "--merge"));
+          done(await laptop.run("save"));
+          done(await desktop.run("resume"));
+          for (const machine of [laptop, desktop]) {
+            const asked = await ask(machine, "And now?", [{ text: "On." }], ...resume);
+            expect(missing(asked, ["Begun.", "On the laptop.", "There.", "And now?"])).toEqual([]);
+            expect(asked.includes("On the desktop.")).toBe(agent.joins === "all");
+          }
+        },
+      );
 
       test("tells of its turns once its hooks are there, and they are saved", async () => {
         const { desktop } = await pair();

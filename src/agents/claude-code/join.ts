@@ -1,12 +1,11 @@
 import * as v from "valibot";
 import { parseLine } from "../json-line.ts";
-import { type JoinedLogs, joinLines, linesOf } from "../line-logs.ts";
+import { byLastActivity, type JoinedLogs, joinLines, linesOf } from "../line-logs.ts";
 
 const record = v.object({
   type: v.optional(v.string()),
   uuid: v.optional(v.string()),
   isSidechain: v.optional(v.boolean()),
-  timestamp: v.optional(v.string()),
   sessionId: v.optional(v.string()),
   leafUuid: v.optional(v.string()),
 });
@@ -24,26 +23,13 @@ function entryOf(line: Uint8Array): Entry | null {
  */
 export function joinTranscripts(logs: readonly Uint8Array[]): JoinedLogs {
   const seen = logs.map((log) => linesOf(log));
-  const latest = seen.map(latestTime);
-  const order = logs
-    .map((_, at) => at)
-    .sort((a, b) => compare(latest[a]!, latest[b]!) || Buffer.compare(logs[a]!, logs[b]!));
+  const order = byLastActivity(logs);
   const joined = joinLines(logs, order);
   const branch = leafOf(seen[order.at(-1)!]!);
   const named = lastPrompt(joined.added) ?? lastPrompt(seen[order[0]!]!);
   if (branch === null || named === null || named.leafUuid === branch.uuid) return joined;
   const pointer = { type: "last-prompt", leafUuid: branch.uuid, sessionId: branch.sessionId };
   return { ...joined, added: [...joined.added, new TextEncoder().encode(`${JSON.stringify(pointer)}\n`)] };
-}
-
-const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
-
-function latestTime(lines: readonly Uint8Array[]): string {
-  for (let n = lines.length - 1; n >= 0; n--) {
-    const at = Date.parse(entryOf(lines[n]!)?.timestamp ?? "");
-    if (!Number.isNaN(at)) return new Date(at).toISOString();
-  }
-  return "";
 }
 
 function lastPrompt(lines: readonly Uint8Array[]): Entry | null {

@@ -3,6 +3,7 @@ import { lstat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { integrityError } from "../../errors.ts";
 import type { Agent, Destination, FileSource, FoundSession, Inventory, Target, Workplace } from "../agent.ts";
+import { joinByActivity } from "../line-logs.ts";
 import { currentIn, elsewhereIn, findIn } from "../one-store.ts";
 import { safeSegments } from "../safe-name.ts";
 import { replaceId } from "../session-id.ts";
@@ -51,6 +52,9 @@ export const copilot: Agent = {
   resumeCommand: (sessionId) => ["copilot", `--resume=${sessionId}`],
   startCommand: (prompt) => ["copilot", `--interactive=${prompt}`],
   validId,
+  // The client goes on with all events there are, in their order, and answers calls of tools that were left without an
+  // answer itself. Run with copilot 1.0.102.
+  joinLogs: joinByActivity,
   newId: randomUUID,
   withId: replaceId,
 };

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { integrityError } from "../../errors.ts";
 import type { Agent, Destination, FileSource, FoundSession, Inventory, Target, Workplace } from "../agent.ts";
+import { joinByActivity } from "../line-logs.ts";
 import { currentIn, findIn } from "../one-store.ts";
 import { safeSegments } from "../safe-name.ts";
 import { replaceId } from "../session-id.ts";
@@ -64,6 +65,9 @@ export const gemini: Agent = {
   resumeCommand: (sessionId) => ["gemini", "--resume", sessionId],
   startCommand: (prompt) => ["gemini", `--prompt-interactive=${prompt}`],
   validId,
+  // On resuming, the client writes down all messages it goes on with: those of other branches before are not among them.
+  // Run with gemini-cli 0.61.
+  joinLogs: joinByActivity,
   newId: randomUUID,
   withId: replaceId,
 };

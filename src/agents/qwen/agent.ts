@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { integrityError } from "../../errors.ts";
 import type { Agent, Destination, Target, Workplace } from "../agent.ts";
+import { joinByActivity } from "../line-logs.ts";
 import { currentIn, findIn } from "../one-store.ts";
 import { replaceId } from "../session-id.ts";
 import { placesOf } from "../spellings.ts";
@@ -47,6 +48,9 @@ export const qwen: Agent = {
   resumeCommand: (sessionId) => ["qwen", "--resume", sessionId],
   startCommand: (prompt) => ["qwen", `--prompt-interactive=${prompt}`],
   validId,
+  // A record names the one before it, and the client goes on from the last one in the file, leaving out other branches.
+  // (qwen-code, packages/core/src/services/sessionService.ts)
+  joinLogs: joinByActivity,
   newId: randomUUID,
   withId: replaceId,
 };

@@ -73,10 +73,10 @@ export async function chooseLocalSessions(
         hits.slice(0, 5).map(({ found }) => `${found.id}  ${found.title}`),
       );
     }
-    throw noConversation(agents, options.session);
+    throw await noConversation(place, agents, options.session);
   }
   const current = await currentSession(place, agents);
-  if (!current) throw noConversation(agents, undefined);
+  if (!current) throw await noConversation(place, agents, undefined);
   return [current];
 }
 
@@ -100,15 +100,31 @@ export async function currentSession(
 const anyOf = (names: readonly string[]): string =>
   names.length > 1 ? `${names.slice(0, -1).join(", ")} or ${names.at(-1)}` : names.join("");
 
-function noConversation(agents: readonly Agent[], wanted: string | undefined): ConvosyncError {
+async function noConversation(
+  place: Workplace,
+  agents: readonly Agent[],
+  wanted: string | undefined,
+): Promise<ConvosyncError> {
   const what = wanted ? `no conversation '${wanted}'` : "no conversation";
   return new ConvosyncError(
     "no-conversation",
     Exit.failed,
     `${what} of ${anyOf(agents.map((one) => one.title))} belongs to this work tree`,
     [
+      ...(await unreadable(place, agents)),
       "start one here first, or run this where the agent was started",
       "nothing was committed; for the code alone use git itself",
     ],
+  );
+}
+
+/** Where this work tree's conversations are kept, what may not be read: an agent that ran with `sudo` left it so. */
+async function unreadable(place: Workplace, agents: readonly Agent[]): Promise<string[]> {
+  const { findUnusable } = await import("./permissions.ts");
+  const folders = (await Promise.all(agents.map((agent) => agent.watched?.(place) ?? []))).flat();
+  const own = folders.filter(({ workTree }) => workTree === place.root);
+  const found = await findUnusable(own.map(({ path }) => ({ folder: path, depth: 1 })));
+  return found.map(
+    ({ folder, paths }) => `no permission to use ${paths[0]}; mend it: sudo chown -R "$(id -un)" '${folder}'`,
   );
 }

@@ -1,6 +1,6 @@
 // Whatever is not plain stops with a sentence and the command that mends it, and has changed nothing.
 
-import { appendFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { done, expectTranscript, git, lines, type Machine, one, pair, type Sandbox } from "./harness.ts";
@@ -106,6 +106,20 @@ describe("save", () => {
       hint: /hint: start one here first/,
     });
   });
+
+  test.skipIf(process.getuid?.() === 0)(
+    "a conversation that may not be read is named (skipped as root, who may read all)",
+    async () => {
+      desktop.write("new.txt", "new\n");
+      chmodSync(desktop.transcript(), 0);
+      const { exit, stderr } = await desktop.run("save");
+      expect(exit).toBe(1);
+      expect(stderr).toMatch(
+        /hint: no permission to use .*\.jsonl; mend it: sudo chown -R "\$\(id -un\)" '.*\/projects\//,
+      );
+      expect(desktop.git("status", "--porcelain")).toBe("?? new.txt");
+    },
+  );
 
   test("a dry run changes nothing, and says what it would do", async () => {
     desktop.write("new.txt", "new\n");

@@ -138,6 +138,18 @@ export function relateStreams(
   return prefixesOfB?.get(a.bytes) === a.sha ? "behind" : "diverged";
 }
 
+/**
+ * Whether `b` goes on from what stands now in `a`, in each stream that both have, whatever `a` holds beside that. What
+ * was joined is of a newer generation than the same in the version it came from.
+ */
+export function goesOnFrom(a: Version, b: Version): boolean {
+  const later = new Map(currentStreams(b.manifest).map((one) => [one.name, one]));
+  return currentStreams(a.manifest).every((one) => {
+    const other = later.get(one.name);
+    return other ? ["equal", "ahead"].includes(relateStreams(other, one)) : one.name !== "main";
+  });
+}
+
 /** Length in bytes of the prefix that both logs provably share, judged by their segments. */
 export function commonBytes(a: Log, b: Log): number {
   let common = 0;

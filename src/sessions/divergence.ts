@@ -12,7 +12,7 @@ import { writeJoined } from "./join.ts";
 import type { Context } from "./repository.ts";
 import { fetchSession } from "./session-fetch.ts";
 import type { OpenVault } from "./vault.ts";
-import { tipsOf } from "./versions.ts";
+import { furthestOf, tipsOf } from "./versions.ts";
 
 export type DivergenceEvent =
   | { readonly step: "joined"; readonly how: Resolution; readonly messages: number }
@@ -57,7 +57,8 @@ interface Situation {
 
 /**
  * Asks how versions that went on separately come together and does it. What is in the agent's file here is captured
- * first, so that nothing is anywhere alone. Returns the version that holds all of them.
+ * first, so that nothing is anywhere alone. Where one goes on from all others, nobody is asked. Returns the version that
+ * holds all of them.
  */
 export async function settleDivergence(
   context: Context,
@@ -78,7 +79,8 @@ export async function settleDivergence(
     ? localDiverged(now.session, now.local, ways)
     : storedDiverged(vault, before, now.session, ways);
   const about = { kind: "conversation", versions: facts(now, before) } as const;
-  const how = await decide({ about, choices, otherwise });
+  const clear = !now.local && (await furthestOf(vault, before)) !== null;
+  const how = clear ? null : await decide({ about, choices, otherwise });
 
   await captureLocal(context, vault, now.heads, place, `${agent.name}:${now.session.id}`);
   const heads = await loadHeads(context, vault);
@@ -90,12 +92,16 @@ export async function settleDivergence(
   const byTime = [...tips].sort((a, b) => (lastTime(a) < lastTime(b) ? 1 : -1));
   const mine = mineOf(tips, heads) ?? byTime[0]!;
   const theirs = byTime.find((one) => one !== mine) ?? mine;
-  const first = how === "theirs" ? theirs : mine;
+  const furthest = how === null ? await furthestOf(vault, tips) : null;
+  // The agent may have gone on since it was looked at.
+  if (how === null && !furthest) throw otherwise;
+  const first = furthest ?? (how === "theirs" ? theirs : mine);
   const others = byTime.filter((one) => one !== first);
   const lines = how === "merge" ? agent.joinLogs! : null;
   // On one branch the other side's code is what is still to come; else the newest conversation says where it stands.
   const code = how !== "merge" ? first : branchOf(mine) === branchOf(theirs) ? theirs : byTime[0]!;
   const written = await writeJoined(context, vault, heads, session, [first, ...others], lines, code);
+  if (how === null) return written;
   tell({ step: "joined", how, messages: mainStream(written.manifest)?.lines ?? 0 });
   for (const one of how === "merge" ? [] : others) {
     const device = deviceName(vault, one.manifest.snapshots.at(-1)?.device ?? "");

@@ -87,17 +87,35 @@ describe("the conversation", () => {
     expectTranscript(desktop.heard(), common(desktop) + ofDesktop(desktop));
   });
 
-  test("--theirs, and the other device goes on: theirs is then longer than mine, and merging doubles nothing", async () => {
+  test("--theirs, and the other device goes on: nobody is asked again, here or there, and mine is still kept", async () => {
     done(await laptop.run("resume", "--theirs"));
     desktop.say(5, 7, one, " (desktop)");
     done(await desktop.run("save"));
-    expect((await laptop.run("resume")).exit).toBe(5);
-    done(await laptop.run("resume", "--merge"));
+    done(await laptop.run("resume"));
     expectTranscript(laptop.heard(), common(laptop) + laptop.told(7, one, " (desktop)", 3));
+    laptop.say(7, 8, one, " (both)");
     done(await laptop.run("save"));
     done(await desktop.run("resume"));
-    expectTranscript(desktop.heard(), common(desktop) + desktop.told(7, one, " (desktop)", 3));
+    expectTranscript(
+      desktop.heard(),
+      common(desktop) + desktop.told(7, one, " (desktop)", 3) + desktop.told(8, one, " (both)", 7),
+    );
+    const { document } = await desktop.json("log", one);
+    const snapshots = document["snapshots"] as { n: number }[];
+    const shown = await Promise.all(snapshots.map(({ n }) => desktop.run("show", `${one}@${n}`, "--raw")));
+    expect(shown.some(({ stdout }) => stdout === common(desktop) + ofLaptop(desktop))).toBe(true);
     for (const machine of [desktop, laptop]) done(await machine.run("verify"));
+  });
+
+  test("--theirs, and the other device resumes first: it is not asked either", async () => {
+    done(await laptop.run("resume", "--theirs"));
+    done(await laptop.run("sync"));
+    desktop.say(5, 7, one, " (desktop)");
+    done(await desktop.run("resume"));
+    expectTranscript(desktop.heard(), common(desktop) + desktop.told(7, one, " (desktop)", 3));
+    done(await desktop.run("save"));
+    done(await laptop.run("resume"));
+    expectTranscript(laptop.heard(), common(laptop) + laptop.told(7, one, " (desktop)", 3));
   });
 
   test("--mine: theirs stays as a snapshot; the other device follows, and its version is nowhere lost", async () => {

@@ -31,8 +31,12 @@ async function run(): Promise<void> {
   const path = join(import.meta.dirname, "program.cjs");
   const program = loadProgram(path, __BUILD__, cache, verb);
   const { main } = program.exports as typeof import("./main.ts");
-  // If nothing is left to wait for before it has ended, as Node has it for its own modules.
-  process.exitCode = 13;
+  // If nothing is left to wait for before it has ended, as Node has it for its own modules. Said at the very end: commander
+  // takes an exit status that is set for its own.
+  let ended = false;
+  process.once("exit", (status) => {
+    if (!ended && status === 0) process.exitCode = 13;
+  });
   process.exitCode = await main(argv, {
     cwd: process.cwd(),
     env,
@@ -46,6 +50,7 @@ async function run(): Promise<void> {
       stderr: process.stderr,
     },
   });
+  ended = true;
   // What ends otherwise may not have been a verb at all.
   if (process.exitCode === 0) program.keep();
   // All that was begun is done. Taking itself apart would cost Node 7 ms, for what the system takes back anyway; only what a

@@ -238,8 +238,16 @@ describe("the program", () => {
       stdout: "git-convosync version 0.1.0\n",
       stderr: "",
     });
-    for (const argv of [["-h"], ["--help"], ["help"], [], ["save", "-h"]]) {
-      const { exit, stdout, stderr } = await here.run(...argv);
+    // As processes: what they end with is theirs.
+    for (const argv of [
+      ["-h"],
+      ["help"],
+      [],
+      ["save", "-h"],
+      ["help", "save"],
+      ["template", "help", "save"],
+    ]) {
+      const { exit, stdout, stderr } = await here.spawn(...argv);
       expect({ argv, exit, stderr }).toEqual({ argv, exit: 0, stderr: "" });
       expect(stdout).toMatch(/Usage: git convosync/);
     }

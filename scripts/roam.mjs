@@ -62,6 +62,8 @@ const mayFail = new RegExp(
     "no conversation of .* belongs to",
     "Nothing found in",
     "cannot be undone",
+    "cannot be copied",
+    "not two branches of one conversation",
     // Of a crash a moment ago.
     "another git process holds a lock",
   ].join("|"),

@@ -8,7 +8,7 @@ import { type CatalogEntry, catalog, type Heads } from "./catalog.ts";
 import { writeCopy } from "./copy.ts";
 import type { Branching, Decide } from "./decide.ts";
 import { deviceName, loadHeads } from "./heads.ts";
-import { writeJoined } from "./join.ts";
+import { joins, writeJoined } from "./join.ts";
 import type { Context } from "./repository.ts";
 import { fetchSession } from "./session-fetch.ts";
 import type { OpenVault } from "./vault.ts";
@@ -69,7 +69,7 @@ export async function settleDivergence(
   const { vault, agent, place } = now;
   const before = await tipsOf(vault, now.stored);
   const choices: Resolution[] = [
-    ...(agent.joinLogs ? (["merge"] as const) : []),
+    ...(joins(agent) ? (["merge"] as const) : []),
     "theirs",
     ...(now.local || mineOf(before, now.heads) ? (["mine"] as const) : []),
     ...(agent.copies === false ? [] : (["fork"] as const)),
@@ -97,10 +97,10 @@ export async function settleDivergence(
   if (how === null && !furthest) throw otherwise;
   const first = furthest ?? (how === "theirs" ? theirs : mine);
   const others = byTime.filter((one) => one !== first);
-  const lines = how === "merge" ? agent.joinLogs! : null;
+  const joining = how === "merge" && joins(agent) ? agent : null;
   // On one branch the other side's code is what is still to come; else the newest conversation says where it stands.
   const code = how !== "merge" ? first : branchOf(mine) === branchOf(theirs) ? theirs : byTime[0]!;
-  const written = await writeJoined(context, vault, heads, session, [first, ...others], lines, code);
+  const written = await writeJoined(context, vault, heads, session, [first, ...others], joining, code);
   if (how === null) return written;
   tell({ step: "joined", how, messages: mainStream(written.manifest)?.lines ?? 0 });
   for (const one of how === "merge" ? [] : others) {

@@ -1,5 +1,5 @@
 import type { Agent } from "../agents/agent.ts";
-import { joinLongest } from "../agents/line-logs.ts";
+import { joinLines, joinLongest } from "../agents/line-logs.ts";
 import { toBase64url } from "../crypto/encoding.ts";
 import { sealFor } from "../crypto/keyring.ts";
 import type { Entry } from "../domains/head.ts";
@@ -33,7 +33,8 @@ import { type OpenVault, ownReplica } from "./vault.ts";
 /**
  * Writes versions of a session that went on separately as one version of this replica, which is ahead of all of them
  * (domains/join.ts). The first one goes on; with an agent whose files can hold several, all their lines do. What
- * is stored already is taken over as it is sealed. `code` is the version whose commit and branch hold now. Returns the new version, read back and proved.
+ * is stored already is taken over as it is sealed; of another session with an id of its own inside, only the lines are, under
+ * this one's. `code` is the version whose commit and branch hold now. Returns the new version, read back and proved.
  */
 export async function writeJoined(
   context: Context,
@@ -41,13 +42,15 @@ export async function writeJoined(
   heads: Heads,
   session: CatalogEntry,
   versions: readonly StoredSession[],
-  lines: NonNullable<Agent["joinLogs"]> | null,
+  agent: JoiningAgent | null,
   code: StoredSession,
 ): Promise<StoredSession> {
   const replica = await ownReplica(context, vault);
   const when = context.world.now();
-  const merged = lines ? await mergeLines(vault, versions, lines) : null;
-  const ordered = merged ? merged.order.map((at) => versions[at]!) : [...versions];
+  const merged = agent ? await mergeLines(vault, versions, agent, session.id) : null;
+  const ordered = (merged?.order ?? [...versions.keys()])
+    .map((at) => versions[at]!)
+    .filter((one) => !agent?.withId || one.manifest.session === session.id);
   const joined = joinVersions(ordered.map((one) => one.manifest));
   const files: NewFile[] = [];
   for (const { record, from } of joined.streams) {
@@ -116,6 +119,10 @@ async function readOwn(
   return stored;
 }
 
+type JoiningAgent = Pick<Agent, "withId"> & Required<Pick<Agent, "joinLogs">>;
+
+export const joins = (agent: Agent): agent is Agent & JoiningAgent => agent.joinLogs !== undefined;
+
 interface Merged {
   readonly order: readonly number[];
   readonly base: Uint8Array;
@@ -127,11 +134,20 @@ interface Merged {
 async function mergeLines(
   vault: OpenVault,
   versions: readonly StoredSession[],
-  join: NonNullable<Agent["joinLogs"]>,
+  { joinLogs, withId }: JoiningAgent,
+  session: string,
 ): Promise<Merged> {
   const logs: Uint8Array[] = [];
-  for (const one of versions) logs.push(await wholeStream(vault, one));
-  const joined = joinLongest(logs, join);
+  for (const one of versions) {
+    const log = await wholeStream(vault, one);
+    logs.push(withId?.(log, one.manifest.session, session) ?? log);
+  }
+  const own = versions.findIndex((one) => one.manifest.session === session);
+  const foreign = withId && versions.some((one) => one.manifest.session !== session);
+  // What others are added to has to be stored as it is.
+  const joined = foreign
+    ? joinLines(logs, [own, ...[...logs.keys()].filter((at) => at !== own)])
+    : joinLongest(logs, joinLogs);
   return { ...joined, base: logs[joined.order[0]!]! };
 }
 

@@ -7,7 +7,7 @@ import { agentOf, refuseLive } from "./choose-session.ts";
 import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
 import { freshHeads } from "./fresh-heads.ts";
 import { loadHeads } from "./heads.ts";
-import { writeJoined } from "./join.ts";
+import { joins, writeJoined } from "./join.ts";
 import type { PublishResult } from "./publish.ts";
 import { publishSettled } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
@@ -49,8 +49,7 @@ export async function mergeSessions(
       CatalogEntry,
     ];
     const agent = await agentOf(into);
-    if (into.key === other.key || into.agent !== other.agent || !agent.joinLogs)
-      throw notBranches(into, other);
+    if (into.key === other.key || into.agent !== other.agent || !joins(agent)) throw notBranches(into, other);
     await refuseLive(agent, into.id, place);
     for (const { key } of [into, other]) {
       await captureLocal(context, vault, await loadHeads(context, vault), place, key);
@@ -62,10 +61,15 @@ export async function mergeSessions(
       versions.push(await onlyVersion(context, vault, heads, now.find((one) => one.key === key)!, online));
     }
     const [a, b] = versions as [StoredSession, StoredSession];
-    if ((await firstLine(vault, a)) !== (await firstLine(vault, b))) throw notBranches(into, other);
+    const begun = await firstLine(vault, b);
+    const apart = Buffer.compare(
+      await firstLine(vault, a),
+      agent.withId?.(begun, other.id, into.id) ?? begun,
+    );
+    if (apart !== 0) throw notBranches(into, other);
     const lines = mainStream(a.manifest)?.lines ?? 0;
     const session = now.find((one) => one.key === into.key)!;
-    const written = await writeJoined(context, vault, heads, session, versions, agent.joinLogs, a);
+    const written = await writeJoined(context, vault, heads, session, versions, agent, a);
     const messages = mainStream(written.manifest)?.lines ?? 0;
     const put = await restoreSession(context, vault, written, agent, place);
     const replica = await ownReplica(context, vault);
@@ -104,13 +108,13 @@ async function onlyVersion(
   );
 }
 
-async function firstLine(vault: OpenVault, stored: StoredSession): Promise<string> {
+async function firstLine(vault: OpenVault, stored: StoredSession): Promise<Uint8Array> {
   const record = mainStream(stored.manifest);
   for await (const part of record ? readStream(vault, stored, record) : []) {
     const bytes = Buffer.from(part);
-    return bytes.subarray(0, bytes.indexOf(0x0a) + 1).toString("latin1");
+    return bytes.subarray(0, bytes.indexOf(0x0a) + 1);
   }
-  return "";
+  return new Uint8Array();
 }
 
 const notBranches = (a: CatalogEntry, b: CatalogEntry): ConvosyncError =>

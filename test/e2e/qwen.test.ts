@@ -107,4 +107,23 @@ describe("a conversation of Qwen Code", () => {
         recordsOf(machine, 0, 3) + recordsOf(machine, 3, 4, " here") + recordsOf(machine, 3, 5, " there"),
       );
   });
+
+  test("a copy of it can be merged into it again, under its id", async () => {
+    const { laptop } = box;
+    const before = readFileSync(log(laptop), "utf8");
+    const { document } = await laptop.json("fork", id);
+    const copy = document["session"] as string;
+    const [path = ""] = document["restored"] as string[];
+    appendFileSync(path, recordsOf(laptop, 5, 6, " in the copy").replaceAll(id, copy));
+    appendFileSync(log(laptop), recordsOf(laptop, 5, 6, " in it"));
+    done(await laptop.run("save", "--session", copy, "--no-push"));
+    expect((await laptop.json("merge", id, copy)).document).toMatchObject({ session: id, added: 4 });
+    expect(readFileSync(log(laptop), "utf8")).toBe(
+      before + recordsOf(laptop, 5, 6, " in it") + recordsOf(laptop, 5, 6, " in the copy"),
+    );
+    expect((await laptop.json("merge", id, copy)).document).toMatchObject({ added: 0 });
+    done(await laptop.run("verify"));
+    done(await box.desktop.run("resume"));
+    expect(readFileSync(log(box.desktop), "utf8")).toContain("Answer 5 in the copy");
+  });
 });

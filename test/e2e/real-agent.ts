@@ -91,7 +91,8 @@ export function itself(agent: RealAgent): void {
           await ask(desktop, "First.", [{ text: "Begun." }]);
           done(await desktop.run("save"));
           const { document } = await laptop.json("resume");
-          const resume = agent.resume(document["session"] as string);
+          const id = document["session"] as string;
+          const resume = agent.resume(id);
           await ask(desktop, "On the desktop.", [{ text: "Here." }], ...resume);
           done(await desktop.run("save"));
           await ask(laptop, "On the laptop.", [{ text: "There." }], ...resume);
@@ -103,6 +104,14 @@ export function itself(agent: RealAgent): void {
             expect(missing(asked, ["Begun.", "On the laptop.", "There.", "And now?"])).toEqual([]);
             expect(asked.includes("On the desktop.")).toBe(agent.joins === "all");
           }
+          const copy = (await desktop.json("fork", id)).document["session"] as string;
+          await ask(desktop, "In the copy.", [{ text: "Copied." }], ...agent.resume(copy));
+          done(await desktop.run("save", "--session", copy));
+          done(await desktop.run("merge", id, copy));
+          const asked = await ask(desktop, "And in the end?", [{ text: "Done." }], ...resume);
+          expect(missing(asked, ["Begun.", "There.", "In the copy.", "Copied.", "And in the end?"])).toEqual(
+            [],
+          );
         },
       );
 

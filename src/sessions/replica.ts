@@ -77,14 +77,15 @@ export async function settleReplica(
   }
   if (strange.length === 0) {
     await dropIncoming(context, incoming);
+    const fetched = await fetchHeads(context, vault, remote);
+    await buryDeleted(context, fetched.vault, fetched.heads, remote.key);
+    // Last: what is on the remote in spite of a deletion elsewhere is known by now, not only feared for.
     await updateQueue(context, remote.key, (queue) => {
       for (const ref of Object.keys(queue.confirmed)) {
         if (ref.startsWith(prefix) && isOf(ref, replica) && !served.has(ref)) delete queue.confirmed[ref];
       }
       for (const [ref, oid] of served) queue.confirmed[ref] = oid;
     });
-    const fetched = await fetchHeads(context, vault, remote);
-    await buryDeleted(context, fetched.vault, fetched.heads, remote.key);
     return { vault: fetched.vault, heads: fetched.heads, replica };
   }
   await dropIncoming(context, incoming);

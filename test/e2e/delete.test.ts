@@ -165,6 +165,27 @@ describe("delete", () => {
     for (const machine of [desktop, laptop]) done(await machine.run("verify"));
   });
 
+  test("what one deletion has taken from the remote and another has not is sent by one save", async () => {
+    const box = await shared();
+    const { desktop, laptop, tablet } = box;
+    tablet.clone();
+    await tablet.init("--join", "--recovery-file", box.code);
+    done(await tablet.run("resume", two));
+    tablet.say(4, 5, two);
+    done(await tablet.run("save"));
+    done(await desktop.run("delete", two, "--yes"));
+    done(await laptop.run("sync"));
+    done(await laptop.run("save", "--session", two, "--force"));
+    done(await laptop.run("sync"));
+    // The tablet repeats the deletion, of which the laptop does not hear before it has saved; and there is a second one.
+    done(await tablet.run("sync"));
+    done(await desktop.run("delete", one, "--yes"));
+    laptop.say(3, 4, one);
+    laptop.say(4, 5, two);
+    done(await laptop.run("save", "--all-sessions", "--force"));
+    done(await laptop.run("verify"));
+  });
+
   test("a device that did not know of it yet saves the deleted session: it is told, not obeyed", async () => {
     const box = await shared();
     const { desktop, laptop } = box;

@@ -63,7 +63,8 @@ const mayFail = new RegExp(
     "Nothing found in",
     "cannot be undone",
     "cannot be copied",
-    "not two branches of one conversation",
+    "are no branches of one conversation",
+    "no snapshot of this session",
     // Of a crash a moment ago.
     "another git process holds a lock",
   ].join("|"),
@@ -230,7 +231,7 @@ async function step(devices) {
   const any = oneOf(...sessions);
   /** One in six ends early. */
   const perhaps = async (...args) => (below(6) === 0 ? device.crash(...args) : device.convosync(...args));
-  const what = below(100);
+  const what = below(104);
   if (what < 28) {
     if (mine) device.say(mine, 1 + below(4));
   } else if (what < 30) {
@@ -255,7 +256,16 @@ async function step(devices) {
     device.convosync("delete", any, "--yes");
     deleted.add(any);
   } else if (what < 98) device.convosync("search", "line");
-  else device.convosync("list", "--fetch");
+  else if (what < 99) device.convosync("list", "--fetch");
+  else if (what < 100) {
+    if (here.length < 8) await perhaps("fork", oneOf(any, `${any}@1`, `${any}@2`));
+  } else if (what < 102) {
+    if (mine) await perhaps("merge", any, mine.id);
+  } else if (here.length < 8) {
+    const bundle = join(base, "talk.convosync");
+    const { status } = device.convosync("export", any, "-o", bundle, "--force");
+    if (status === 0) oneOf(...devices).convosync("import", bundle);
+  }
   device.look();
 }
 

@@ -151,6 +151,8 @@ export interface Agent {
   readonly joinLogs?: (logs: readonly Uint8Array[]) => JoinedLogs;
   /** False where a session cannot be given another id, nor be cut at an earlier snapshot. */
   readonly copies?: false;
+  /** True where the messages of a copy get ids of their own, so that it cannot be merged into what it was copied from. */
+  readonly copiesApart?: true;
   /** An id for a copy of a conversation. */
   newId(): string;
   /** Lines of a session as those of a copy of it, where the agent looks for ids inside the files too. */

@@ -140,7 +140,8 @@ async function mergeLines(
   const logs: Uint8Array[] = [];
   for (const one of versions) {
     const log = await wholeStream(vault, one);
-    logs.push(withId?.(log, one.manifest.session, session) ?? log);
+    const from = one.manifest.session;
+    logs.push(from === session ? log : (withId?.(log, from, session) ?? log));
   }
   const own = versions.findIndex((one) => one.manifest.session === session);
   const foreign = withId && versions.some((one) => one.manifest.session !== session);

@@ -1,3 +1,4 @@
+import type { Agent } from "../agents/agent.ts";
 import { readStream, type StoredSession } from "../domains/reader.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { mainStream } from "../packing/manifest.ts";
@@ -50,6 +51,7 @@ export async function mergeSessions(
     ];
     const agent = await agentOf(into);
     if (into.key === other.key || into.agent !== other.agent || !joins(agent)) throw notBranches(into, other);
+    if (agent.copiesApart) throw apart(agent);
     await refuseLive(agent, into.id, place);
     for (const { key } of [into, other]) {
       await captureLocal(context, vault, await loadHeads(context, vault), place, key);
@@ -62,11 +64,11 @@ export async function mergeSessions(
     }
     const [a, b] = versions as [StoredSession, StoredSession];
     const begun = await firstLine(vault, b);
-    const apart = Buffer.compare(
+    const order = Buffer.compare(
       await firstLine(vault, a),
       agent.withId?.(begun, other.id, into.id) ?? begun,
     );
-    if (apart !== 0) throw notBranches(into, other);
+    if (order !== 0) throw notBranches(into, other);
     const lines = mainStream(a.manifest)?.lines ?? 0;
     const session = now.find((one) => one.key === into.key)!;
     const written = await writeJoined(context, vault, heads, session, versions, agent, a);
@@ -116,6 +118,14 @@ async function firstLine(vault: OpenVault, stored: StoredSession): Promise<Uint8
   }
   return new Uint8Array();
 }
+
+const apart = ({ title }: Agent): ConvosyncError =>
+  new ConvosyncError(
+    "not-branches",
+    Exit.failed,
+    `messages of a copy that ${title} goes on with are others than those of the conversation: it stays apart`,
+    ["one that went on separately on two devices is joined by: git convosync resume --merge"],
+  );
 
 const notBranches = (a: CatalogEntry, b: CatalogEntry): ConvosyncError =>
   new ConvosyncError(

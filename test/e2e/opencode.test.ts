@@ -39,6 +39,8 @@ itself({
     };
   },
   resume: (session) => ["--session", session],
+  joins: "all",
+  copiesApart: true,
   writes: ({ path }) => ({
     name: "write",
     input: { filePath: `${path}/src/new.ts`, content: "export const answer = 42;\n" },
@@ -92,6 +94,9 @@ describe("a conversation of opencode", () => {
     expect(words(told(desktop, fork))).toEqual(words(before));
     expect(told(desktop)).toEqual(before);
     expect((await desktop.json("save", "--session", fork)).document).toMatchObject({ session: fork });
+    // Its messages are others: together, each would be there twice.
+    const { document: merged } = await desktop.json("merge", id, fork);
+    expect(merged["error"]).toMatchObject({ code: "not-branches", exit: 1 });
   });
 
   test("keeps what another version of opencode does not know, and follows what was changed afterwards", async () => {
@@ -192,6 +197,34 @@ describe("a conversation of opencode", () => {
     done(await laptop.run("resume", "--theirs"));
     expect(told(laptop)).toEqual(carried(turns(laptop, 3)));
     for (const machine of [desktop, laptop]) done(await machine.run("verify"));
+  });
+
+  test("that went on separately is joined: opencode takes in the messages it lacks", async () => {
+    done(await desktop.run("save"));
+    done(await laptop.run("resume"));
+    // At the same time: what the laptop said comes before the last turn of the desktop.
+    say(desktop, [...turn(desktop, 2), ...turn(desktop, 4)]);
+    done(await desktop.run("save"));
+    say(laptop, turn(laptop, 3, { voice: "mine " }));
+    done(await laptop.run("resume", "--merge"));
+    const all = (machine: Machine) => [
+      ...turns(machine, 3),
+      ...turn(machine, 3, { voice: "mine " }),
+      ...turn(machine, 4),
+    ];
+    expect(carried(told(laptop))).toEqual(carried(all(laptop)));
+    done(await laptop.run("save"));
+    done(await desktop.run("resume"));
+    expect(carried(told(desktop))).toEqual(carried(all(desktop)));
+    say(desktop, turn(desktop, 6));
+    done(await desktop.run("save"));
+    done(await laptop.run("resume"));
+    expect(carried(told(laptop))).toEqual(carried([...all(laptop), ...turn(laptop, 6)]));
+    done(await laptop.run("save"));
+    for (const machine of [desktop, laptop]) {
+      expect((await machine.json("resume")).document["messages"]).toBe(12);
+      done(await machine.run("verify"));
+    }
   });
 
   test("brings no leave along, and takes nobody else's session away", async () => {

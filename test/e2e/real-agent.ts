@@ -17,6 +17,8 @@ export interface RealAgent {
   resume(session: string): readonly string[];
   /** Of a joined conversation it goes on with all of it, or with the branch that was active last. */
   readonly joins?: "all" | "last";
+  /** A copy is not merged into what it was copied from. */
+  readonly copiesApart?: true;
   /** A call of its own tool that writes `src/new.ts`. */
   writes(machine: Machine): NonNullable<Turn["tool"]>;
 }
@@ -104,6 +106,7 @@ export function itself(agent: RealAgent): void {
             expect(missing(asked, ["Begun.", "On the laptop.", "There.", "And now?"])).toEqual([]);
             expect(asked.includes("On the desktop.")).toBe(agent.joins === "all");
           }
+          if (agent.copiesApart) return;
           const copy = (await desktop.json("fork", id)).document["session"] as string;
           await ask(desktop, "In the copy.", [{ text: "Copied." }], ...agent.resume(copy));
           done(await desktop.run("save", "--session", copy));

@@ -16,6 +16,7 @@ import type {
 } from "../agent.ts";
 import { leadsToFolder, namesIn } from "../folders.ts";
 import { workTreeOf } from "../glimpse.ts";
+import { joinByActivity } from "../line-logs.ts";
 import { replaceId } from "../session-id.ts";
 import { placesOf } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";
@@ -68,6 +69,10 @@ export const opencode: Agent = {
   resumeCommand: (sessionId) => ["opencode", "--session", sessionId],
   startCommand: (prompt) => ["opencode", "--prompt", prompt],
   validId,
+  // Of messages it takes in those that it does not have, and goes on with all of them, in the order of time. Run with
+  // opencode 1.18.
+  joinLogs: joinByActivity,
+  copiesApart: true,
   newId,
   withId,
 };

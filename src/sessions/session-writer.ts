@@ -22,6 +22,7 @@ import type { SealedVariables } from "./environment.ts";
 import { writeIndex } from "./index-writer.ts";
 import { describeCommit, extendLinks, type LinkedCommit, type Rewrites, type TimedLink } from "./links.ts";
 import type { Context } from "./repository.ts";
+import { portableTitle } from "./titles.ts";
 import { overridden } from "./tombstones.ts";
 import type { OpenVault } from "./vault.ts";
 
@@ -329,7 +330,7 @@ function entryOf(
     n: main?.lines ?? 0,
     b: main?.bytes ?? 0,
     u: plan.found.updatedAt.toISOString(),
-    t: plan.found.title.slice(0, 80),
+    t: portableTitle(plan.found.title, plan.places),
     br: last.branch,
     c: last.commit,
     pin: false,
@@ -347,7 +348,7 @@ export function summarise(plan: CapturePlan, manifest: Manifest | null, sealedBy
   return {
     session: plan.found.id,
     agent: plan.agent.name,
-    title: plan.found.title,
+    title: portableTitle(plan.found.title, plan.places),
     snapshot: manifest?.snapshots.at(-1)?.n ?? 0,
     messages,
     newMessages: Math.max(0, messages - before),

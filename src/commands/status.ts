@@ -74,10 +74,11 @@ function print(terminal: Terminal, result: StatusResult, now: Date): void {
     const next = queue.next ? new Date(queue.next) : now;
     const later =
       next.getTime() - now.getTime() > 60_000 ? `, by itself ${relativeTime(next, now)} at the earliest` : "";
-    row(
-      "",
-      `sent with the next ${result.hooks ? "commit or save" : "save"}${later}; at once: git convosync sync`,
-    );
+    const when =
+      queue.sending && later === ""
+        ? "sent by itself within half a minute"
+        : `sent with the next ${result.hooks ? "commit or save" : "save"}${later}`;
+    row("", `${when}; at once: git convosync sync`);
   }
   if (result.noted > 0) row("Hooks", `${plural(result.noted, "event")} noted, not captured yet`);
   if (result.failure) row("Hooks", `the last capture failed: ${safeText(result.failure, 300)}`);

@@ -6,9 +6,8 @@ import { programPath } from "./installation.ts";
 
 /** Starts the worker of a clone unless one runs, as hooks do. */
 export async function startWorker(commonDir: string, env: NodeJS.ProcessEnv): Promise<void> {
-  const pidPath = join(commonDir, "convosync", "worker.pid");
-  const pid = Number((await readFile(pidPath, "utf8").catch(() => "")).trim());
-  if (pid > 0 && (await runs(pid))) return;
+  if (await isWorking(commonDir)) return;
+  const pidPath = pidPathIn(commonDir);
   const child = spawn(process.execPath, [programPath(), "hook", "worker", commonDir], {
     cwd: commonDir,
     env,
@@ -20,6 +19,14 @@ export async function startWorker(commonDir: string, env: NodeJS.ProcessEnv): Pr
   child.on("error", () => undefined);
   child.unref();
   if (child.pid !== undefined) await writeAtomic(pidPath, `${child.pid}\n`);
+}
+
+const pidPathIn = (commonDir: string): string => join(commonDir, "convosync", "worker.pid");
+
+/** Whether a worker runs for the clone. */
+export async function isWorking(commonDir: string): Promise<boolean> {
+  const pid = Number((await readFile(pidPathIn(commonDir), "utf8").catch(() => "")).trim());
+  return pid > 0 && (await runs(pid));
 }
 
 /** Where it can be seen, another program that was given a dead worker's number is not taken for it. */

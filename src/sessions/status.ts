@@ -10,6 +10,7 @@ import { liveElsewhere } from "./leases.ts";
 import { openOverview } from "./overview.ts";
 import { describePending, remoteQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
+import { isWorking } from "./start-worker.ts";
 import { waitingSessions } from "./waiting.ts";
 import { workerReport } from "./worker-report.ts";
 import { currentSession, openWorkplace } from "./workplace.ts";
@@ -32,6 +33,8 @@ export interface StatusResult {
     readonly reason: string | null;
     /** When it is tried again by itself; null when that is with the next commit, save or sync. */
     readonly next: string | null;
+    /** A process in the background has it, and sends it within half a minute unless the remote is away. */
+    readonly sending: boolean;
   };
   /** Whether hooks capture by themselves here. */
   readonly hooks: boolean;
@@ -90,6 +93,12 @@ export async function status(context: Context): Promise<StatusResult> {
       since: waiting.length > 0 ? (queue?.since ?? null) : null,
       reason: waiting.length > 0 ? (queue?.reason ?? null) : null,
       next: waiting.length > 0 ? (queue?.background?.next ?? null) : null,
+      sending:
+        waiting.length > 0 &&
+        // A branch waits for a push that somebody makes.
+        !waiting.some((what) => what.startsWith("branch ")) &&
+        context.settings.flag("autoPush", true) &&
+        (await isWorking(context.repo.commonDir)),
     },
     hooks: existsSync(join(context.cloneDir, "hook.sh")),
     noted: (await pendingEvents(context.cloneDir)).length,

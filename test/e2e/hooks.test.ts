@@ -76,6 +76,13 @@ test("a commit is captured and pushed by itself, and the other machine can go on
   box.desktop.git("push", "-q");
   done(await box.laptop.run("resume"));
   box.laptop.hears(3);
+  // A second one, sooner than a host would like another push.
+  box.desktop.say(3, 4);
+  box.desktop.write("b.txt", "b\n");
+  box.desktop.commit("By hand again");
+  await expect
+    .poll(async () => (await box.desktop.run("status")).stdout, { timeout: 20_000, interval: 200 })
+    .toMatch(/Queue +index, .*\n +sent by itself within half a minute; at once: git convosync sync/);
 });
 
 test("each commit has its link, in order, at the line the conversation had come to", async () => {

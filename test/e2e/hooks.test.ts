@@ -83,6 +83,7 @@ test("a commit is captured and pushed by itself, and the other machine can go on
   await expect
     .poll(async () => (await box.desktop.run("status")).stdout, { timeout: 20_000, interval: 200 })
     .toMatch(/Queue +index, .*\n +sent by itself within half a minute; at once: git convosync sync/);
+  process.kill(Number(readFileSync(join(cloneDir(box.desktop), "worker.pid"), "utf8")));
 });
 
 test("each commit has its link, in order, at the line the conversation had come to", async () => {

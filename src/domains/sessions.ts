@@ -139,12 +139,17 @@ export function relateStreams(
 }
 
 /**
- * Whether `b` goes on from what stands now in `a`, in each stream that both have, whatever `a` holds beside that. What
- * was joined is of a newer generation than the same in the version it came from.
+ * The one of several versions that goes on from what stands now in each other one, in every stream that both have: what
+ * these hold beside it is what was joined into them. Null where there is none, or where it is not plain by the segments.
  */
-export function goesOnFrom(a: Version, b: Version): boolean {
-  const later = new Map(currentStreams(b.manifest).map((one) => [one.name, one]));
-  return currentStreams(a.manifest).every((one) => {
+export function furthestOf<V extends Pick<Version, "manifest">>(versions: readonly V[]): V | null {
+  return versions.find((one) => versions.every((other) => goesOnFrom(other.manifest, one.manifest))) ?? null;
+}
+
+/** What was joined is of a newer generation than the same in the version it came from. */
+function goesOnFrom(before: Manifest, after: Manifest): boolean {
+  const later = new Map(currentStreams(after).map((one) => [one.name, one]));
+  return currentStreams(before).every((one) => {
     const other = later.get(one.name);
     return other ? ["equal", "ahead"].includes(relateStreams(other, one)) : one.name !== "main";
   });

@@ -1,6 +1,6 @@
 import type { Agent, Workplace } from "../agents/agent.ts";
 import type { StoredSession } from "../domains/reader.ts";
-import { commonBytes } from "../domains/sessions.ts";
+import { commonBytes, furthestOf } from "../domains/sessions.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { type Manifest, mainStream } from "../packing/manifest.ts";
 import { captureLocal } from "./capture-local.ts";
@@ -12,7 +12,7 @@ import { joins, writeJoined } from "./join.ts";
 import type { Context } from "./repository.ts";
 import { fetchSession } from "./session-fetch.ts";
 import type { OpenVault } from "./vault.ts";
-import { furthestOf, tipsOf } from "./versions.ts";
+import { tipsOf } from "./versions.ts";
 
 export type DivergenceEvent =
   | { readonly step: "joined"; readonly how: Resolution; readonly messages: number }
@@ -53,6 +53,8 @@ interface Situation {
   /** The directory the conversation runs in here. */
   readonly cwd: string;
   readonly local: LocalBranch | null;
+  /** Nothing is written: where nobody has to be asked, it is as if it were settled. */
+  readonly dryRun: boolean;
 }
 
 /**
@@ -79,7 +81,8 @@ export async function settleDivergence(
     ? localDiverged(now.session, now.local, ways)
     : storedDiverged(vault, before, now.session, ways);
   const about = { kind: "conversation", versions: facts(now, before) } as const;
-  const clear = !now.local && (await furthestOf(vault, before)) !== null;
+  const clear = now.local ? null : furthestOf(before);
+  if (clear && now.dryRun) return clear;
   const how = clear ? null : await decide({ about, choices, otherwise });
 
   await captureLocal(context, vault, now.heads, place, `${agent.name}:${now.session.id}`);
@@ -92,7 +95,7 @@ export async function settleDivergence(
   const byTime = [...tips].sort((a, b) => (lastTime(a) < lastTime(b) ? 1 : -1));
   const mine = mineOf(tips, heads) ?? byTime[0]!;
   const theirs = byTime.find((one) => one !== mine) ?? mine;
-  const furthest = how === null ? await furthestOf(vault, tips) : null;
+  const furthest = how === null ? furthestOf(tips) : null;
   // The agent may have gone on since it was looked at.
   if (how === null && !furthest) throw otherwise;
   const first = furthest ?? (how === "theirs" ? theirs : mine);

@@ -140,7 +140,8 @@ async function resumeLocked(
       restore = null;
       const { settleDivergence } = await import("./divergence.ts");
       const cwd = localDirectory(agent, place, chosen.manifest.meta.cwd);
-      const situation = { vault, heads, session, stored: copies, agent, place, cwd, local };
+      const dryRun = options.dryRun === true;
+      const situation = { vault, heads, session, stored: copies, agent, place, cwd, local, dryRun };
       // A dry run settles nothing, so it says what would have to be settled.
       const decide = options.dryRun ? undecided : options.decide;
       chosen = await settleDivergence(context, situation, decide, tell);

@@ -1,7 +1,7 @@
 import { toBase64url } from "../crypto/encoding.ts";
 import { merge } from "../domains/domain.ts";
 import { readStream, type StoredSession, type Vault } from "../domains/reader.ts";
-import { goesOnFrom, sessions as sessionsDomain, undetermined, type Version } from "../domains/sessions.ts";
+import { sessions as sessionsDomain, undetermined, type Version } from "../domains/sessions.ts";
 import { currentStreams } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
 
@@ -34,19 +34,6 @@ export async function tipsOf(vault: Vault, stored: readonly StoredSession[]): Pr
   const versions = await comparable(vault, stored);
   const { tips } = merge(sessionsDomain.policy, versions, (one: Version) => one.replica);
   return tips.map((tip) => stored.find((one) => one.replica === tip.replica)!);
-}
-
-/**
- * The one of several tips that goes on from what stands now in all others: these hold something else beside it, what
- * was joined into them, and nobody has to be asked which conversation goes on. Null where there is none.
- */
-export async function furthestOf(
-  vault: Vault,
-  tips: readonly StoredSession[],
-): Promise<StoredSession | null> {
-  const versions = await comparable(vault, tips);
-  const furthest = versions.find((one) => versions.every((other) => goesOnFrom(other, one)));
-  return tips.find(({ replica }) => replica === furthest?.replica) ?? null;
 }
 
 async function prefixHash(vault: Vault, session: StoredSession, name: string, upTo: number): Promise<string> {

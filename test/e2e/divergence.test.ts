@@ -91,6 +91,10 @@ describe("the conversation", () => {
     done(await laptop.run("resume", "--theirs"));
     desktop.say(5, 7, one, " (desktop)");
     done(await desktop.run("save"));
+    done(await laptop.run("list", "--fetch"));
+    const before = laptop.footprint();
+    done(await laptop.run("resume", "--dry-run"));
+    expect(laptop.footprint()).toEqual(before);
     done(await laptop.run("resume"));
     expectTranscript(laptop.heard(), common(laptop) + laptop.told(7, one, " (desktop)", 3));
     laptop.say(7, 8, one, " (both)");

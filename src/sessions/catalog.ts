@@ -104,5 +104,6 @@ export function findSession(sessions: readonly CatalogEntry[], given: string): S
   throw new ConvosyncError("session-not-found", Exit.failed, `no session matches '${given}'`, [
     "see what is saved: git convosync list",
     "fetch what other devices saved: git convosync sync",
+    "one that was not saved yet: git convosync save --session <id>",
   ]);
 }

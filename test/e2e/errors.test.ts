@@ -358,6 +358,7 @@ describe("with sessions", () => {
         "no session matches 'nothing-like-it'",
         "see what is saved: git convosync list",
         "fetch what other devices saved: git convosync sync",
+        "one that was not saved yet: git convosync save --session <id>",
       ],
     });
   });

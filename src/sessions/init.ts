@@ -194,8 +194,16 @@ async function findKeyrings(
 /** The host's name, as its owner knows it. */
 export const defaultDeviceName = (): string => hostname().replace(/\.(local|lan|home)$/i, "") || "my device";
 
-async function makeDevice(context: Context, options: InitOptions): Promise<Device> {
-  const name = options.deviceName ?? defaultDeviceName();
+/** Hosts that nobody has named are often called the same: then the next gets a number. A name that was chosen stays. */
+async function makeDevice(
+  context: Context,
+  options: InitOptions,
+  taken: ReadonlySet<string> = new Set(),
+): Promise<Device> {
+  const host = defaultDeviceName();
+  const wanted = options.deviceName ?? host;
+  let name = wanted;
+  for (let n = 2; wanted === host && taken.has(name); n++) name = `${host} ${n}`;
   const type = options.deviceType ?? "laptop";
   return createDevice({ name, type, created: context.world.now().toISOString() });
 }
@@ -298,7 +306,8 @@ async function joinVault(
   }
   const code = await dialogue.recoveryCode();
   const { ref, opened } = await tryCode(context, keyrings, code);
-  const fresh = device ?? (await makeDevice(context, options));
+  const names = new Set([...opened.keyring.members.values()].map((one) => one.name));
+  const fresh = device ?? (await makeDevice(context, options, names));
   // Before the remote hears of them: a crash must not leave keys enrolled that nobody has.
   await context.keys.saveDevice(fresh);
   let found = keyrings.get(ref)!;

@@ -143,6 +143,19 @@ describe("joining", () => {
     expect(existsSync(join(config(laptop), "device.txt"))).toBe(false);
   });
 
+  test("machines whose hosts are called the same can be told apart", async () => {
+    const { desktop, laptop, tablet, code } = sandbox();
+    const machines = [desktop, laptop, tablet];
+    for (const machine of machines) {
+      machine.clone();
+      const join = machine === desktop ? [] : ["--join"];
+      done(await machine.run("init", "--yes", ...join, "--recovery-file", code));
+    }
+    const { document } = await tablet.json("status");
+    const names = (document["devices"] as { name: string }[]).map((one) => one.name);
+    expect(names).toEqual([names[0], `${names[0]} 2`, `${names[0]} 3`]);
+  });
+
   test("the code is forgiving about case, spaces and dashes", async () => {
     const { desktop, laptop, code } = sandbox();
     await desktop.begin();

@@ -183,8 +183,9 @@ export class Machine {
     return done(await this.run("init", "--yes", ...who, ...options));
   }
 
-  /** Runs the program in this process. */
+  /** Runs the program in this process; with SPAWN=1 as one of its own, wherever the clock need not be another. */
   async run(...argv: string[]): Promise<Outcome> {
+    if (process.env["SPAWN"] === "1" && this.#later === 0) return this.spawn(...argv);
     const stdout = new Sink();
     const stderr = new Sink();
     const stdin = Readable.from([]);

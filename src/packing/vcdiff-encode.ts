@@ -55,6 +55,7 @@ export function encode(target: Uint8Array, index: HistoryIndex, source: SourceRe
     const window = wasm.bytes(at, first + target.length);
     window.set(reader.read(origin, first));
     window.set(target, first);
+    wasm.call.learnSource();
     return parse(wasm, origin, farMatches(wasm, target, first, index, reader, origin));
   });
   return write(steps, target, reader.length);

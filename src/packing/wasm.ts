@@ -10,6 +10,7 @@ declare const WebAssembly: {
 interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer };
   setUpWindow(length: number, first: number): number;
+  learnSource(): void;
   setUpHashes(bytes: number, count: number): number;
   hashBlocks(count: number, stride: number, length: number): number;
   setUpBlocks(count: number, length: number): number;

@@ -1,4 +1,5 @@
-import { mark, reset, take, takeCleared } from "./memory";
+import { mark, reset, take } from "./memory";
+import { lengthInSource } from "./parse";
 import * as window from "./window";
 
 // The blocks of the source that its index knows, by their hashes, and the target's positions whose blocks hash alike.
@@ -21,12 +22,6 @@ let rolledTo: i32 = 0;
 /** The last block given out; -1 for none. */
 let block: i32 = -1;
 
-/** What the target and the source have both: pairs of a hash and of these two, by the hash's slot or the next that is free. */
-const wanted: i32 = 1;
-const nearby: i32 = 2;
-let met: i32 = 0;
-let metShift: i32 = 0;
-
 /** Room for the hashes of so many blocks of this length; after them {@link learn}. */
 export function setUp(count: i32, length: i32): i32 {
   memoryBefore = mark();
@@ -37,10 +32,7 @@ export function setUp(count: i32, length: i32): i32 {
   return hashes;
 }
 
-/**
- * Takes in the `count` hashes, and which of the target's are not worth going far for, as the window has them before it
- * too: a long stretch all of whose blocks are nearby is found there.
- */
+/** Takes in the `count` hashes. */
 export function learn(count: i32): void {
   const slotBits = 33 - clz<i32>(count | 128);
   shift = 32 - slotBits;
@@ -48,54 +40,27 @@ export function learn(count: i32): void {
   memory.fill(newest, 0xff, 4 << slotBits);
   before = take(count << 2);
   for (let i = 0; i < count; i++) {
-    const slot = newest + (slotOf(load<i32>(hashes + (i << 2)), shift) << 2);
+    const slot = newest + (slotOf(load<i32>(hashes + (i << 2))) << 2);
     store<i32>(before + (i << 2), load<i32>(slot));
     store<i32>(slot, i);
-  }
-  const first = window.first;
-  const last = window.length - blockLength;
-  const most = last < first ? 0 : last - first + 1;
-  const metBits = 33 - clz<i32>((count < most ? count : most) | 128);
-  metShift = 32 - metBits;
-  met = takeCleared(8 << metBits);
-  const bits = metShift - 3;
-  // A bit for what may be among them, which most of what is nearby is not.
-  const maybe = takeCleared(1 << metBits);
-  let any = false;
-  let next = last < first ? 0 : hashAt(first);
-  for (let i = first; i <= last; i++) {
-    hash = next;
-    if (i < last) next = rolled(next, i);
-    if (alike(load<i32>(newest + (slotOf(hash, shift) << 2))) < 0) continue;
-    const slot = metSlot();
-    store<i32>(slot, hash);
-    store<i32>(slot + 4, wanted);
-    const bit = slotOf(hash, bits);
-    const word = maybe + ((bit >>> 5) << 2);
-    store<i32>(word, load<i32>(word) | (1 << (bit & 31)));
-    any = true;
-  }
-  const end = any ? first - blockLength : -1;
-  next = end < 0 ? 0 : hashAt(0);
-  for (let i = 0; i <= end; i++) {
-    const bit = slotOf(next, bits);
-    if ((load<i32>(maybe + ((bit >>> 5) << 2)) & (1 << (bit & 31))) !== 0) {
-      hash = next;
-      const slot = metSlot();
-      if (load<i32>(slot + 4) !== 0) store<i32>(slot + 4, nearby);
-    }
-    if (i < end) next = rolled(next, i);
   }
   rolledTo = -1;
 }
 
-/** The first position of the window from `at` on whose block hashes like one of the source, and none nearby; -1 for none. */
+/**
+ * The first position of the window from `at` on whose block hashes like one of the source; -1 for none. What the window
+ * has before the target too is not worth going far for.
+ */
 export function scan(at: i32): i32 {
   const last = window.length - blockLength;
   for (let i = at; i <= last; i++) {
     roll(i);
-    block = alike(load<i32>(newest + (slotOf(hash, shift) << 2)));
-    if (block >= 0 && load<i32>(metSlot() + 4) === wanted) return i;
+    block = alike(load<i32>(newest + (slotOf(hash) << 2)));
+    if (block < 0) continue;
+    const length = lengthInSource(i, blockLength);
+    if (length === 0) return i;
+    // Nor are the other blocks within.
+    i += length - blockLength;
   }
   block = -1;
   return -1;
@@ -155,15 +120,6 @@ function alike(from: i32): i32 {
   return found;
 }
 
-/** The slot of {@link hash} in {@link met}, or the one where it would be. */
-function metSlot(): i32 {
-  const last = (1 << (32 - metShift)) - 1;
-  let slot = slotOf(hash, metShift);
-  while (load<i32>(met + (slot << 3) + 4) !== 0 && load<i32>(met + (slot << 3)) !== hash)
-    slot = (slot + 1) & last;
-  return met + (slot << 3);
-}
-
-function slotOf(hash: i32, shift: i32): i32 {
+function slotOf(hash: i32): i32 {
   return ((hash ^ (hash >>> 15)) * <i32>0x85ebca6b) >>> shift;
 }

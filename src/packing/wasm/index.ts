@@ -9,7 +9,7 @@ export {
   setUp as setUpBlocks,
   setUpHashes,
 } from "./blocks";
-export { found, parse, setUp as setUpParse } from "./parse";
+export { found, learnSource, parse, setUp as setUpParse } from "./parse";
 export {
   codeTableAt,
   farAddress,

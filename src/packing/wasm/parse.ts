@@ -15,6 +15,8 @@ const long = changetype<Strings>(memory.data(offsetof<Strings>(), 4));
 const longLength = 12;
 const longReachBits = 21;
 const longTries = 24;
+/** Of the long ones, to know what is in the source at all: chains are longer only in what is hardly a conversation. */
+const sourceTries = 1 << 10;
 
 const shortestRun = 8;
 
@@ -32,6 +34,21 @@ let farEnd: i32 = 0;
 let origin: i32 = 0;
 let steps: i32 = 0;
 
+/** Makes the source known, once the window is filled. */
+export function learnSource(): void {
+  long.setUp(longLength, longReachBits);
+}
+
+/** How long a copy of what begins at `at` the source in the window has, the newest of at least so many bytes; 0 for none. */
+export function lengthInSource(at: i32, atLeast: i32): i32 {
+  let from = long.newest(at);
+  for (let left = sourceTries; from >= 0 && left > 0; from = long.before(from), left--) {
+    const length = matchLength(from, at, limit(from, at, window.length));
+    if (length >= atLeast) return length;
+  }
+  return 0;
+}
+
 /** Room for so many matches from before the window, in order, not overlapping, each of three numbers as {@link Far}. */
 export function setUp(windowOrigin: i32, farCount: i32): i32 {
   origin = windowOrigin;
@@ -45,7 +62,6 @@ export function parse(): i32 {
   const first = window.first;
   path.setUp(origin + first);
   short.setUp(shortLength, shortReachBits);
-  long.setUp(longLength, longReachBits);
   steps = mark();
   let count = 0;
   for (let start = first; start < window.length; ) {
@@ -135,7 +151,8 @@ function offerStrings(strings: Strings, tries: i32, i: i32, at: i32, end: i32, a
   let longest = atLeast;
   let from = strings.newest(at);
   for (let left = tries; from >= 0 && left > 0; from = strings.before(from), left--) {
-    if (window.byte(from + longest) !== window.byte(at + longest)) continue;
+    // What is to be longer has all of these bytes.
+    if (window.int(from + longest - 3) !== window.int(at + longest - 3)) continue;
     const length = matchLength(from, at, limit(from, at, end));
     if (length <= longest) continue;
     path.offerCopy(i, origin + from, longest + 1, length);

@@ -25,6 +25,10 @@ export function byte(at: i32): i32 {
   return load<u8>(bytes + at);
 }
 
+export function int(at: i32): i32 {
+  return load<i32>(bytes + at);
+}
+
 export function long(at: i32): i64 {
   return load<i64>(bytes + at);
 }

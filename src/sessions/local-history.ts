@@ -78,24 +78,16 @@ export class LocalHistory implements SourceReader {
   }
 
   #add({ off, raw, sha }: Stored, start: number | undefined, end: number, pieces: readonly Piece[]): void {
-    const [rawSum, localSum] = pieces.reduce(([a, b], [one, local]) => [a + one, b + local], [0, 0]);
-    // Other places have other lengths.
-    if (start === undefined || rawSum !== raw || localSum !== end - start) {
+    if (start === undefined || !isMadeOf(pieces, raw, end - start)) {
       this.#parts.push({ off, raw, sha, start, end, isPiece: false });
       return;
     }
     this.#pieces.set(sha, pieces);
-    let [at, from] = [off, start];
-    for (const [pieceRaw, local, pieceSha] of pieces) {
-      this.#parts.push({
-        off: at,
-        raw: pieceRaw,
-        sha: pieceSha,
-        start: from,
-        end: from + local,
-        isPiece: true,
-      });
-      at += pieceRaw;
+    let at = off;
+    let from = start;
+    for (const [length, local, its] of pieces) {
+      this.#parts.push({ off: at, raw: length, sha: its, start: from, end: from + local, isPiece: true });
+      at += length;
       from += local;
     }
   }
@@ -255,6 +247,17 @@ export class LocalHistory implements SourceReader {
     for (const [index, bytes] of this.#loaded) writeFully(this.#spool, bytes, this.#parts[index]!.off);
     this.#loaded.clear();
   }
+}
+
+/** Whether they are of this segment as this machine has it: other places have other lengths. */
+function isMadeOf(pieces: readonly Piece[], raw: number, local: number): boolean {
+  let rawLeft = raw;
+  let localLeft = local;
+  for (const piece of pieces) {
+    rawLeft -= piece[0];
+    localLeft -= piece[1];
+  }
+  return rawLeft === 0 && localLeft === 0;
 }
 
 /** Proved by itself, so as to learn its pieces. */

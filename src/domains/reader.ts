@@ -58,7 +58,7 @@ export interface Codec {
 export interface PageCache {
   /** Those of one replica's version of a session, `dir` being its name in refs; none is as good as any. */
   load(dir: string, replica: string): Promise<ReadonlyMap<string, ManifestPage>>;
-  keep(dir: string, replica: string, pages: ReadonlyMap<string, ManifestPage>): Promise<void>;
+  keep(dir: string, replica: string, pages: ReadonlyMap<string, ManifestPage>): void;
 }
 
 /** A vault in one repository, opened. */
@@ -322,7 +322,7 @@ async function readManifestPages(
     const inside = opened.slice(1).some((page) => page.pages !== undefined);
     if (!rising || inside || refs.length + pages.length > limits.pages) throw wrongOrder();
   }
-  if ([...all.keys()].some((m) => !known.has(m))) await vault.pages?.keep(dir, replica, all);
+  if ([...all.keys()].some((m) => !known.has(m))) vault.pages?.keep(dir, replica, all);
   return pages;
 }
 

@@ -275,6 +275,21 @@ describe("runLong", () => {
     });
   });
 
+  test("says when it has begun to wait for git, which it does not while it feeds it", async () => {
+    let waits = 0;
+    const waiting = repositoryGit(await discover(repo), process.env, () => waits++);
+    async function* input() {
+      yield new Uint8Array(1);
+    }
+    await waiting.runLong(["hash-object", "--stdin"], { input: input() });
+    await waiting.run(["rev-parse", "HEAD"], { okCodes: "any" });
+    expect(waits).toBe(0);
+    const running = waiting.runLong(["version"]);
+    await new Promise((next) => setImmediate(next));
+    expect(waits).toBe(1);
+    await running;
+  });
+
   test("passes on what went wrong with the input", async () => {
     async function* input() {
       yield new Uint8Array(1);

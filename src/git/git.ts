@@ -80,12 +80,19 @@ export function openGit(cwd: string, env: NodeJS.ProcessEnv = process.env): Git 
   return startGit({ cwd, env: withoutRepository(env), global: [] });
 }
 
-/** git on a repository that was discovered before, in its top folder. */
-export function repositoryGit(repository: Repository, env: NodeJS.ProcessEnv = process.env): Git {
+/**
+ * git on a repository that was discovered before, in its top folder. `whileWaiting` is called whenever one has begun that
+ * takes long and is not fed by us: what talks to a remote.
+ */
+export function repositoryGit(
+  repository: Repository,
+  env: NodeJS.ProcessEnv = process.env,
+  whileWaiting?: () => void,
+): Git {
   const { root, gitDir, explicit } = repository;
   // Named only when needed: with GIT_DIR set, a user's hook that makes a repository elsewhere would work on this.
   const global = explicit ? [`--git-dir=${gitDir}`, ...(root === null ? [] : [`--work-tree=${root}`])] : [];
-  return startGit({ cwd: root ?? gitDir, env: withoutRepository(env), global });
+  return startGit({ cwd: root ?? gitDir, env: withoutRepository(env), global, whileWaiting });
 }
 
 /** Finds the repository as git would: `GIT_DIR`, `GIT_WORK_TREE`, `git -C` and `git --git-dir` are honoured. */
@@ -157,9 +164,10 @@ interface Start {
   readonly env: NodeJS.ProcessEnv;
   /** Options before the command. */
   readonly global: readonly string[];
+  readonly whileWaiting?: (() => void) | undefined;
 }
 
-function startGit({ cwd, env, global }: Start): Git {
+function startGit({ cwd, env, global, whileWaiting }: Start): Git {
   const environment = (options: Pick<RunOptions, "env" | "prompt">) => ({
     ...childEnvironment(env, options.prompt ?? false),
     ...options.env,
@@ -183,7 +191,9 @@ function startGit({ cwd, env, global }: Start): Git {
   async function runLong(args: readonly string[], options: LongRunOptions = {}): Promise<GitResult> {
     const { runGroup } = await import("./process-group.ts");
     const end = trace(env, line(args));
-    const ended = await runGroup(line(args), { ...options, cwd, env: environment(options) });
+    const ending = runGroup(line(args), { ...options, cwd, env: environment(options) });
+    if (options.input === undefined) whileWaiting?.();
+    const ended = await ending;
     end();
     switch (ended.how) {
       case "exit":

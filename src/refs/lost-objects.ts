@@ -1,5 +1,6 @@
 import type { ConvosyncError } from "../errors.ts";
 import { type Git, scrubUrl } from "../git/git.ts";
+import { OWN } from "./names.ts";
 import { isOid, missingObject, type Oid } from "./object-database.ts";
 import { LOCAL } from "./object-reader.ts";
 
@@ -54,7 +55,7 @@ export async function lostHere(git: Git, stderr: string): Promise<ConvosyncError
   if (missing.length === 0) return null;
   // What the remote says of its own objects looks the same over some protocols: ours is what our refs reach.
   const format = "--format=%(objectname)";
-  const tips = (await git.text(["for-each-ref", format, "refs/convosync/"], { env: LOCAL })).split("\n");
+  const tips = (await git.text(["for-each-ref", format, OWN], { env: LOCAL })).split("\n");
   const ours = await lostObjects(git, tips.filter(isOid));
   const lost = missing.find((oid) => ours.has(oid));
   return lost === undefined ? null : missingObject(lost, new Error(scrubUrl(stderr)));

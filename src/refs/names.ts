@@ -9,8 +9,9 @@ export type RefName =
   | { readonly kind: "archive"; readonly vault: string; readonly replica: string; readonly n: number }
   | { readonly kind: "join"; readonly vault: string; readonly slot: string };
 
-const OWN = "refs/convosync/";
-const INCOMING = "refs/convosync-incoming/";
+/** What all of our names begin with, and their twins in quarantine. */
+export const OWN = "refs/convosync/";
+export const INCOMING = "refs/convosync-incoming/";
 
 const ID13 = "[a-z2-7]{13}";
 const FORM = new RegExp(

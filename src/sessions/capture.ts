@@ -427,7 +427,7 @@ async function* captureStream(
       left = 0;
     }
   } finally {
-    await packer.close();
+    packer.close();
   }
   const record = { name: source.name, gen, lines, bytes, sha: toBase64url(hash.digest()), segments };
   result.streams.push(record);

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { closeSync, existsSync, fstatSync, openSync, readSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
-import { readCache, writeAtomic } from "./files.ts";
+import { readCache, writeCache } from "./files.ts";
 import type { Context } from "./repository.ts";
 
 /**
@@ -45,7 +45,7 @@ export async function readCursor(context: Context, key: string): Promise<Cursor>
 }
 
 export async function writeCursor(context: Context, key: string, cursor: Cursor): Promise<void> {
-  await writeAtomic(cursorPath(context, key), JSON.stringify(cursor));
+  await writeCache(cursorPath(context, key), JSON.stringify(cursor));
 }
 
 export function forgetCursor(context: Context, key: string): void {

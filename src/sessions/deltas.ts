@@ -5,6 +5,7 @@ import type { Codec } from "../domains/reader.ts";
 import { HistoryIndex } from "../packing/history-index.ts";
 import type { Segment } from "../packing/manifest.ts";
 import { encode } from "../packing/vcdiff-encode.ts";
+import type { Chores } from "./chores.ts";
 import { readChecked, readIfPresent, writeCache, writeChecked } from "./files.ts";
 import { freeMemory } from "./free-memory.ts";
 import { HistoryChanged, type LocalHistory, type Pieces } from "./local-history.ts";
@@ -32,12 +33,20 @@ export interface Packed {
  * of the history is kept between saves, so that a save costs what is new.
  */
 export class DeltaPacker {
+  readonly #chores: Chores;
   readonly #codec: Codec;
   readonly #history: LocalHistory;
   readonly #path: string;
   #index: HistoryIndex | null;
 
-  private constructor(codec: Codec, history: LocalHistory, path: string, index: HistoryIndex | null) {
+  private constructor(
+    chores: Chores,
+    codec: Codec,
+    history: LocalHistory,
+    path: string,
+    index: HistoryIndex | null,
+  ) {
+    this.#chores = chores;
     this.#codec = codec;
     this.#history = history;
     this.#path = path;
@@ -57,9 +66,10 @@ export class DeltaPacker {
   ): Promise<DeltaPacker> {
     const name = createHash("sha256").update(stream).digest("base64url").slice(0, 22);
     const path = join(context.cacheDir, "index", repo, name);
-    if (context.settings.get("codec") === "gz") return new DeltaPacker(codec, historyOf({}), path, null);
+    const { chores, settings } = context;
+    if (settings.get("codec") === "gz") return new DeltaPacker(chores, codec, historyOf({}), path, null);
     const history = historyOf((await readChecked<Pieces>(piecesPath(path))) ?? {});
-    return new DeltaPacker(codec, history, path, await loadIndex(path, history));
+    return new DeltaPacker(chores, codec, history, path, await loadIndex(path, history));
   }
 
   /** Where the segments begin in the agent's file, those that were taken in too, and where the last one ends. */
@@ -84,12 +94,13 @@ export class DeltaPacker {
     this.#index?.extend(bytes);
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#history.close();
-    if (!this.#index) return;
-    await writeCache(this.#path, this.#index.save());
+    const saved = this.#index?.save();
+    if (!saved) return;
+    this.#chores.later(() => writeCache(this.#path, saved));
     const { learned } = this.#history;
-    if (learned) await writeChecked(piecesPath(this.#path), learned);
+    if (learned) this.#chores.later(() => writeChecked(piecesPath(this.#path), learned));
   }
 
   #delta(bytes: Uint8Array, isLong: boolean): Packed | null {

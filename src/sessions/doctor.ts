@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { loadAgents } from "../agents/registry.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { openGit, scrubUrl } from "../git/git.ts";
+import { OWN } from "../refs/names.ts";
 import { fetchingOurs } from "../worktree/remotes.ts";
 import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
 import { readSettings } from "./config.ts";
@@ -319,7 +320,7 @@ async function queue(context: Context, chosen: ChosenRemote): Promise<Check[]> {
 async function probePush(context: Context, chosen: ChosenRemote): Promise<Check> {
   const ref = `refs/convosync/probe/${Math.random().toString(36).slice(2, 12)}`;
   const when = context.world.now();
-  const local = await context.db.refs("refs/convosync/");
+  const local = await context.db.refs(OWN);
   // An object the remote has already, if there is one, so that nothing is sent.
   const oid =
     [...local].find(([name]) => name.endsWith("/keyring"))?.[1] ??

@@ -53,7 +53,7 @@ async function localHeads(
 }
 
 /** Opens a head, or takes it as it was opened before. Exit 6. */
-async function readHeadOnce(
+export async function readHeadOnce(
   context: Context,
   vault: Vault,
   replica: string,
@@ -62,7 +62,7 @@ async function readHeadOnce(
   const known = await cachedReplicaHead(context, vault.repo, replica, commit);
   if (known) return known;
   const opened = await readHead(vault, replica, commit);
-  await rememberReplicaHead(context, vault.repo, opened);
+  context.chores.later(() => rememberReplicaHead(context, vault.repo, opened));
   return opened;
 }
 

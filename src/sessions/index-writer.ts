@@ -5,6 +5,7 @@ import { type HeadChange, nextHead, type SealedHead, sealHead } from "../domains
 import { formatRef } from "../refs/names.ts";
 import type { NewCommit, NewFile, Oid, RefUpdate } from "../refs/object-database.ts";
 import type { Heads } from "./catalog.ts";
+import { readHeadOnce } from "./heads.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
 
@@ -65,6 +66,8 @@ export async function writeIndex(context: Context, vault: OpenVault, index: Inde
     ...updates,
   ]);
   const { head, line } = written!;
+  // The next command opens it first of all.
+  context.chores.later(() => readHeadOnce(context, vault, replica, oids.at(-1)!));
   const mark = { seq: head.seq, hash: await lineHash(line), device: vault.device.id };
   await context.keys.rememberHeads(vault.repo, vault.keyring.vault, { [replica]: mark });
   return head;

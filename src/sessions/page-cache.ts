@@ -18,12 +18,14 @@ export function pageCache(context: Context, repo: string): PageCache {
     join(folderOf(context, repo), `${dir}-${replica}.json`);
   return {
     load: async (dir, replica) => new Map(await readChecked<CachedPages>(pathOf(dir, replica))),
-    keep: (dir, replica, pages) => writeChecked(pathOf(dir, replica), [...pages]),
+    keep: (dir, replica, pages) => {
+      context.chores.later(() => writeChecked(pathOf(dir, replica), [...pages]));
+    },
   };
 }
 
 /** For who is to look at everything once more. */
-export const noPageCache: PageCache = { load: async () => new Map(), keep: async () => undefined };
+export const noPageCache: PageCache = { load: async () => new Map(), keep: () => undefined };
 
 /** Forgets the pages of sessions that are deleted, by their names in refs. */
 export async function forgetPages(context: Context, repo: string, dirs: ReadonlySet<string>): Promise<void> {

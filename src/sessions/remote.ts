@@ -6,6 +6,7 @@ import type { Oid, RefUpdate } from "../refs/object-database.ts";
 import { type FetchResult, fetch } from "../refs/transport.ts";
 import { type Heads, splitOwn } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
+import { rememberReplicaHead } from "./head-cache.ts";
 import { deviceName, loadHeads, marksOf } from "./heads.ts";
 import { forgetReplica, keyringRef, type RemoteQueue, remoteQueue, updateQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
@@ -142,6 +143,7 @@ async function acceptIncoming(
     if (shown.head.seq < (unsent.get(name.replica)?.head.seq ?? 0)) continue;
     unsent.delete(name.replica);
     changed.push(name.replica);
+    context.chores.later(() => rememberReplicaHead(context, vault.repo, shown));
     updates.push({ ref: outgoingRef(ref), to: commit, from: local.get(outgoingRef(ref)) ?? null });
   }
   for (const replica of unsent.keys()) known.delete(replica);
@@ -175,7 +177,7 @@ async function acceptIncoming(
       forgetReplica(entry, prefix, before.replica);
   });
   const accepted = splitOwn([...new Map([...heads, ...unsent]).values()], before.replica);
-  await noteWaiting(context, vault, accepted, (device) => deviceName(vault, device));
+  context.chores.later(() => noteWaiting(context, vault, accepted, (device) => deviceName(vault, device)));
   return { status: "ok", text: "", vault, heads: accepted, changed };
 }
 

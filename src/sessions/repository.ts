@@ -1,9 +1,11 @@
 import { join } from "node:path";
 import { type Config, configAround, discover, type Git, type Repository, repositoryGit } from "../git/git.ts";
 import { openGitDatabase } from "../refs/git-database.ts";
+import { INCOMING, OWN } from "../refs/names.ts";
 import type { ObjectDatabase, Oid } from "../refs/object-database.ts";
 import { userCacheDir, userStateDir } from "../user-directories.ts";
 import { remoteSettings } from "../worktree/remotes.ts";
+import { Chores } from "./chores.ts";
 import { withLock } from "./files.ts";
 import { KeyStore } from "./key-store.ts";
 import { isOn, variableOf } from "./settings.ts";
@@ -34,6 +36,7 @@ export interface Context {
   readonly stateDir: string;
   /** Where opened heads are kept, in the clear and for the same reason, so that reading them again costs nothing. */
   readonly cacheDir: string;
+  readonly chores: Chores;
   close(): Promise<void>;
 }
 
@@ -70,7 +73,8 @@ export async function openRepository(world: World, prepare?: () => void): Promis
   reading.catch(() => undefined);
   prepare?.();
   const repo = await discovering;
-  const git = repositoryGit(repo, world.env);
+  const chores = new Chores();
+  const git = repositoryGit(repo, world.env, () => void chores.do());
   const config = await reading;
   const db = remembering(openGitDatabase(git, repo));
   return {
@@ -84,7 +88,11 @@ export async function openRepository(world: World, prepare?: () => void): Promis
     cloneDir: join(repo.commonDir, "convosync"),
     stateDir: userStateDir(world.env),
     cacheDir: userCacheDir(world.env),
-    close: () => db.close(),
+    chores,
+    close: async () => {
+      await chores.do();
+      await db.close();
+    },
   };
 }
 
@@ -94,17 +102,15 @@ export interface RememberingDatabase extends ObjectDatabase {
   forgetRefs(which?: "incoming"): void;
 }
 
-const own = "refs/convosync/";
-const incoming = "refs/convosync-incoming/";
 const namespaceOf = (ref: string): string | undefined =>
-  [own, incoming].find((namespace) => ref.startsWith(namespace));
+  [OWN, INCOMING].find((namespace) => ref.startsWith(namespace));
 
 function remembering(db: ObjectDatabase): RememberingDatabase {
   const known = new Map<string, Promise<ReadonlyMap<string, Oid>>>();
 
   /** Both are asked for at once while neither is known. */
   function load(namespace: string): Promise<ReadonlyMap<string, Oid>> {
-    const missing = [own, incoming].filter((one) => !known.has(one));
+    const missing = [OWN, INCOMING].filter((one) => !known.has(one));
     if (missing.includes(namespace)) {
       const all = db.refs(...missing);
       for (const one of missing) {
@@ -119,8 +125,8 @@ function remembering(db: ObjectDatabase): RememberingDatabase {
   return {
     ...db,
     forgetRefs: (which) => {
-      if (which === undefined) known.delete(own);
-      known.delete(incoming);
+      if (which === undefined) known.delete(OWN);
+      known.delete(INCOMING);
     },
     async refs(...prefixes) {
       const namespaces = prefixes.map(namespaceOf);
@@ -170,6 +176,10 @@ export function withCloneLock<T>(context: Context, work: () => Promise<T>): Prom
   return withLock(join(context.cloneDir, "lock"), lockPatienceMs, async (abandoned) => {
     context.db.forgetRefs();
     if (abandoned) await (await import("./after-crash.ts")).recover(context);
-    return work();
+    try {
+      return await work();
+    } finally {
+      await context.chores.do();
+    }
   });
 }

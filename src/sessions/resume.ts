@@ -192,7 +192,7 @@ async function resumeLocked(
     const after = moves ? await whereabouts(context) : nowhere;
     if (files.length > 0 || after.commit !== before.commit || after.branch !== before.branch)
       await note(context, { kind: "resume", session: session.key, before, after, branch, files });
-    await noteWaiting(context, vault, heads, (device) => deviceName(vault, device));
+    context.chores.later(() => noteWaiting(context, vault, heads, (device) => deviceName(vault, device)));
     const device = deviceName(vault, snapshot?.device ?? "");
     const carried = plan.kind !== "stay" && snapshot?.wip;
     const work = carried ? await (await import("./work.ts")).bringWork(context, vault, chosen, device) : null;

@@ -132,7 +132,7 @@ export async function store(
   });
   for (const { plan, writer } of writing) {
     const { manifest, cursor, sealedBytes } = writer.done();
-    await writeCursor(context, plan.key, cursor);
+    context.chores.later(() => writeCursor(context, plan.key, cursor));
     const summary = summarise(plan, manifest, sealedBytes);
     saved.push(summary);
     if (plan.streams.some((one) => one.gen > 0 && !one.stored))

@@ -15,7 +15,7 @@ import { type Signer, signLine, verifyLine } from "../crypto/signed-line.ts";
 import type { Vault } from "../domains/reader.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { fields, limits, parseRecord } from "../packing/manifest.ts";
-import { formatRef } from "../refs/names.ts";
+import { formatRef, OWN } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { nativeCodec } from "./codec.ts";
 import { cloneIdentity, keyringNames, repoState } from "./key-store.ts";
@@ -64,12 +64,16 @@ interface FoundVault {
 
 /** Finds the vault of this repository; opens nothing. Exit 7 when there is none for this device. */
 export async function findVault(context: Context): Promise<FoundVault> {
+  // git looks while the keys are made ready.
+  const finding = context.db.refs(OWN);
+  finding.catch(() => undefined);
   const device = await context.keys.device();
   if (!device) throw notSetUp();
+  const refs = await finding;
   for (const { vault } of device.vaults) {
     const name = await vaultRef(vault);
     const ref = formatRef({ kind: "keyring", vault: name });
-    const commit = (await context.db.refs(ref)).get(ref);
+    const commit = refs.get(ref);
     if (commit) return { device, vault, ref: name, commit };
   }
   throw notSetUp();

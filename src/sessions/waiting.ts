@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { type CatalogEntry, catalog, type Heads } from "./catalog.ts";
 import { readCursor } from "./cursor.ts";
-import { readIfPresent, writeAtomic } from "./files.ts";
+import { readIfPresent, writeCache } from "./files.ts";
 import type { Context } from "./repository.ts";
 
 /** A session that another device has taken further than this clone knows it. */
@@ -54,7 +54,7 @@ export async function noteWaiting(
   const text = [...lines].map(([branch, line]) => `${branch}\t${line}\n`).join("");
   const path = join(context.cloneDir, "waiting");
   const before = (await readIfPresent(path))?.toString("utf8") ?? "";
-  if (text !== before) await writeAtomic(path, text);
+  if (text !== before) await writeCache(path, text);
 }
 
 /** A name from another device, fit for a terminal that only a shell writes to. */

@@ -29,6 +29,8 @@ export const noPageCache: PageCache = { load: async () => new Map(), keep: () =>
 
 /** Forgets the pages of sessions that are deleted, by their names in refs. */
 export async function forgetPages(context: Context, repo: string, dirs: ReadonlySet<string>): Promise<void> {
+  // Some may be about to be kept.
+  await context.chores.do();
   const folder = folderOf(context, repo);
   const names = await readdir(folder).catch(() => []);
   for (const name of names) {

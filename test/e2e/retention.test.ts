@@ -1,6 +1,7 @@
 // Pins and retention, on three devices: nothing goes that should stay, nothing comes back that went.
 
-import { renameSync, utimesSync, writeFileSync } from "node:fs";
+import { readdirSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { done, lines, type Machine, one, pair, type Sandbox, three, two } from "./harness.ts";
 
@@ -199,6 +200,24 @@ describe("retention", () => {
       ]),
     );
     expect(await listed(desktop)).toEqual([one, three]);
+  });
+
+  test("what was opened of a session, to see whether all of it is saved, is not kept when it goes", async () => {
+    const { desktop } = await pair();
+    for (let n = 0; n < 8; n++) {
+      desktop.say(n, n + 1, one);
+      done(await desktop.run("save", `step ${n}`, "--no-code"));
+    }
+    const pages = join(desktop.home, ".cache/convosync/pages");
+    rmSync(pages, { recursive: true });
+    done(await desktop.run("show", one));
+    const kept = () =>
+      readdirSync(pages, { recursive: true, encoding: "utf8" }).filter((name) => /json$/.test(name));
+    expect(kept()).toHaveLength(1);
+    rmSync(pages, { recursive: true });
+    const { document } = await later(desktop, 31, one).json("gc", "--yes");
+    expect(document["retention"]["due"]).toMatchObject([{ id: one }]);
+    expect(kept()).toEqual([]);
   });
 
   test("a device nobody had heard of has gone on: its conversation stays alive, with all it added", async () => {

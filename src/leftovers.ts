@@ -77,7 +77,19 @@ export function sweep(folder: string, prefix: string, suffix: string): void {
   for (const name of readdirSync(folder)) {
     if (!name.startsWith(prefix) || !name.endsWith(suffix)) continue;
     const writer = name.slice(prefix.length, name.length - suffix.length);
-    const path = join(folder, name);
-    if (/^\d+@/.test(writer) && (isGone(writer) || isStale(path))) rmSync(path, { force: true });
+    if (/^\d+@/.test(writer)) removeLeft(join(folder, name), writer);
   }
+}
+
+/** The same of files `.<name>.<processName><suffix>`, whatever their names. */
+export function sweepAll(folder: string, suffix: string): void {
+  for (const name of readdirSync(folder)) {
+    const writer = /^\..*?\.(?=\d+@)/.exec(name);
+    if (writer && name.endsWith(suffix))
+      removeLeft(join(folder, name), name.slice(writer[0].length, -suffix.length));
+  }
+}
+
+function removeLeft(path: string, writer: string): void {
+  if (isGone(writer) || isStale(path)) rmSync(path, { force: true });
 }

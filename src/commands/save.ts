@@ -3,7 +3,7 @@ import { captureNoted } from "../sessions/noted.ts";
 import { notifyOthers } from "../sessions/notify.ts";
 import { queuedError } from "../sessions/publish.ts";
 import { type Settings, withRepository } from "../sessions/repository.ts";
-import { type SaveEvent, save } from "../sessions/save.ts";
+import { type SaveEvent, type SaveResult, save } from "../sessions/save.ts";
 import type { LeftOutWhy } from "../sessions/save-code.ts";
 import { warmUp } from "../sessions/warm-up.ts";
 import { safeText } from "../ui/safe-text.ts";
@@ -78,10 +78,7 @@ export default async function saveCommand(
   const changed = sessions.some((one) => one.changed);
   const unchanged = publish.status === "unchanged" && !changed && !result.committed;
   if (publish.status === "pushed") {
-    const where = publish.branch
-      ? `${remote?.name}/${result.branch} and the conversation together`
-      : `the conversation to ${remote?.name}`;
-    terminal.step(`Pushed ${where}`);
+    terminal.step(`Pushed ${whatWent(result, publish)}`);
   }
   const notified =
     publish.status === "pushed" && options.notify !== false && settings
@@ -142,6 +139,16 @@ export default async function saveCommand(
     return options.push === false ? Exit.done : Exit.queued;
   }
   return Exit.done;
+}
+
+function whatWent(
+  { remote, codeRemote, branch }: SaveResult,
+  pushed: Extract<SaveResult["publish"], { status: "pushed" }>,
+): string {
+  const conversation = `the conversation to ${remote?.name}`;
+  if (!pushed.branch) return conversation;
+  if (!codeRemote) return `${remote?.name}/${branch} and the conversation together`;
+  return `${codeRemote.name}/${branch}${pushed.refs.length > 0 ? `, and ${conversation}` : ""}`;
 }
 
 /** The form of `--interactive`. */

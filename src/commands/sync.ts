@@ -16,8 +16,11 @@ export default async function syncCommand(
     await captureNoted(context);
     return sync(context, { noCode: options.code === false, restore: options.retry === true });
   });
-  const { pushed, fetched, queued, publish, remote, due } = result;
-  if (pushed.length > 0) terminal.step(`Sent to ${remote.name}: ${named(pushed)}`);
+  const { pushed, elsewhere, fetched, queued, publish, remote, due } = result;
+  for (const to of new Set([remote.name, ...elsewhere.values()])) {
+    const sent = pushed.filter((one) => (elsewhere.get(one) ?? remote.name) === to);
+    if (sent.length > 0) terminal.step(`Sent to ${safeText(to)}: ${named(sent)}`);
+  }
   if (fetched.length > 0) terminal.step(`Fetched ${plural(fetched.length, "session")} from other devices`);
   if (pushed.length + fetched.length + queued.length === 0) terminal.step("Everything is up to date");
   if (due > 0)

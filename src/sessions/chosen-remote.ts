@@ -1,5 +1,14 @@
 import { ConvosyncError, Exit } from "../errors.ts";
-import { chooseRemote, normaliseRemote, type Remote } from "../worktree/remotes.ts";
+import {
+  chooseRemote,
+  normaliseRemote,
+  type Remote,
+  remoteNamed,
+  remoteNames,
+  remoteOfBranch,
+  usualRemote,
+} from "../worktree/remotes.ts";
+import { remotesHolding } from "./queue.ts";
 import type { Context } from "./repository.ts";
 
 /** The remote conversations go to. */
@@ -10,11 +19,49 @@ export interface ChosenRemote extends Remote {
   readonly origin: string;
 }
 
+/**
+ * Where conversations go: always the same remote, whatever branch is checked out. The one that is set, else one that is
+ * known to have the vault, else the branch's. Another branch's remote, perhaps somebody else's, is given nothing, and what
+ * one remote lacks is not looked for there.
+ */
 export async function findRemote(context: Context, branch: string | null): Promise<ChosenRemote | null> {
-  const remote = await chooseRemote(context.git, context.config, branch, context.settings.get("remote"));
-  if (!remote) return null;
+  const { git, config, settings } = context;
+  const configured = settings.get("remote");
+  const chosen = await chooseRemote(git, config, branch, configured);
+  if (!chosen || configured !== undefined) return chosen && keyed(context, chosen);
+  const names = remoteNames(config);
+  if (names.length === 1 && names[0] === chosen.name) return keyed(context, chosen);
+  const holders = await remotesHolding(context);
+  const candidates = names.includes("origin") ? ["origin", ...names] : names;
+  for (const name of holders.length > 0 ? candidates : []) {
+    const remote = keyed(context, await remoteNamed(git, config, name));
+    if (holders.includes(remote.key)) return remote;
+  }
+  // A mere URL is where somebody's pull request came from.
+  return keyed(context, names.includes(chosen.name) ? chosen : ((await usualRemote(git, config)) ?? chosen));
+}
+
+/** Where the code of a branch goes: where git is told to push it, else where conversations go. */
+export async function findCodeRemote(
+  context: Context,
+  branch: string,
+  conversations: ChosenRemote,
+): Promise<ChosenRemote> {
+  if (context.settings.get("remote") !== undefined) return conversations;
+  const remote = await remoteOfBranch(context.git, context.config, branch);
+  return remote ? keyed(context, remote) : conversations;
+}
+
+/** All remotes but this one. */
+export async function otherRemotes(context: Context, remote: ChosenRemote): Promise<ChosenRemote[]> {
+  const { git, config } = context;
+  const all = await Promise.all(remoteNames(config).map((name) => remoteNamed(git, config, name)));
+  return all.map((one) => keyed(context, one)).filter(({ name }) => name !== remote.name);
+}
+
+function keyed({ repo }: Context, remote: Remote): ChosenRemote {
   // Where git starts a relative path: it is run in the top folder, wherever the user stands.
-  const base = context.repo.root ?? context.repo.gitDir;
+  const base = repo.root ?? repo.gitDir;
   return {
     ...remote,
     key: normaliseRemote(remote.pushUrl, base),

@@ -6,6 +6,7 @@ import { checkResume } from "../worktree/safety.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
 import {
   type CodeSurvey,
+  type FoundCommit,
   fetchBranch,
   findCode,
   findCommit,
@@ -90,8 +91,11 @@ export async function planCode(
   if (stop?.code === "merge-conflicts" && options.asks) await offerConflicts(context, state, stop, options);
   if (stop) throw stop;
   if (!early && remote && branch) await fetchBranch(context, remote, branch);
-  const [upstream, there] = early ?? (await findCode(context, commit, branch, remote));
-  const now = there ?? (await findCommit(context, commit, branch, links, remote, online));
+  const [fetched, there] = early ?? (await findCode(context, commit, branch, remote));
+  const { commit: now, elsewhere }: FoundCommit = there
+    ? { commit: there }
+    : await findCommit(context, commit, branch, links, remote, online);
+  const { remote: from, upstream } = elsewhere ?? { remote, upstream: fetched };
   if (options.exact || !branch)
     return { ...(await planExact(context, state, now, options)), ...was(commit, now) };
   // Where the branch was rewritten since, the session's commit is in it under another name.
@@ -105,7 +109,7 @@ export async function planCode(
   const plan =
     state.branch === branch
       ? await planHere(context, state, branch, found, upstream, options)
-      : await planSwitch(context, state, branch, found, upstream, remote, options);
+      : await planSwitch(context, state, branch, found, upstream, from, options);
   return { ...plan, ...was(commit, found) };
 }
 

@@ -4,14 +4,16 @@ import type { Oid } from "../refs/object-database.ts";
 import { fetch } from "../refs/transport.ts";
 import { checkBranchName, type Relation, relation } from "../worktree/branches.ts";
 import { type CodeState, inspectCode } from "../worktree/code-state.ts";
-import { rootCommits } from "../worktree/remotes.ts";
-import type { ChosenRemote } from "./chosen-remote.ts";
+import { remoteNames, rootCommits } from "../worktree/remotes.ts";
+import { type ChosenRemote, otherRemotes } from "./chosen-remote.ts";
 import type { Context } from "./repository.ts";
 import type { RepoRecord } from "./vault.ts";
 
 // What git, and the remote, are asked about the code of a conversation.
 
 const fetchTimeoutMs = 10 * 60_000;
+/** A remote that nobody has asked for may be one that is long gone. */
+const elsewhereTimeoutMs = 60_000;
 
 /** What git says of where the code is, and of where it is to be: null where that has to be fetched first. */
 export interface CodeSurvey {
@@ -54,7 +56,16 @@ export function findCode(
   ]);
 }
 
-/** A commit that is not here: fetched by its name, or under the one it was rewritten to. Exit 4 when neither is to be had. */
+export interface FoundCommit {
+  readonly commit: Oid;
+  /** Where its branch was found, if that is another remote than the one asked for; it is fetched. */
+  readonly elsewhere?: { readonly remote: ChosenRemote; readonly upstream: Oid };
+}
+
+/**
+ * A commit that is not here: fetched by its name, under the one it was rewritten to, or with its branch from whatever
+ * remote has that. Exit 4 when it is not to be had.
+ */
 export async function findCommit(
   context: Context,
   commit: Oid,
@@ -62,9 +73,9 @@ export async function findCommit(
   links: readonly Link[],
   remote: ChosenRemote | null,
   online: boolean,
-): Promise<Oid> {
+): Promise<FoundCommit> {
   const rewritten = await renamed(context, commit, links, null);
-  if (rewritten) return rewritten;
+  if (rewritten) return { commit: rewritten };
   if (online && remote) {
     // Protocol v2 serves any commit by its name, also one that no branch holds any more.
     await fetch(context.git, {
@@ -73,15 +84,21 @@ export async function findCommit(
       timeoutMs: fetchTimeoutMs,
       prompt: true,
     });
-    if (await resolveCommit(context, commit)) return commit;
+    if (await resolveCommit(context, commit)) return { commit };
+    for (const other of branch === null ? [] : await otherRemotes(context, remote)) {
+      await fetchBranch(context, other, branch!, { prompt: false, timeoutMs: elsewhereTimeoutMs });
+      const [upstream, there] = await findCode(context, commit, branch, other);
+      if (upstream && there) return { commit, elsewhere: { remote: other, upstream } };
+    }
   }
+  const several = remoteNames(context.config).length > 1;
   const where = branch
     ? `commit ${commit.slice(0, 10)} of branch '${branch}'`
     : `commit ${commit.slice(0, 10)}`;
   throw new ConvosyncError(
     "commit-missing",
     Exit.stopped,
-    `the conversation belongs to ${where}, which is neither here nor on the remote`,
+    `the conversation belongs to ${where}, which is neither here nor on ${several ? "any" : "the"} remote`,
     [
       "push it from the machine that saved it: git convosync save",
       ...(context.repo.shallow ? ["this clone is shallow: git fetch --unshallow"] : []),
@@ -109,13 +126,20 @@ export async function renamed(
 const trackingRef = (remote: ChosenRemote, branch: string): string => `refs/remotes/${remote.name}/${branch}`;
 
 /** Brings the remote-tracking branch up to date. The name comes from another device. */
-export async function fetchBranch(context: Context, remote: ChosenRemote, branch: string): Promise<void> {
+export async function fetchBranch(
+  context: Context,
+  remote: ChosenRemote,
+  branch: string,
+  { prompt = true, timeoutMs = fetchTimeoutMs } = {},
+): Promise<void> {
   await checkBranchName(context.git, branch);
+  const isNamed = remoteNames(context.config).includes(remote.name);
   await fetch(context.git, {
     remote: remote.name,
-    refspecs: [`+refs/heads/${branch}:${trackingRef(remote, branch)}`],
-    timeoutMs: fetchTimeoutMs,
-    prompt: true,
+    // A mere URL has no branches of its own here.
+    refspecs: [`+refs/heads/${branch}${isNamed ? `:${trackingRef(remote, branch)}` : ""}`],
+    timeoutMs,
+    prompt,
   });
 }
 

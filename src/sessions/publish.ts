@@ -35,6 +35,8 @@ export type PublishResult =
       readonly words: readonly string[];
       readonly refs: readonly string[];
       readonly branch: boolean;
+      /** The branch's remote, where that is another one: then the branch is what waits. */
+      readonly elsewhere?: string;
     };
 
 export type QueueReason =
@@ -105,6 +107,45 @@ export async function publish(
     return waits(context, remote, reason, result, [], true);
   }
   return waits(context, remote, reason, result, [], false);
+}
+
+/**
+ * The same where the branch goes to another remote than conversations do. It is pushed first, so that there is no moment at
+ * which the conversation names a commit nobody can fetch; but a remote that has nothing to do with conversations, and may
+ * be somebody else's, keeps none of them here.
+ */
+export async function publishApart(
+  context: Context,
+  vault: OpenVault,
+  replica: string | null,
+  remote: ChosenRemote,
+  code: { readonly remote: ChosenRemote; readonly branch: Branch },
+): Promise<PublishResult> {
+  const sent = await publishBranch(context, code.remote, code.branch);
+  const rest = await publish(context, vault, replica, remote, null);
+  if (rest.status === "unchanged") return sent;
+  if (rest.status === "pushed" && sent.status === "queued") return { ...sent, refs: rest.refs };
+  return { ...rest, branch: sent.status === "pushed" };
+}
+
+/** Pushes a branch alone. */
+export async function publishBranch(
+  context: Context,
+  remote: ChosenRemote,
+  branch: Branch,
+): Promise<PublishResult> {
+  if (await remoteHas(context, remote, await remoteQueue(context, remote.key), branch)) {
+    await updateQueue(context, remote.key, (entry) => settle(entry, branch));
+    return { status: "unchanged" };
+  }
+  await holdBranch(context, remote.key, branch.name, context.world.now().toISOString());
+  const result = await send(context, remote, [], branch);
+  if (result.status !== "pushed") {
+    const waiting = await waits(context, remote, reasonOf(result, branch), result, [], false);
+    return { ...waiting, elsewhere: remote.name };
+  }
+  await confirm(context, remote, [], branch);
+  return { status: "pushed", refs: [], branch: true };
 }
 
 /** A hook may run for minutes: it does once more only where it says nothing, or something of our refs. */
@@ -229,7 +270,7 @@ async function waits(
   result: PushResult,
   refs: readonly string[],
   branch: boolean,
-): Promise<PublishResult> {
+): Promise<Extract<PublishResult, { status: "queued" }>> {
   const text = textOf(result);
   const words = result.status === "rejected" ? result.words : [];
   const cause = words.find((line) => /error|fatal|fail/i.test(line)) ?? words[0];
@@ -272,46 +313,47 @@ function textOf(result: PushResult): string {
 /** What a queued result means to a person, with the command that mends it. */
 export function queuedError(
   result: Extract<PublishResult, { status: "queued" }>,
-  remote: ChosenRemote,
+  { name }: ChosenRemote,
 ): ConvosyncError {
+  const apart = result.elsewhere !== undefined;
+  const remote = result.elsewhere ?? name;
+  const waits = apart ? "the branch is saved here, not pushed" : "saved here, not pushed";
+  const alone = apart ? [] : ["send the conversation without the code: git convosync sync --no-code"];
   const retry = "when it is mended: git convosync sync";
   switch (result.reason) {
     case "offline":
       return new ConvosyncError(
         "queued",
         Exit.queued,
-        `saved here; '${remote.name}' cannot be reached, so it waits in the queue`,
+        `saved here; '${remote}' cannot be reached, so ${apart ? "the branch" : "it"} waits in the queue`,
         ["send it later: git convosync sync", result.text],
       );
     case "branch-rejected":
       return new ConvosyncError(
         "queued",
         Exit.queued,
-        `saved here, not pushed: '${remote.name}' has commits this branch lacks`,
-        [
-          "bring them in, then send both: git pull --rebase && git convosync sync",
-          "send the conversation without the code: git convosync sync --no-code",
-        ],
+        `${waits}: '${remote}' has commits this branch lacks`,
+        ["bring them in, then send both: git pull --rebase && git convosync sync", ...alone],
       );
     case "branch-refused":
       return new ConvosyncError(
         "queued",
         Exit.queued,
-        `saved here, not pushed: '${remote.name}' refuses the branch (${result.text})`,
+        `${waits}: '${remote}' refuses the branch (${result.text})`,
         [
           ...result.words,
           retry,
           "put the work on a branch that it takes: git convosync save --branch <name>",
-          "send the conversation without the code: git convosync sync --no-code",
+          ...alone,
         ],
       );
     case "submodules-missing":
-      return new ConvosyncError("queued", Exit.queued, `saved here, not pushed: ${result.text}`, [
+      return new ConvosyncError("queued", Exit.queued, `${waits}: ${result.text}`, [
         "push the submodules, then send both: git push --recurse-submodules=on-demand && git convosync sync",
-        "send the conversation without the code: git convosync sync --no-code",
+        ...alone,
       ]);
     case "object-lost":
-      return new ConvosyncError("queued", Exit.queued, `saved here, not pushed: ${result.text}`, [
+      return new ConvosyncError("queued", Exit.queued, `${waits}: ${result.text}`, [
         "fetch it again, then send both: git convosync doctor --fix && git convosync sync",
       ]);
     case "conversation-refused": {
@@ -319,20 +361,17 @@ export function queuedError(
       return new ConvosyncError(
         "queued",
         Exit.queued,
-        `saved here; '${remote.name}' ${takes} refs/convosync/* (${result.text})`,
+        `saved here; '${remote}' ${takes} refs/convosync/* (${result.text})`,
         [...result.words, retry],
       );
     }
     case "hook-declined":
-      return new ConvosyncError("queued", Exit.queued, `saved here, not pushed: ${result.text}`, [
+      return new ConvosyncError("queued", Exit.queued, `${waits}: ${result.text}`, [
         ...result.words,
         retry,
-        "send the conversation without the code: git convosync sync --no-code",
+        ...alone,
       ]);
     default:
-      return new ConvosyncError("queued", Exit.queued, `saved here, not pushed: ${result.text}`, [
-        ...result.words,
-        retry,
-      ]);
+      return new ConvosyncError("queued", Exit.queued, `${waits}: ${result.text}`, [...result.words, retry]);
   }
 }

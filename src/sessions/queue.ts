@@ -60,6 +60,20 @@ export async function remoteQueue(context: Context, remote: string): Promise<Rem
   return (await readQueue(context)).remotes[remote] ?? emptyRemote();
 }
 
+/** The remotes, by their keys, that have a vault's keyring, as far as was seen. */
+export async function remotesHolding(context: Context): Promise<string[]> {
+  const { remotes } = await readQueue(context);
+  const holds = ({ confirmed }: RemoteQueue) =>
+    Object.keys(confirmed).some((ref) => parseRef(ref)?.kind === "keyring");
+  return Object.keys(remotes).filter((key) => holds(remotes[key]!));
+}
+
+/** The branches that wait, by the remotes they wait for. */
+export async function waitingBranches(context: Context): Promise<Map<string, string[]>> {
+  const queues = Object.entries((await readQueue(context)).remotes).filter(([key]) => key !== noRemoteYet);
+  return new Map(queues.map(([key, { branches }]) => [key, Object.keys(branches)]));
+}
+
 /** Those of all remotes. */
 export async function allQueues(context: Context): Promise<RemoteQueue[]> {
   return Object.values((await readQueue(context)).remotes);
@@ -188,5 +202,6 @@ export async function describePending(
     }
     return ref.endsWith("/keyring") ? "keyring" : "index";
   });
-  return [...new Set([...names, ...Object.keys(queue.branches).map((name) => `branch ${name}`)])];
+  const branches = [...(await waitingBranches(context)).values()].flat();
+  return [...new Set([...names, ...branches.map((name) => `branch ${name}`)])];
 }

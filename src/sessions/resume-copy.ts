@@ -22,18 +22,18 @@ export async function resumeCopy(
     readonly chosen: StoredSession;
     readonly agent: Agent;
     readonly place: Workplace;
-    readonly remote: ChosenRemote | null;
+    readonly codeRemote: ChosenRemote | null;
   },
   known: RemoteKnown,
   options: ResumeOptions,
   tell: (event: ResumeEvent) => void,
 ): Promise<ResumeResult> {
-  const { vault, session, chosen, agent, place, remote } = found;
+  const { vault, session, chosen, agent, place, codeRemote } = found;
   const { manifest } = chosen;
   const snapshot = manifest.snapshots.at(-1) ?? null;
   const cwd = localDirectory(agent, place, manifest.meta.cwd);
-  const survey = await surveyCode(context, manifest, remote, known, options);
-  const plan = await planCode(context, manifest, remote, known, options, survey);
+  const survey = await surveyCode(context, manifest, codeRemote, known, options);
+  const plan = await planCode(context, manifest, codeRemote, known, options, survey);
   const messages = mainStream(manifest)?.lines ?? 0;
   let copy: Copied = { id: session.id, restored: [] };
   if (!options.dryRun) {

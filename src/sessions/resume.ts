@@ -8,6 +8,7 @@ import { ConvosyncError, Exit } from "../errors.ts";
 import { mainStream, type Snapshot } from "../packing/manifest.ts";
 import type { CatalogEntry } from "./catalog.ts";
 import { agentOf, type OfflineEvent, refuseLive, withChosenSession } from "./choose-session.ts";
+import { findCodeRemote } from "./chosen-remote.ts";
 import { bringCode, type CodeEvent } from "./code-move.ts";
 import { type CodeAfter, type CodeOptions, codeAfter, planCode } from "./code-plan.ts";
 import { checkSameRepository, fetchBranch, surveyCode } from "./code-survey.ts";
@@ -94,11 +95,13 @@ async function resumeLocked(
   const online = offline === null ? remote : null;
   if (!options.force) await checkSameRepository(context, vault.record, remote);
   const agent = await agentOf(session);
+  const branchName = session.newest.entry.br;
+  const codeRemote = remote && branchName ? await findCodeRemote(context, branchName, remote) : remote;
   // Both at once, as each is mostly waiting; but not in a shallow clone, where git lets only one in.
-  const early = online && !options.stayOnBranch && !context.repo.shallow ? session.newest.entry.br : null;
+  const early = online && !options.stayOnBranch && !context.repo.shallow ? branchName : null;
   const [conversation, code] = await Promise.allSettled([
     fetchSession(context, vault, heads, session, online),
-    online && early ? fetchBranch(context, online, early) : null,
+    codeRemote && early ? fetchBranch(context, codeRemote, early) : null,
   ]);
   if (conversation.status === "rejected") throw conversation.reason;
   if (code.status === "rejected") throw code.reason;
@@ -117,7 +120,7 @@ async function resumeLocked(
     lease &&
     (await decideOpen(session, agent, deviceName(vault, lease.device), lease, options)) === "fork"
   ) {
-    const found = { vault, session, chosen, agent, place, remote };
+    const found = { vault, session, chosen, agent, place, codeRemote };
     return (await import("./resume-copy.ts")).resumeCopy(context, found, known, options, tell);
   }
   const prepare = async (): Promise<Restore> => {
@@ -129,7 +132,7 @@ async function resumeLocked(
     return prepared;
   };
   // git looks at the code while the conversation is unpacked: with all of that in memory, each start of it takes longer.
-  const survey = surveyCode(context, chosen.manifest, remote, known, options);
+  const survey = surveyCode(context, chosen.manifest, codeRemote, known, options);
   survey.catch(() => undefined);
   let restore = tips > 1 ? null : await prepare();
   let settled = false;
@@ -149,8 +152,8 @@ async function resumeLocked(
       restore = await prepare();
     }
     const snapshot = chosen.manifest.snapshots.at(-1) ?? null;
-    const now = settled ? surveyCode(context, chosen.manifest, remote, known, options) : survey;
-    const plan = await planCode(context, chosen.manifest, remote, known, options, await now).catch(
+    const now = settled ? surveyCode(context, chosen.manifest, codeRemote, known, options) : survey;
+    const plan = await planCode(context, chosen.manifest, codeRemote, known, options, await now).catch(
       (error) => {
         const left = settled && error instanceof ConvosyncError && error.exit === Exit.cancelled;
         throw left

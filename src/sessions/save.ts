@@ -7,10 +7,10 @@ import { type CodeState, inspectCode, inspectHead } from "../worktree/code-state
 import { checkSave } from "../worktree/safety.ts";
 import { type CapturePlan, planCapture } from "./capture.ts";
 import { catalog, type Heads } from "./catalog.ts";
-import { type ChosenRemote, findRemote } from "./chosen-remote.ts";
+import { type ChosenRemote, findCodeRemote, findRemote } from "./chosen-remote.ts";
 import type { SealedVariables } from "./environment.ts";
 import { loadHeads } from "./heads.ts";
-import { holdBack, type PublishResult, publish } from "./publish.ts";
+import { holdBack, type PublishResult, publish, publishApart } from "./publish.ts";
 import { publishSettled } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { changeBranch, commitCode, planCode, type SaveCodeEvent, type SaveCodeOptions } from "./save-code.ts";
@@ -51,6 +51,8 @@ export interface SaveResult {
   readonly committed: boolean;
   readonly branch: string | null;
   readonly remote: ChosenRemote | null;
+  /** Where the code went, if that is another one. */
+  readonly codeRemote: ChosenRemote | null;
   readonly publish: PublishResult | { readonly status: "not-pushed" } | { readonly status: "dry-run" };
   readonly devices: number;
 }
@@ -131,7 +133,8 @@ async function saveLocked(
   const remembered = { branch: state.branch, commit: state.head };
   if (options.dryRun) {
     const sessions = plans.map((plan) => summarise(plan, null, 0));
-    return { sessions, ...remembered, committed, remote, publish: { status: "dry-run" }, devices: 0 };
+    const publish = { status: "dry-run" } as const;
+    return { sessions, ...remembered, committed, remote, codeRemote: null, publish, devices: 0 };
   }
   const now = { state, message: options.message?.trim() ?? "", remote, wip, environment };
   const sessions = await store(context, vault, heads, replica, plans, now, tell);
@@ -143,13 +146,18 @@ async function saveLocked(
   const devices = [...vault.keyring.members.values()].filter(
     (one) => !one.removedAt && one.type !== "recovery",
   ).length;
-  const result = { sessions, ...remembered, committed, remote, devices: devices - 1 };
+  const forCode = branch && remote && (await findCodeRemote(context, branch.name, remote));
+  const codeRemote = forCode && forCode.key !== remote?.key ? forCode : null;
+  const result = { sessions, ...remembered, committed, remote, codeRemote, devices: devices - 1 };
   if (options.noPush || !remote) {
-    if (branch) await holdBack(context, remote, branch);
+    if (branch) await holdBack(context, forCode, branch);
     return { ...result, publish: { status: "not-pushed" } };
   }
   tell({ step: "pushing", remote: remote.name });
-  const send = (now: OpenVault, as: string | null) => publish(context, now, as, remote, branch);
+  const send = (now: OpenVault, as: string | null) =>
+    codeRemote && branch
+      ? publishApart(context, now, as, remote, { remote: codeRemote, branch })
+      : publish(context, now, as, remote, branch);
   const outcome = await publishSettled(context, vault, replica, remote, send, (known) => {
     deletedAmong(known, plans, options);
   });

@@ -23,7 +23,7 @@ export const settings: readonly Setting[] = [
     name: "remote",
     type: "text",
     default: null,
-    what: "the remote conversations go to, by name or URL; else the branch's push remote, else origin",
+    what: "the remote that conversations and code go to, by name or URL; else one that has the vault, and code as git pushes it",
     env: true,
   },
   {

@@ -1,9 +1,16 @@
 import { catalog } from "./catalog.ts";
-import { type ChosenRemote, currentBranch, findRemote, noRemote, unreachable } from "./chosen-remote.ts";
+import {
+  type ChosenRemote,
+  currentBranch,
+  findCodeRemote,
+  findRemote,
+  noRemote,
+  unreachable,
+} from "./chosen-remote.ts";
 import { fold } from "./fold.ts";
 import { loadHeads } from "./heads.ts";
-import { type Branch, type PublishResult, publish, type QueueReason } from "./publish.ts";
-import { adoptBranches, describePending, remoteQueue, updateQueue } from "./queue.ts";
+import { type Branch, type PublishResult, publish, publishBranch, type QueueReason } from "./publish.ts";
+import { adoptBranches, describePending, updateQueue, waitingBranches } from "./queue.ts";
 import { openWithHeads } from "./remote.ts";
 import { publishSettled } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
@@ -15,6 +22,8 @@ export interface SyncResult {
   readonly remote: ChosenRemote;
   /** What reached the remote: session ids and branches. */
   readonly pushed: readonly string[];
+  /** Of these, the branches that went to another remote → its name. */
+  readonly elsewhere: ReadonlyMap<string, string>;
   /** Sessions that are new here or moved on. */
   readonly fetched: readonly string[];
   /** What still waits. */
@@ -44,8 +53,12 @@ export async function sync(
     await fold(context, vault, await loadHeads(context, vault), remote.key);
     const waiting = await describePending(context, vault, await loadHeads(context, vault), remote);
     const gone = new Set<string>();
+    const elsewhere = new Map<string, string>();
     const outcome = await publishSettled(context, vault, fetched.heads.replica, remote, (now, as) =>
-      publishBranches(context, now, as, remote, options, (name) => gone.add(`branch ${name}`)),
+      publishBranches(context, now, as, remote, options, {
+        gone: (name) => gone.add(`branch ${name}`),
+        sent: (name, to) => elsewhere.set(`branch ${name}`, to),
+      }),
     );
     const still = await describePending(context, vault, await loadHeads(context, vault), remote);
     const moved = new Set(fetched.changed);
@@ -55,6 +68,7 @@ export async function sync(
     return {
       remote,
       pushed: waiting.filter((one) => !still.includes(one) && !gone.has(one)),
+      elsewhere,
       fetched: sessions.map((one) => one.id),
       queued: still,
       publish: outcome,
@@ -85,6 +99,14 @@ const branchReasons: ReadonlySet<QueueReason> = new Set([
   "hook-declined",
 ]);
 
+/** What is told of branches while they are sent. */
+interface BranchEvents {
+  /** It is not there any more. */
+  gone(branch: string): void;
+  /** It went to another remote than conversations do. */
+  sent(branch: string, remote: string): void;
+}
+
 /**
  * Pushes everything that waits, with each branch that was to travel along at its tip of now. One that the remote refuses is
  * in no other's way.
@@ -95,23 +117,33 @@ async function publishBranches(
   replica: string | null,
   remote: ChosenRemote,
   options: { noCode?: boolean },
-  gone: (branch: string) => void,
+  events: BranchEvents,
 ): Promise<PublishResult> {
-  const queue = await remoteQueue(context, remote.key);
-  const branches: Branch[] = [];
-  for (const name of options.noCode ? [] : Object.keys(queue.branches)) {
-    const args = ["rev-parse", "--verify", "--quiet", `refs/heads/${name}`];
-    const tip = await context.git.run(args, { okCodes: [0, 1] });
-    if (tip.code === 0) branches.push({ name, commit: tip.stdout.toString().trim() });
-    else {
-      // Nothing of it can be sent any more.
-      gone(name);
-      await updateQueue(context, remote.key, (entry) => void delete entry.branches[name]);
-    }
-  }
+  const along: Branch[] = [];
   let last: PublishResult = { status: "unchanged" };
   let refused: PublishResult | null = null;
-  for (const branch of branches.length > 0 ? branches : [null]) {
+  for (const [key, names] of options.noCode ? [] : await waitingBranches(context)) {
+    for (const name of names) {
+      const waitsNoMore = () => updateQueue(context, key, (entry) => void delete entry.branches[name]);
+      const branch = await branchNamed(context, name);
+      if (!branch) {
+        events.gone(name);
+        await waitsNoMore();
+        continue;
+      }
+      const its = await findCodeRemote(context, name, remote);
+      // By now it goes to another remote than it waits for.
+      if (its.key !== key) await waitsNoMore();
+      if (its.key === remote.key) {
+        along.push(branch);
+        continue;
+      }
+      const result = await publishBranch(context, its, branch);
+      if (result.status === "queued") refused ??= result;
+      else events.sent(name, its.name);
+    }
+  }
+  for (const branch of along.length > 0 ? along : [null]) {
     const result = await publish(context, vault, replica, remote, branch);
     if (result.status === "queued") {
       if (!branchReasons.has(result.reason)) return result;
@@ -119,4 +151,11 @@ async function publishBranches(
     } else if (result.status === "pushed") last = result;
   }
   return refused ?? last;
+}
+
+/** A branch at its tip of now; null when it is not there any more. */
+async function branchNamed(context: Context, name: string): Promise<Branch | null> {
+  const args = ["rev-parse", "--verify", "--quiet", `refs/heads/${name}`];
+  const { code, stdout } = await context.git.run(args, { okCodes: [0, 1] });
+  return code === 0 ? { name, commit: stdout.toString().trim() } : null;
 }

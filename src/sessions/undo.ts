@@ -13,7 +13,7 @@ import { checkoutDetached, switchTo } from "../worktree/branches.ts";
 import { inspectCode } from "../worktree/code-state.ts";
 import { checkResume } from "../worktree/safety.ts";
 import { catalog, refOf, tombstonesOf } from "./catalog.ts";
-import { type ChosenRemote, findRemote } from "./chosen-remote.ts";
+import type { ChosenRemote } from "./chosen-remote.ts";
 import { forgetCursor } from "./cursor.ts";
 import { deliver } from "./deliver.ts";
 import { withFreshHeads } from "./fresh-heads.ts";
@@ -29,7 +29,7 @@ import {
 } from "./operations.ts";
 import { pinSessions } from "./pins.ts";
 import type { PublishResult } from "./publish.ts";
-import { remoteQueue, updateQueue } from "./queue.ts";
+import { allQueues, updateQueue } from "./queue.ts";
 import { publishSettled } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { type OpenVault, ownReplica } from "./vault.ts";
@@ -113,8 +113,7 @@ async function uncommit(context: Context, one: SaveOperation): Promise<UndoEvent
       `the commit ${one.commit.slice(0, 7)} is not where ${one.branch ? `'${one.branch}'` : "HEAD"} is any more`,
       `take it back with git itself: git revert ${one.commit.slice(0, 12)}`,
     );
-  const remote = await findRemote(context, here.branch);
-  const confirmed = remote ? (await remoteQueue(context, remote.key)).confirmed : {};
+  const queues = await allQueues(context);
   const tracked = await context.git.text([
     "for-each-ref",
     "--count=1",
@@ -123,7 +122,8 @@ async function uncommit(context: Context, one: SaveOperation): Promise<UndoEvent
     "--format=%(refname:short)",
     "refs/remotes",
   ]);
-  if (tracked !== "" || (here.branch && confirmed[`refs/heads/${here.branch}`] === one.commit))
+  const isSent = queues.some(({ confirmed }) => confirmed[`refs/heads/${here.branch}`] === one.commit);
+  if (tracked !== "" || isSent)
     throw refuse(
       `the commit ${one.commit.slice(0, 7)} was pushed; others may build on it`,
       `take it back with a commit of its own: git revert ${one.commit.slice(0, 12)}`,

@@ -35,31 +35,46 @@ export async function chooseRemote(
   branch: string | null,
   configured?: string,
 ): Promise<Remote | null> {
-  const setting = (name: string): string | undefined => settings.get(name)?.at(-1) || undefined;
-  const urls = [...settings.keys()].map((key) => /^remote\.(.+)\.(?:push)?url$/s.exec(key)?.[1]);
-  const names = new Set(urls.filter((name) => name !== undefined));
-
+  const names = remoteNames(settings);
   if (configured !== undefined) {
-    if (names.has(configured)) return remoteNamed(git, settings, configured);
+    if (names.includes(configured)) return remoteNamed(git, settings, configured);
     if (isUrl(configured)) return { name: configured, url: configured, pushUrl: configured };
     throw new ConvosyncError("unknown-remote", Exit.stopped, `no remote is named '${configured}'`, [
       "see the remotes there are with: git remote --verbose",
       "choose one with: git config convosync.remote <name>",
     ]);
   }
-  const usual = [
-    branch === null ? undefined : setting(`branch.${branch}.pushremote`),
-    setting("remote.pushdefault"),
-    branch === null ? undefined : setting(`branch.${branch}.remote`),
-    "origin",
-    names.size === 1 ? [...names][0] : undefined,
-  ];
-  for (const name of usual) {
+  return (await remoteOfBranch(git, settings, branch)) ?? usualRemote(git, settings);
+}
+
+/** Where git is told to push this branch: branch.<b>.pushRemote > remote.pushDefault > branch.<b>.remote. */
+export async function remoteOfBranch(
+  git: Git,
+  settings: Config,
+  branch: string | null,
+): Promise<Remote | null> {
+  const setting = (name: string): string | undefined => settings.get(name)?.at(-1) || undefined;
+  const ofBranch = (key: string) => (branch === null ? undefined : setting(`branch.${branch}.${key}`));
+  const names = remoteNames(settings);
+  for (const name of [ofBranch("pushremote"), setting("remote.pushdefault"), ofBranch("remote")]) {
     if (name === undefined || name === ".") continue;
-    if (names.has(name)) return remoteNamed(git, settings, name);
+    if (names.includes(name)) return remoteNamed(git, settings, name);
     if (isUrl(name)) return { name, url: name, pushUrl: name };
   }
   return null;
+}
+
+/** The remote of no branch in particular: origin, else the only one. */
+export async function usualRemote(git: Git, settings: Config): Promise<Remote | null> {
+  const names = remoteNames(settings);
+  const name = names.includes("origin") ? "origin" : names.length === 1 ? names[0]! : null;
+  return name === null ? null : remoteNamed(git, settings, name);
+}
+
+/** The remotes that have a URL, in the order of git's configuration. */
+export function remoteNames(settings: Config): string[] {
+  const names = [...settings.keys()].map((key) => /^remote\.(.+)\.(?:push)?url$/s.exec(key)?.[1]);
+  return [...new Set(names.filter((name) => name !== undefined))];
 }
 
 /**
@@ -80,7 +95,7 @@ export function fetchingOurs(settings: Config): string[] {
 }
 
 /** git is asked only where it would say more than the settings do: it rewrites URLs, and an empty one clears a list. */
-async function remoteNamed(git: Git, settings: Config, name: string): Promise<Remote> {
+export async function remoteNamed(git: Git, settings: Config, name: string): Promise<Remote> {
   const [urls, pushUrls] = ["url", "pushurl"].map((key) => settings.get(`remote.${name}.${key}`) ?? []);
   const rewritten = [...settings.keys()].some((key) => key.startsWith("url."));
   const [url] = urls!;

@@ -1,0 +1,162 @@
+// More than one remote: conversations stay on one of them, and code goes where git would push it.
+
+import { cpSync, renameSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { beforeEach, describe, expect, test } from "vitest";
+import { done, git, type Machine, one, pair, type Sandbox, sandbox } from "./harness.ts";
+
+let box: Sandbox;
+let desktop: Machine;
+let laptop: Machine;
+let fork: string;
+let forkUrl: string;
+beforeEach(async () => {
+  box = await pair();
+  ({ desktop, laptop } = box);
+  fork = join(box.base, "fork.git");
+  forkUrl = pathToFileURL(fork).href;
+  makeFork();
+});
+
+/** A copy of the remote's code, as somebody's fork has it. */
+function makeFork(): void {
+  git(box.base, desktop.env, "init", "-q", "--bare", "-b", "main", fork);
+  desktop.git("push", "-q", forkUrl, "main");
+}
+
+const refsOf = (path: string): string[] =>
+  git(path, desktop.env, "for-each-ref", "--format=%(refname)").split("\n");
+const oursIn = (path: string): string[] => refsOf(path).filter((ref) => ref.startsWith("refs/convosync/"));
+const tipIn = (path: string, branch: string): string =>
+  git(path, desktop.env, "rev-parse", `refs/heads/${branch}`).trim();
+
+const waiting = async (machine: Machine): Promise<string[]> => {
+  const { document } = await machine.json("status");
+  return document["queue"].map((item: { what: string }) => item.what);
+};
+
+/** The desktop is on a branch that goes to the fork. */
+function onForksBranch(remote = "fork"): void {
+  if (remote === "fork") desktop.git("remote", "add", "fork", forkUrl);
+  desktop.git("switch", "-q", "-c", "feature");
+  desktop.git("config", "branch.feature.remote", remote);
+  desktop.git("config", "branch.feature.merge", "refs/heads/feature");
+}
+
+describe("a branch that goes to another remote", () => {
+  test("is pushed there, and the conversation where all of them are: every branch of every device finds it", async () => {
+    desktop.say(0, 2);
+    done(await desktop.run("save", "On main"));
+    onForksBranch();
+    desktop.write("a.txt", "a\n");
+    desktop.say(2, 3);
+    const saved = done(await desktop.run("save", "On the fork"));
+    expect(saved.stderr).toContain("✓ Pushed fork/feature, and the conversation to origin\n");
+    expect(tipIn(fork, "feature")).toBe(desktop.head());
+    expect(oursIn(fork)).toEqual([]);
+    expect(refsOf(box.remote)).not.toContain("refs/heads/feature");
+    expect(await waiting(desktop)).toEqual([]);
+    expect(done(await desktop.run("save")).stderr).toContain("Nothing new since the last save");
+
+    laptop.git("remote", "add", "theirs", forkUrl);
+    done(await laptop.run("resume"));
+    laptop.hears(3);
+    expect([laptop.branch(), laptop.head()]).toEqual(["feature", desktop.head()]);
+    expect(laptop.git("rev-parse", "--abbrev-ref", "@{upstream}")).toBe("theirs/feature");
+    laptop.write("b.txt", "b\n");
+    laptop.say(3, 4);
+    done(await laptop.run("save", "Back to the fork"));
+    expect(tipIn(fork, "feature")).toBe(laptop.head());
+    expect(oursIn(fork)).toEqual([]);
+
+    done(await desktop.run("resume"));
+    desktop.hears(4);
+    expect(desktop.head()).toBe(laptop.head());
+    for (const branch of ["main", "feature"]) {
+      desktop.git("switch", "-q", branch);
+      done(await desktop.run("sync"));
+      done(await desktop.run("verify"));
+    }
+  });
+
+  test("by URL, as of somebody's pull request: nothing of a conversation goes there, from the very first on", async () => {
+    const lone = sandbox();
+    const { desktop: alone } = lone;
+    const url = pathToFileURL(join(lone.base, "stranger.git")).href;
+    git(lone.base, alone.env, "init", "-q", "--bare", "-b", "main", join(lone.base, "stranger.git"));
+    await alone.begin();
+    alone.git("switch", "-q", "-c", "pr");
+    alone.git("config", "branch.pr.remote", url);
+    alone.write("a.txt", "a\n");
+    alone.say(0, 1);
+    const saved = done(await alone.run("save", "Their pull request"));
+    expect(saved.stderr).toContain(`✓ Pushed ${url}/pr, and the conversation to origin\n`);
+    expect(refsOf(join(lone.base, "stranger.git"))).toEqual(["refs/heads/pr"]);
+    expect(oursIn(lone.remote)).toHaveLength(3);
+  });
+
+  test("init on such a branch sets up the project's own remote", async () => {
+    const lone = sandbox();
+    const { desktop: alone } = lone;
+    git(lone.base, alone.env, "init", "-q", "--bare", "-b", "main", join(lone.base, "stranger.git"));
+    git(lone.base, alone.env, "clone", "-q", lone.remote, alone.path);
+    alone.write("README.md", "# Shop\n");
+    alone.commit("first");
+    alone.git("push", "-q", "origin", "main");
+    alone.git("switch", "-q", "-c", "pr");
+    alone.git("config", "branch.pr.remote", pathToFileURL(join(lone.base, "stranger.git")).href);
+    await alone.init("--recovery-file", lone.code);
+    expect(oursIn(lone.remote)).toHaveLength(1);
+    expect(refsOf(join(lone.base, "stranger.git"))).toEqual([""]);
+  });
+
+  test("where that remote is away the branch waits, the conversation does not; sync sends it once it is back", async () => {
+    onForksBranch();
+    renameSync(fork, `${fork}.away`);
+    desktop.write("a.txt", "a\n");
+    desktop.say(0, 2);
+    const saved = await desktop.run("save", "Away");
+    expect(saved.exit).toBe(3);
+    expect(saved.stderr).toMatch(
+      /error: saved here; 'fork' cannot be reached, so the branch waits in the queue/,
+    );
+    expect(await waiting(desktop)).toEqual(["branch feature"]);
+    expect(oursIn(box.remote)).toHaveLength(3);
+    const early = await desktop.run("sync");
+    expect([early.exit, await waiting(desktop)]).toEqual([3, ["branch feature"]]);
+
+    renameSync(`${fork}.away`, fork);
+    // From another branch, too.
+    desktop.git("switch", "-q", "main");
+    expect(done(await desktop.run("sync")).stderr).toContain("✓ Sent to fork: branch feature\n");
+    expect(tipIn(fork, "feature")).toBe(desktop.git("rev-parse", "feature"));
+    expect(await waiting(desktop)).toEqual([]);
+  });
+
+  test("that is given back to the first remote meanwhile is sent there", async () => {
+    onForksBranch();
+    desktop.write("a.txt", "a\n");
+    desktop.say(0, 2);
+    expect((await desktop.run("save", "Later", "--no-push")).exit).toBe(0);
+    expect(await waiting(desktop)).toEqual(expect.arrayContaining(["branch feature"]));
+    desktop.git("config", "branch.feature.remote", "origin");
+    done(await desktop.run("sync"));
+    expect(tipIn(box.remote, "feature")).toBe(desktop.head());
+    expect(refsOf(fork)).not.toContain("refs/heads/feature");
+    expect(await waiting(desktop)).toEqual([]);
+  });
+
+  test("with convosync.remote set, both go there, as one push", async () => {
+    onForksBranch();
+    cpSync(box.remote, join(box.base, "third.git"), { recursive: true });
+    desktop.git("remote", "add", "third", join(box.base, "third.git"));
+    desktop.git("config", "convosync.remote", "third");
+    desktop.write("a.txt", "a\n");
+    desktop.say(0, 2, one);
+    expect(done(await desktop.run("save", "Third")).stderr).toContain(
+      "✓ Pushed third/feature and the conversation together\n",
+    );
+    expect(refsOf(fork)).not.toContain("refs/heads/feature");
+  });
+});

@@ -241,7 +241,9 @@ function rollback(keyring: Keyring, head: Head): Error {
   return integrityError(
     "rollback",
     `the remote shows an older state of ${nameOf(keyring, head.device)} than is known`,
-    ["somebody may have reset or restored the remote; compare with: git convosync verify"],
+    [
+      "somebody may have reset or restored it, or it is another one than before; compare with: git convosync verify",
+    ],
   );
 }
 

@@ -14,7 +14,7 @@ import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { formatRef, outgoingRef, parseRef } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { push } from "../refs/transport.ts";
-import { rootCommits } from "../worktree/remotes.ts";
+import { remoteNames, rootCommits } from "../worktree/remotes.ts";
 import { type ChosenRemote, currentBranch, findRemote, noRemote, unreachable } from "./chosen-remote.ts";
 import { nativeCodec } from "./codec.ts";
 import { type PublishResult, publish } from "./publish.ts";
@@ -302,6 +302,9 @@ async function joinVault(
   if (keyrings.size === 0) {
     throw new ConvosyncError("no-vault", Exit.failed, `'${remote.name}' has no vault to join`, [
       "set it up on the machine that has the conversations: git convosync init",
+      ...(remoteNames(context.config).length > 1
+        ? ["if it is on another remote: git config convosync.remote <name>, then once more"]
+        : []),
     ]);
   }
   const code = await dialogue.recoveryCode();

@@ -362,7 +362,11 @@ export function queuedError(
         "queued",
         Exit.queued,
         `saved here; '${remote}' ${takes} refs/convosync/* (${result.text})`,
-        [...result.words, retry],
+        [
+          ...result.words,
+          retry,
+          "if you may not push there, to a remote of your own: git config convosync.remote <name>",
+        ],
       );
     }
     case "hook-declined":

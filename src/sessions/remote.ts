@@ -198,7 +198,7 @@ export async function isAncestor(context: Context, older: string, newer: string)
 
 const olderKeyring = (): ConvosyncError =>
   integrityError("keyring-rollback", "the remote shows an older keyring than this device knows", [
-    "if the remote was reset, put back what it lost: git convosync sync --retry",
+    "if it was reset, or is another one than before, put there what it lacks: git convosync sync --retry",
     "if it was not, somebody is serving you old data: do not trust it",
   ]);
 

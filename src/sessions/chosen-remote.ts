@@ -27,10 +27,10 @@ export interface ChosenRemote extends Remote {
 export async function findRemote(context: Context, branch: string | null): Promise<ChosenRemote | null> {
   const { git, config, settings } = context;
   const configured = settings.get("remote");
-  const chosen = await chooseRemote(git, config, branch, configured);
-  if (!chosen || configured !== undefined) return chosen && keyed(context, chosen);
   const names = remoteNames(config);
-  if (names.length === 1 && names[0] === chosen.name) return keyed(context, chosen);
+  const chosen = await chooseRemote(git, config, branch, configured);
+  const isOnly = names.length < 2 && (!chosen || names.includes(chosen.name));
+  if (configured !== undefined || isOnly) return chosen && keyed(context, chosen);
   const holders = await remotesHolding(context);
   const candidates = names.includes("origin") ? ["origin", ...names] : names;
   for (const name of holders.length > 0 ? candidates : []) {
@@ -38,7 +38,9 @@ export async function findRemote(context: Context, branch: string | null): Promi
     if (holders.includes(remote.key)) return remote;
   }
   // A mere URL is where somebody's pull request came from.
-  return keyed(context, names.includes(chosen.name) ? chosen : ((await usualRemote(git, config)) ?? chosen));
+  const usual = chosen && !names.includes(chosen.name) ? await usualRemote(git, config) : null;
+  const remote = usual ?? chosen;
+  return remote && keyed(context, remote);
 }
 
 /** Where the code of a branch goes: where git is told to push it, else where conversations go. */

@@ -86,7 +86,9 @@ export async function findCommit(
     });
     if (await resolveCommit(context, commit)) return { commit };
     for (const other of branch === null ? [] : await otherRemotes(context, remote)) {
-      await fetchBranch(context, other, branch!, { prompt: false, timeoutMs: elsewhereTimeoutMs });
+      await fetchBranch(context, other, branch!, { prompt: false, timeoutMs: elsewhereTimeoutMs }).catch(
+        unlessCancelled,
+      );
       const [upstream, there] = await findCode(context, commit, branch, other);
       if (upstream && there) return { commit, elsewhere: { remote: other, upstream } };
     }
@@ -105,6 +107,11 @@ export async function findCommit(
       "bring back the conversation alone: git convosync resume --stay-on-branch",
     ],
   );
+}
+
+/** A remote that is of no use is no reason to stop. */
+function unlessCancelled(error: unknown): void {
+  if (!(error instanceof ConvosyncError) || error.exit === Exit.cancelled) throw error;
 }
 
 /** What the commit of a session was rewritten to, if `tip` leads to it. */

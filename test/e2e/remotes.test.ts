@@ -44,6 +44,27 @@ function onForksBranch(remote = "fork"): void {
   desktop.git("config", "branch.feature.merge", "refs/heads/feature");
 }
 
+test("of several remotes without an origin the one that has the vault is taken on every branch", async () => {
+  desktop.git("remote", "rename", "origin", "upstream");
+  desktop.git("remote", "add", "fork", forkUrl);
+  desktop.git("switch", "-q", "-c", "lone");
+  desktop.write("a.txt", "a\n");
+  desktop.say(0, 2);
+  expect(done(await desktop.run("save", "Renamed")).stderr).toContain(
+    "✓ Pushed upstream/lone and the conversation together\n",
+  );
+  expect(oursIn(fork)).toEqual([]);
+  // What is of no use is passed over.
+  laptop.git("remote", "add", "broken", "nonsense::x");
+  desktop.git("remote", "set-url", "--push", "upstream", box.remote);
+  desktop.git("config", "branch.lone.pushRemote", "fork");
+  desktop.write("a.txt", "b\n");
+  done(await desktop.run("save", "Fork"));
+  laptop.git("remote", "add", "theirs", forkUrl);
+  done(await laptop.run("resume"));
+  expect(laptop.head()).toBe(desktop.head());
+});
+
 describe("a branch that goes to another remote", () => {
   test("is pushed there, and the conversation where all of them are: every branch of every device finds it", async () => {
     desktop.say(0, 2);

@@ -30,7 +30,7 @@ export default async function deleteCommand(
   if (result.deleted.length > 0) terminal.detail("to bring it back, while git still can: git convosync undo");
   terminal.document({
     deleted: result.deleted,
-    remote: result.publish?.status === "pushed" ? (result.remote?.name ?? null) : null,
+    remote: result.publish?.status === "pushed" ? (result.remote?.title ?? null) : null,
   });
   if (result.publish?.status !== "queued" || !result.remote) return Exit.done;
   const waiting = queuedError(result.publish, result.remote);

@@ -81,7 +81,7 @@ export default async function initCommand(
   else terminal.step(`This device is '${safeText(device.name)}' (${device.type})`);
   if (written)
     terminal.step(`Wrote the recovery code to ${written}; keep it somewhere safe, away from this machine`);
-  if (publish?.status === "pushed") terminal.step(`Pushed the keyring to ${result.remote?.name}`);
+  if (publish?.status === "pushed") terminal.step(`Pushed the keyring to ${result.remote?.title}`);
   const offered = await offerHooks(world, terminal, options);
   if (result.joined) terminal.note("\nGo on where another device left off with: git convosync resume");
   else if (!result.already) terminal.note(`\nSave your first session with: git convosync save "<message>"`);

@@ -26,7 +26,7 @@ export async function setPinned(
   terminal.document({
     [pinned ? "pinned" : "unpinned"]: sessions.map((one) => one.id),
     changed: changed.map((one) => one.id),
-    remote: publish?.status === "pushed" ? (remote?.name ?? null) : null,
+    remote: publish?.status === "pushed" ? (remote?.title ?? null) : null,
   });
   if (publish?.status !== "queued" || !remote) return Exit.done;
   const waiting = queuedError(publish, remote);

@@ -80,6 +80,13 @@ export default async function saveCommand(
   if (publish.status === "pushed") {
     terminal.step(`Pushed ${whatWent(result, publish)}`);
   }
+  const isLeft = result.committed && result.upstream !== null;
+  if (isLeft && result.codeRemote) {
+    const [from, to] = [result.branch, result.upstream].map((one) => safeText(one ?? ""));
+    const name = safeText(result.codeRemote.title);
+    terminal.warn(`not pushed, as git has '${from}' follow another branch, '${to}' of ${name}`);
+    terminal.hint(`push it there yourself: git push ${name} ${from}:${to}`);
+  }
   const notified =
     publish.status === "pushed" && options.notify !== false && settings
       ? await notifyOthers(settings)
@@ -99,7 +106,7 @@ export default async function saveCommand(
   } else if (unchanged) terminal.step("Nothing new since the last save");
   else if (first) {
     terminal.note(`\nSession: ${terminal.style("bold", first.session)}`);
-    if (publish.status === "pushed") terminal.note("Ready to resume on any device.");
+    if (publish.status === "pushed" && !isLeft) terminal.note("Ready to resume on any device.");
     terminal.note(`Resume with: git convosync resume ${first.session.slice(0, 8)}`);
   }
   const waiting = publish.status === "queued" && remote ? queuedError(publish, remote) : null;
@@ -113,7 +120,7 @@ export default async function saveCommand(
     newMessages: first?.newMessages ?? 0,
     pushed: publish.status === "pushed" || publish.status === "unchanged",
     queued: publish.status === "queued" || publish.status === "not-pushed",
-    remote: remote?.name ?? null,
+    remote: remote?.title ?? null,
     sealedBytes: first?.sealedBytes ?? 0,
     leftOut: first?.leftOut.map(({ path }) => path) ?? [],
     notified,
@@ -145,10 +152,10 @@ function whatWent(
   { remote, codeRemote, branch }: SaveResult,
   pushed: Extract<SaveResult["publish"], { status: "pushed" }>,
 ): string {
-  const conversation = `the conversation to ${remote?.name}`;
+  const conversation = `the conversation to ${remote?.title}`;
   if (!pushed.branch) return conversation;
-  if (!codeRemote) return `${remote?.name}/${branch} and the conversation together`;
-  return `${codeRemote.name}/${branch}${pushed.refs.length > 0 ? `, and ${conversation}` : ""}`;
+  if (!codeRemote) return `${remote?.title}/${branch} and the conversation together`;
+  return `${codeRemote.title}/${branch}${pushed.refs.length > 0 ? `, and ${conversation}` : ""}`;
 }
 
 /** The form of `--interactive`. */

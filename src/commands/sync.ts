@@ -17,8 +17,8 @@ export default async function syncCommand(
     return sync(context, { noCode: options.code === false, restore: options.retry === true });
   });
   const { pushed, elsewhere, fetched, queued, publish, remote, due } = result;
-  for (const to of new Set([remote.name, ...elsewhere.values()])) {
-    const sent = pushed.filter((one) => (elsewhere.get(one) ?? remote.name) === to);
+  for (const to of new Set([remote.title, ...elsewhere.values()])) {
+    const sent = pushed.filter((one) => (elsewhere.get(one) ?? remote.title) === to);
     if (sent.length > 0) terminal.step(`Sent to ${safeText(to)}: ${named(sent)}`);
   }
   if (fetched.length > 0) terminal.step(`Fetched ${plural(fetched.length, "session")} from other devices`);

@@ -14,7 +14,7 @@ export default async function templateDeleteCommand(
   terminal.document({
     deleted: [name],
     scope,
-    remote: publish?.status === "pushed" ? (remote?.name ?? null) : null,
+    remote: publish?.status === "pushed" ? (remote?.title ?? null) : null,
   });
   if (publish?.status !== "queued" || !remote) return Exit.done;
   const waiting = queuedError(publish, remote);

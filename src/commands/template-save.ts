@@ -51,7 +51,7 @@ export default async function templateSaveCommand(
     name,
     scope: options.global ? "user" : "repository",
     prompts: template.prompts.length,
-    remote: publish?.status === "pushed" ? (remote?.name ?? null) : null,
+    remote: publish?.status === "pushed" ? (remote?.title ?? null) : null,
   });
   if (publish?.status !== "queued" || !remote) return Exit.done;
   const waiting = queuedError(publish, remote);

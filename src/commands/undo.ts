@@ -33,7 +33,7 @@ export default async function undoCommand(
   terminal.document({
     operation: documentOf({ ...operation, undone: world.now().toISOString() }),
     did,
-    remote: publish?.status === "pushed" ? (remote?.name ?? null) : null,
+    remote: publish?.status === "pushed" ? (remote?.title ?? null) : null,
   });
   if (publish?.status !== "queued" || !remote) return Exit.done;
   const waiting = queuedError(publish, remote);

@@ -39,7 +39,8 @@ export async function withChosenSession<Result>(
     onNewestHeads(context, known, (now) => work(now, theSession(catalog(now.heads, now.vault), id)));
   const first = await withCloneLock(context, async () => {
     const fresh = await freshHeads(context, remote);
-    if (remote && fresh.offline !== null) tell({ step: "offline", remote: remote.name, text: fresh.offline });
+    if (remote && fresh.offline !== null)
+      tell({ step: "offline", remote: remote.title, text: fresh.offline });
     const sessions = catalog(fresh.heads, fresh.vault);
     if (asks && wanted === undefined && sessions.length > 1) return { fresh, sessions };
     return { result: await onChosen(fresh, wanted) };

@@ -1,4 +1,5 @@
 import { ConvosyncError, Exit } from "../errors.ts";
+import { scrubUrl } from "../git/git.ts";
 import {
   chooseRemote,
   normaliseRemote,
@@ -13,6 +14,8 @@ import type { Context } from "./repository.ts";
 
 /** The remote conversations go to. */
 export interface ChosenRemote extends Remote {
+  /** Its name for people: without what a URL may hold of credentials. */
+  readonly title: string;
   /** Names it in our own records: where it is pushed to, normalised, without credentials. */
   readonly key: string;
   /** Where it is fetched from, in the same form: by this other clones know the repository. */
@@ -66,6 +69,7 @@ function keyed({ repo }: Context, remote: Remote): ChosenRemote {
   const base = repo.root ?? repo.gitDir;
   return {
     ...remote,
+    title: scrubUrl(remote.name),
     key: normaliseRemote(remote.pushUrl, base),
     origin: normaliseRemote(remote.url, base),
   };
@@ -86,7 +90,7 @@ export function noRemote(): ConvosyncError {
 }
 
 export function unreachable(remote: ChosenRemote, text: string): ConvosyncError {
-  return new ConvosyncError("remote-unreachable", Exit.remote, `cannot reach '${remote.name}': ${text}`, [
-    `check the network and your access: git ls-remote ${remote.name}`,
+  return new ConvosyncError("remote-unreachable", Exit.remote, `cannot reach '${remote.title}': ${text}`, [
+    `check the network and your access: git ls-remote ${remote.title}`,
   ]);
 }

@@ -300,7 +300,7 @@ async function joinVault(
 ): Promise<InitResult> {
   if (!remote) throw noRemote();
   if (keyrings.size === 0) {
-    throw new ConvosyncError("no-vault", Exit.failed, `'${remote.name}' has no vault to join`, [
+    throw new ConvosyncError("no-vault", Exit.failed, `'${remote.title}' has no vault to join`, [
       "set it up on the machine that has the conversations: git convosync init",
       ...(remoteNames(context.config).length > 1
         ? ["if it is on another remote: git config convosync.remote <name>, then once more"]
@@ -361,7 +361,7 @@ async function joinVault(
       throw new ConvosyncError(
         "join-refused",
         Exit.remote,
-        `'${remote.name}' did not take the enrolment of this device`,
+        `'${remote.title}' did not take the enrolment of this device`,
         ["you need permission to push to it; then try again"],
       );
     }

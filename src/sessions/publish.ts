@@ -142,7 +142,7 @@ export async function publishBranch(
   const result = await send(context, remote, [], branch);
   if (result.status !== "pushed") {
     const waiting = await waits(context, remote, reasonOf(result, branch), result, [], false);
-    return { ...waiting, elsewhere: remote.name };
+    return { ...waiting, elsewhere: remote.title };
   }
   await confirm(context, remote, [], branch);
   return { status: "pushed", refs: [], branch: true };
@@ -313,10 +313,10 @@ function textOf(result: PushResult): string {
 /** What a queued result means to a person, with the command that mends it. */
 export function queuedError(
   result: Extract<PublishResult, { status: "queued" }>,
-  { name }: ChosenRemote,
+  { title }: ChosenRemote,
 ): ConvosyncError {
   const apart = result.elsewhere !== undefined;
-  const remote = result.elsewhere ?? name;
+  const remote = result.elsewhere ?? title;
   const waits = apart ? "the branch is saved here, not pushed" : "saved here, not pushed";
   const alone = apart ? [] : ["send the conversation without the code: git convosync sync --no-code"];
   const retry = "when it is mended: git convosync sync";

@@ -4,6 +4,7 @@ import { hashOf } from "../domains/reader.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { type CodeState, inspectCode, inspectHead } from "../worktree/code-state.ts";
+import { otherUpstream } from "../worktree/remotes.ts";
 import { checkSave } from "../worktree/safety.ts";
 import { type CapturePlan, planCapture } from "./capture.ts";
 import { catalog, type Heads } from "./catalog.ts";
@@ -51,8 +52,10 @@ export interface SaveResult {
   readonly committed: boolean;
   readonly branch: string | null;
   readonly remote: ChosenRemote | null;
-  /** Where the code went, if that is another one. */
+  /** Where the code goes, if that is another one. */
   readonly codeRemote: ChosenRemote | null;
+  /** The branch of another name that the code's follows there: git would not push it by itself, and it was not. */
+  readonly upstream: string | null;
   readonly publish: PublishResult | { readonly status: "not-pushed" } | { readonly status: "dry-run" };
   readonly devices: number;
 }
@@ -134,26 +137,32 @@ async function saveLocked(
   if (options.dryRun) {
     const sessions = plans.map((plan) => summarise(plan, null, 0));
     const publish = { status: "dry-run" } as const;
-    return { sessions, ...remembered, committed, remote, codeRemote: null, publish, devices: 0 };
+    const nowhere = { codeRemote: null, upstream: null };
+    return { sessions, ...remembered, committed, remote, ...nowhere, publish, devices: 0 };
   }
   const now = { state, message: options.message?.trim() ?? "", remote, wip, environment };
   const sessions = await store(context, vault, heads, replica, plans, now, tell);
   if (wip) await (await import("./work.ts")).rememberWork(context, wip.hash);
-  const branch =
+  const own =
     !options.noCode && state.branch && state.head
       ? { name: state.branch, commit: state.head, isNew: committed }
       : null;
+  const forCode = own && remote && (await findCodeRemote(context, own.name, remote));
+  const codeRemote = forCode && forCode.key !== remote?.key ? forCode : null;
+  const upstream = own && codeRemote ? otherUpstream(context.config, own.name) : null;
+  const branch = upstream === null ? own : null;
   const devices = [...vault.keyring.members.values()].filter(
     (one) => !one.removedAt && one.type !== "recovery",
   ).length;
-  const forCode = branch && remote && (await findCodeRemote(context, branch.name, remote));
-  const codeRemote = forCode && forCode.key !== remote?.key ? forCode : null;
-  const result = { sessions, ...remembered, committed, remote, codeRemote, devices: devices - 1 };
+  const result = {
+    ...{ sessions, ...remembered, committed, remote, codeRemote, upstream },
+    devices: devices - 1,
+  };
   if (options.noPush || !remote) {
     if (branch) await holdBack(context, forCode, branch);
     return { ...result, publish: { status: "not-pushed" } };
   }
-  tell({ step: "pushing", remote: remote.name });
+  tell({ step: "pushing", remote: remote.title });
   const send = (now: OpenVault, as: string | null) =>
     codeRemote && branch
       ? publishApart(context, now, as, remote, { remote: codeRemote, branch })

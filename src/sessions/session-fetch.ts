@@ -143,6 +143,6 @@ const notFetched = (remote: ChosenRemote, text: string): ConvosyncError =>
   new ConvosyncError(
     "remote-unreachable",
     Exit.remote,
-    `cannot fetch the conversation from '${remote.name}'`,
+    `cannot fetch the conversation from '${remote.title}'`,
     [text || "the remote does not have it"],
   );

@@ -1,3 +1,4 @@
+import { otherUpstream } from "../worktree/remotes.ts";
 import { catalog } from "./catalog.ts";
 import {
   type ChosenRemote,
@@ -132,15 +133,17 @@ async function publishBranches(
         continue;
       }
       const its = await findCodeRemote(context, name, remote);
-      // By now it goes to another remote than it waits for.
-      if (its.key !== key) await waitsNoMore();
+      const leftToUser = its.key !== remote.key && otherUpstream(context.config, name) !== null;
+      // By now it goes to another remote than it waits for, or nowhere by itself.
+      if (its.key !== key || leftToUser) await waitsNoMore();
+      if (leftToUser) continue;
       if (its.key === remote.key) {
         along.push(branch);
         continue;
       }
       const result = await publishBranch(context, its, branch);
       if (result.status === "queued") refused ??= result;
-      else events.sent(name, its.name);
+      else events.sent(name, its.title);
     }
   }
   for (const branch of along.length > 0 ? along : [null]) {

@@ -61,14 +61,14 @@ async function verifyLocked(
         throw new ConvosyncError(
           "remote-unreachable",
           Exit.remote,
-          `cannot reach '${remote.name}': ${fetched.text}`,
+          `cannot reach '${remote.title}': ${fetched.text}`,
           ["check only what is here: git convosync verify --local"],
         );
       }
       ({ vault, heads } = fetched);
     } catch (error) {
       if (error instanceof ConvosyncError && error.exit === Exit.remote) throw error;
-      note(remote.name, error);
+      note(remote.title, error);
     }
     await compareRefs(context, vault, heads, remote, problems);
   }
@@ -107,7 +107,7 @@ async function verifyLocked(
       }
     }
   }
-  return { problems, sessions: sessions.length, objects, remote: remote?.name ?? null };
+  return { problems, sessions: sessions.length, objects, remote: remote?.title ?? null };
 }
 
 /** Whether a deletion elsewhere may have taken a replica's ref from the remote, of which it has not heard since. */

@@ -12,7 +12,7 @@ export interface Remote {
 
 /** Matches the names of the settings that choose a remote and say how to push there, for `readConfig`. */
 export const remoteSettings =
-  "remote\\.|url\\.|branch\\..+\\.(push)?remote$|push\\.recursesubmodules$|submodule\\.recurse$";
+  "remote\\.|url\\.|branch\\..+\\.(merge|(push)?remote)$|push\\.recursesubmodules$|submodule\\.recurse$";
 
 /**
  * Whether the user has git push submodules along, or see to it that they have been. Along with a push of ours it cannot:
@@ -62,6 +62,17 @@ export async function remoteOfBranch(
     if (isUrl(name)) return { name, url: name, pushUrl: name };
   }
   return null;
+}
+
+/**
+ * What this branch follows, where that is one of another name: git pushes it nowhere then without being told. Unless it
+ * pushes elsewhere than it pulls from.
+ */
+export function otherUpstream(settings: Config, branch: string): string | null {
+  const setting = (name: string): string | undefined => settings.get(name)?.at(-1) || undefined;
+  if (setting(`branch.${branch}.pushremote`) ?? setting("remote.pushdefault")) return null;
+  const upstream = setting(`branch.${branch}.merge`)?.replace(/^refs\/heads\//, "");
+  return upstream === undefined || upstream === branch ? null : upstream;
 }
 
 /** The remote of no branch in particular: origin, else the only one. */

@@ -117,6 +117,44 @@ describe("a branch that goes to another remote", () => {
     expect(oursIn(lone.remote)).toHaveLength(3);
   });
 
+  test("under another name is left to the user, as git leaves it", async () => {
+    desktop.git("switch", "-q", "-c", "anna/main");
+    desktop.git("config", "branch.anna/main.remote", forkUrl);
+    desktop.git("config", "branch.anna/main.merge", "refs/heads/main");
+    desktop.write("a.txt", "a\n");
+    desktop.say(0, 2);
+    const before = refsOf(fork);
+    const saved = done(await desktop.run("save", "Theirs"));
+    expect(saved.stderr).toContain("✓ Pushed the conversation to origin\n");
+    expect(saved.stderr).toContain(
+      `warning: not pushed, as git has 'anna/main' follow another branch, 'main' of ${forkUrl}\n` +
+        `hint: push it there yourself: git push ${forkUrl} anna/main:main\n`,
+    );
+    expect(saved.stderr).not.toContain("Ready to resume");
+    expect(refsOf(fork)).toEqual(before);
+    expect(await waiting(desktop)).toEqual([]);
+    desktop.git("push", "-q", forkUrl, "anna/main:main");
+    expect(done(await desktop.run("save")).stderr).not.toContain("warning");
+    // Where it pushes elsewhere than it pulls from, the name is its own.
+    desktop.git("config", "branch.anna/main.pushRemote", forkUrl);
+    desktop.write("a.txt", "b\n");
+    desktop.say(2, 3);
+    done(await desktop.run("save", "Mine"));
+    expect(tipIn(fork, "anna/main")).toBe(desktop.head());
+  });
+
+  test("by a URL with a password: what is said of it holds none", async () => {
+    desktop.git("switch", "-q", "-c", "pr");
+    desktop.git("config", "branch.pr.remote", "https://anna:secret@127.0.0.1:9/shop.git");
+    desktop.write("a.txt", "a\n");
+    desktop.say(0, 2);
+    const saved = await desktop.run("save", "Away");
+    expect(saved.exit).toBe(3);
+    expect(saved.stderr).toContain("'https://127.0.0.1:9/shop.git' cannot be reached, so the branch waits");
+    for (const said of [saved, await desktop.run("sync"), await desktop.run("status")])
+      expect(said.stdout + said.stderr).not.toContain("secret");
+  });
+
   test("init on such a branch sets up the project's own remote", async () => {
     const lone = sandbox();
     const { desktop: alone } = lone;

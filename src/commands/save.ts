@@ -106,7 +106,8 @@ export default async function saveCommand(
   } else if (unchanged) terminal.step("Nothing new since the last save");
   else if (first) {
     terminal.note(`\nSession: ${terminal.style("bold", first.session)}`);
-    if (publish.status === "pushed" && !isLeft) terminal.note("Ready to resume on any device.");
+    const where = result.codeRemote ? " that knows that remote" : "";
+    if (publish.status === "pushed" && !isLeft) terminal.note(`Ready to resume on any device${where}.`);
     terminal.note(`Resume with: git convosync resume ${first.session.slice(0, 8)}`);
   }
   const waiting = publish.status === "queued" && remote ? queuedError(publish, remote) : null;
@@ -155,7 +156,7 @@ function whatWent(
   const conversation = `the conversation to ${remote?.title}`;
   if (!pushed.branch) return conversation;
   if (!codeRemote) return `${remote?.title}/${branch} and the conversation together`;
-  return `${codeRemote.title}/${branch}${pushed.refs.length > 0 ? `, and ${conversation}` : ""}`;
+  return `${branch} to ${codeRemote.title}${pushed.refs.length > 0 ? `, and ${conversation}` : ""}`;
 }
 
 /** The form of `--interactive`. */

@@ -103,6 +103,7 @@ export async function findCommit(
     `the conversation belongs to ${where}, which is neither here nor on ${several ? "any" : "the"} remote`,
     [
       "push it from the machine that saved it: git convosync save",
+      "where it is on a remote that this clone does not know, fetch it from there, then resume again",
       ...(context.repo.shallow ? ["this clone is shallow: git fetch --unshallow"] : []),
       "bring back the conversation alone: git convosync resume --stay-on-branch",
     ],

@@ -73,7 +73,7 @@ describe("a branch that goes to another remote", () => {
     desktop.write("a.txt", "a\n");
     desktop.say(2, 3);
     const saved = done(await desktop.run("save", "On the fork"));
-    expect(saved.stderr).toContain("✓ Pushed fork/feature, and the conversation to origin\n");
+    expect(saved.stderr).toContain("✓ Pushed feature to fork, and the conversation to origin\n");
     expect(tipIn(fork, "feature")).toBe(desktop.head());
     expect(oursIn(fork)).toEqual([]);
     expect(refsOf(box.remote)).not.toContain("refs/heads/feature");
@@ -112,9 +112,20 @@ describe("a branch that goes to another remote", () => {
     alone.write("a.txt", "a\n");
     alone.say(0, 1);
     const saved = done(await alone.run("save", "Their pull request"));
-    expect(saved.stderr).toContain(`✓ Pushed ${url}/pr, and the conversation to origin\n`);
+    expect(saved.stderr).toContain(`✓ Pushed pr to ${url}, and the conversation to origin\n`);
     expect(refsOf(join(lone.base, "stranger.git"))).toEqual(["refs/heads/pr"]);
+    expect(saved.stderr).toContain("Ready to resume on any device that knows that remote.\n");
     expect(oursIn(lone.remote)).toHaveLength(3);
+
+    await lone.laptop.join();
+    const missing = await lone.laptop.run("resume");
+    expect(missing.exit).toBe(4);
+    expect(missing.stderr).toMatch(/of branch 'pr', which is neither here nor on the remote\n/);
+    expect(missing.stderr).toMatch(/hint: where it is on a remote that this clone does not know, fetch it/);
+    lone.laptop.git("fetch", "-q", url, "pr");
+    done(await lone.laptop.run("resume"));
+    lone.laptop.hears(1);
+    expect([lone.laptop.branch(), lone.laptop.head()]).toEqual(["pr", alone.head()]);
   });
 
   test("under another name is left to the user, as git leaves it", async () => {

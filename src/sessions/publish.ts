@@ -318,7 +318,8 @@ export function queuedError(
   const apart = result.elsewhere !== undefined;
   const remote = result.elsewhere ?? title;
   const waits = apart ? "the branch is saved here, not pushed" : "saved here, not pushed";
-  const alone = apart ? [] : ["send the conversation without the code: git convosync sync --no-code"];
+  const sent = apart && result.refs.length > 0 ? [`the conversation is on '${title}' already`] : [];
+  const alone = apart ? sent : ["send the conversation without the code: git convosync sync --no-code"];
   const retry = "when it is mended: git convosync sync";
   switch (result.reason) {
     case "offline":
@@ -326,7 +327,7 @@ export function queuedError(
         "queued",
         Exit.queued,
         `saved here; '${remote}' cannot be reached, so ${apart ? "the branch" : "it"} waits in the queue`,
-        ["send it later: git convosync sync", result.text],
+        [...sent, "send it later: git convosync sync", result.text],
       );
     case "branch-rejected":
       return new ConvosyncError(

@@ -154,10 +154,8 @@ async function saveLocked(
   const devices = [...vault.keyring.members.values()].filter(
     (one) => !one.removedAt && one.type !== "recovery",
   ).length;
-  const result = {
-    ...{ sessions, ...remembered, committed, remote, codeRemote, upstream },
-    devices: devices - 1,
-  };
+  const places = { remote, codeRemote, upstream };
+  const result = { sessions, ...remembered, committed, ...places, devices: devices - 1 };
   if (options.noPush || !remote) {
     if (branch) await holdBack(context, forCode, branch);
     return { ...result, publish: { status: "not-pushed" } };

@@ -191,6 +191,7 @@ describe("a branch that goes to another remote", () => {
     expect(saved.stderr).toMatch(
       /error: saved here; 'fork' cannot be reached, so the branch waits in the queue/,
     );
+    expect(saved.stderr).toContain("hint: the conversation is on 'origin' already\n");
     expect(await waiting(desktop)).toEqual(["branch feature"]);
     expect(oursIn(box.remote)).toHaveLength(3);
     const early = await desktop.run("sync");

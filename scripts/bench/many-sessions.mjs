@@ -14,8 +14,8 @@ import { Wire } from "./wire.mjs";
  * @property {Project[]} devices All of one vault, each knowing all sessions.
  * @property {number} sessions
  * @property {Adverts[]} adverts
- * @property {{ sessions: number, replicas: number, keys: number, received: number }[]} listings What a fresh device
- *   fetches: to join, and to list.
+ * @property {{ sessions: number, replicas: number, joined: number, received: number }[]} listings What a fresh device
+ *   fetches: to join, which brings the list, and for the list alone.
  * @property {Project} fresh A device that has joined and fetched the list, but no session.
  * @property {Wire} wire Of the fresh device.
  */
@@ -64,9 +64,14 @@ function lines(n, { work }) {
 function join(lab, first, name, sessions, replicas) {
   const device = new Project(lab, name, first);
   const wire = new Wire(device.machine, device.work);
-  const { received: keys } = wire.during(() => device.init());
+  const { received: joined } = wire.during(() => device.init());
+  // Joining brings the list: what it costs is what comes once more where it is gone.
+  for (const ref of device.git("for-each-ref", "--format=%(refname)", "refs/convosync/*/head/*").split("\n"))
+    device.git("update-ref", "-d", ref);
+  device.git("repack", "-q", "-a", "-d");
+  device.git("prune", "--expire=now");
   const { received } = wire.during(() => device.convosync("list", "--fetch"));
-  return { device, wire, sessions, replicas, keys, received };
+  return { device, wire, sessions, replicas, joined, received };
 }
 
 /** Somebody who does not use ConvoSync, with a clone of this remote and one of a remote that has none of our refs. */

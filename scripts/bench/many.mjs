@@ -16,7 +16,7 @@ export default function many(lab) {
   const rows = listings.flatMap((one) => {
     const of = `${one.sessions} sessions in ${one.replicas} replica${one.replicas === 1 ? "" : "s"}`;
     return [
-      row(`fetched to join, ${of}`, null, [one.keys]),
+      row(`fetched to join, ${of}`, null, [one.joined]),
       row(`fetched to list, ${of}`, null, [one.received], { most: one.replicas === 1 ? 10_000 : 130_000 }),
     ];
   });

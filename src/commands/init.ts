@@ -8,6 +8,7 @@ import { withRepository } from "../sessions/repository.ts";
 import { confirm, secret, text } from "../ui/prompts.ts";
 import { safeText } from "../ui/safe-text.ts";
 import type { Terminal } from "../ui/terminal.ts";
+import { plural } from "../ui/time.ts";
 import { userStateDir } from "../user-directories.ts";
 import type { Invocation } from "../world.ts";
 import { tellAgent } from "./hooks-install.ts";
@@ -82,8 +83,11 @@ export default async function initCommand(
   if (written)
     terminal.step(`Wrote the recovery code to ${written}; keep it somewhere safe, away from this machine`);
   if (publish?.status === "pushed") terminal.step(`Pushed the keyring to ${result.remote?.title}`);
+  const { sessions } = result;
+  if (!result.already && sessions > 0)
+    terminal.step(`Found ${plural(sessions, "session")}: git convosync list`);
   const offered = await offerHooks(world, terminal, options);
-  if (result.joined) terminal.note("\nGo on where another device left off with: git convosync resume");
+  if (!result.already && sessions > 0) terminal.note("\nGo on where you left off with: git convosync resume");
   else if (!result.already) terminal.note(`\nSave your first session with: git convosync save "<message>"`);
   terminal.document({
     device,
@@ -92,6 +96,7 @@ export default async function initCommand(
     replica: result.replica,
     created: result.created,
     joined: result.joined,
+    sessions,
     recoveryFile: written,
     hooks: offered.hooks,
     agentHooks: offered.agents,

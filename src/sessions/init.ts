@@ -15,11 +15,13 @@ import { formatRef, outgoingRef, parseRef } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { push } from "../refs/transport.ts";
 import { remoteNames, rootCommits } from "../worktree/remotes.ts";
+import { catalog, type Heads } from "./catalog.ts";
 import { type ChosenRemote, currentBranch, findRemote, noRemote, unreachable } from "./chosen-remote.ts";
 import { nativeCodec } from "./codec.ts";
+import { loadHeads } from "./heads.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { confirmRef } from "./queue.ts";
-import { dropIncoming, isAncestor, receive } from "./remote.ts";
+import { dropIncoming, fetchHeads, isAncestor, receive } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import {
   keyringTree,
@@ -63,6 +65,8 @@ export interface InitResult {
   readonly already: boolean;
   readonly remote: ChosenRemote | null;
   readonly publish: PublishResult | null;
+  /** How many sessions are known here by now. */
+  readonly sessions: number;
 }
 
 const refsTimeoutMs = 60_000;
@@ -223,7 +227,8 @@ async function adopt(
   if (opened.keyringCommit !== from) await context.db.update([{ ref, to: opened.keyringCommit, from }]);
   if (remote && found.commit === found.there) await confirmRef(context, remote.key, ref, found.there);
   await remember(context, opened.keyring, (await readKeyringTree(context, opened.keyringCommit)).files);
-  return finish(context, opened, remote, { created: false, joined, already: found.here !== null && !joined });
+  const already = found.here !== null && !joined;
+  return finish(context, opened, remote, { created: false, joined, already, isThere: !already });
 }
 
 /** Gives the repository its id and its copy of the keyring. */
@@ -259,6 +264,7 @@ async function setUp(
     created,
     joined: false,
     already: false,
+    isThere: false,
   });
 }
 
@@ -272,10 +278,11 @@ async function finish(
   context: Context,
   vault: OpenVault,
   remote: ChosenRemote | null,
-  how: { created: boolean; joined: boolean; already: boolean },
+  { isThere, ...how }: { created: boolean; joined: boolean; already: boolean; isThere: boolean },
 ): Promise<InitResult> {
   const replica = await ownReplica(context, vault);
   const { id, name, type } = vault.device;
+  const heads = remote && isThere ? await headsOf(context, vault, remote) : await loadHeads(context, vault);
   return {
     device: { id, name, type },
     vault: vault.keyring.vault,
@@ -284,7 +291,21 @@ async function finish(
     ...how,
     remote,
     publish: remote ? await publish(context, vault, replica, remote, null) : null,
+    sessions: catalog(heads, vault).length,
   };
+}
+
+/**
+ * What has been saved of this repository, so that it can be listed, and a save goes on from it when the agent has it here
+ * still. Who uses it is told where it is forged; the keys are not the worse for it.
+ */
+async function headsOf(context: Context, vault: OpenVault, remote: ChosenRemote): Promise<Heads> {
+  try {
+    return (await fetchHeads(context, vault, remote)).heads;
+  } catch (error) {
+    if (!(error instanceof ConvosyncError)) throw error;
+    return loadHeads(context, vault);
+  }
 }
 
 /** Another device may enrol at the same moment; the one whose push loses looks again. */

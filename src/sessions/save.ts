@@ -10,6 +10,7 @@ import { type CapturePlan, planCapture } from "./capture.ts";
 import { catalog, type Heads } from "./catalog.ts";
 import { type ChosenRemote, findCodeRemote, findRemote } from "./chosen-remote.ts";
 import type { SealedVariables } from "./environment.ts";
+import { fetchContinued } from "./first-save.ts";
 import { loadHeads } from "./heads.ts";
 import { holdBack, type PublishResult, publish, publishApart } from "./publish.ts";
 import { publishSettled } from "./replica.ts";
@@ -88,7 +89,7 @@ async function saveLocked(
   const head = options.noCode ? inspectHead(context.git, context.repo) : null;
   const inspecting = head ? null : inspectCode(context.git, context.repo);
   for (const looking of [head, inspecting]) looking?.catch(() => undefined);
-  const vault = await openVault(context);
+  let vault = await openVault(context);
   let code = await inspecting;
   if (code) {
     const stop = checkSave(code);
@@ -103,12 +104,13 @@ async function saveLocked(
     ...(options.agent !== undefined && { agent: options.agent }),
     ...(options.allSessions && { all: true }),
   });
-  const heads = await loadHeads(context, vault);
-  const dead = deletedAmong(
-    heads,
-    found.map((one) => ({ key: `${one.agent.name}:${one.found.id}`, found: one.found })),
-    options,
-  );
+  let heads = await loadHeads(context, vault);
+  const named = found.map((one) => ({ key: `${one.agent.name}:${one.found.id}`, found: one.found }));
+  if (!options.dryRun) {
+    const keys = named.map((one) => one.key);
+    ({ vault, heads } = await fetchContinued(context, { vault, heads, remote, offline: null }, keys));
+  }
+  const dead = deletedAmong(heads, named, options);
   if (dead.size > 0) tell({ step: "stay-deleted", sessions: [...dead] });
   const chosen = found.filter((one) => !dead.has(one.found.id));
 

@@ -13,6 +13,7 @@ import { type CapturePlan, planCapture } from "./capture.ts";
 import { catalog, type Heads } from "./catalog.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
 import type { HookEvent } from "./events.ts";
+import { fetchContinued } from "./first-save.ts";
 import { loadHeads } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
 import { describeCommit, type Rewrites, rewriteLinks, type TimedLink } from "./links.ts";
@@ -20,7 +21,7 @@ import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
 import { type Automatic, type SavedSession, store } from "./session-writer.ts";
 import { buriedAmong } from "./tombstones.ts";
-import { type OpenVault, ownReplica } from "./vault.ts";
+import { type OpenVault, openVault, ownReplica } from "./vault.ts";
 import { type ChosenSession, currentSession, openWorkplace } from "./workplace.ts";
 
 /**
@@ -28,19 +29,19 @@ import { type ChosenSession, currentSession, openWorkplace } from "./workplace.t
  * going on there, the commits it led to, the names that rewrites gave to earlier ones. Touches nothing of the
  * user's. To be run under the clone's lock.
  */
-export async function snapshot(
-  context: Context,
-  vault: OpenVault,
-  events: readonly HookEvent[],
-): Promise<SavedSession[]> {
+export async function snapshot(context: Context, events: readonly HookEvent[]): Promise<SavedSession[]> {
   const place = await openWorkplace(context);
-  const heads = await loadHeads(context, vault);
+  let vault = await openVault(context);
+  let heads = await loadHeads(context, vault);
   const state = await codeAt(context);
+  const remote = await findRemote(context, state.branch);
   const rewrites = rewritesOf(events);
   const commits = await commitsOf(context, events);
   const chosen = await chooseSessions(place, events);
   const named = chosen.map(({ agent, found }) => ({ key: `${agent.name}:${found.id}`, found }));
-  const alive = new Set(named.map(({ key }) => key));
+  const keys = named.map(({ key }) => key);
+  ({ vault, heads } = await fetchContinued(context, { vault, heads, remote, offline: null }, keys));
+  const alive = new Set(keys);
   for (const { key } of buriedAmong(heads, named)) alive.delete(key);
   const replica = await ownReplica(context, vault);
   const known = catalog(heads, vault);
@@ -63,7 +64,6 @@ export async function snapshot(
   }
   const automatic: Automatic = { via: viaOf(events), timeline, rewrites, live };
   const message = commits.findLast(({ link }) => link.commit === state.head)?.subject.trim() ?? "";
-  const remote = await findRemote(context, state.branch);
   const saved = await store(
     context,
     vault,

@@ -12,7 +12,6 @@ import { receive } from "./receive.ts";
 import { type Context, type World, withCloneLock } from "./repository.ts";
 import { isInBetween, snapshot } from "./snapshot.ts";
 import { startWorker } from "./start-worker.ts";
-import { openVault } from "./vault.ts";
 import { reportFailure, reportWork } from "./worker-report.ts";
 
 /** So long nothing may be noted before what was noted is dealt with: a script that commits ten times is one event. */
@@ -149,7 +148,7 @@ async function captureAt(
     const now = events.filter((one) => !waits.includes(one));
     const about = now.filter(({ kind }) => kind !== "push" && kind !== "fetch");
     if (about.length > 0) {
-      await withCloneLock(context, async () => snapshot(context, await openVault(context), about));
+      await withCloneLock(context, () => snapshot(context, about));
     }
     if (now.some(({ kind }) => kind === "fetch")) await receive(context);
     return waits;

@@ -1,8 +1,9 @@
 // Several clones on one machine, and clones whose refs somebody else has moved: the device goes on, and nothing is lost.
 
-import { renameSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { installQuietHooks, work } from "./automatic.ts";
 import { done, lines, type Machine, one, pair, type Sandbox, two } from "./harness.ts";
 
 const messages = async (machine: Machine): Promise<Record<string, number>> => {
@@ -66,6 +67,73 @@ describe("two clones on one machine", () => {
     });
     done(await second.run("sync"));
     expect(await messages(laptop)).toEqual({ [one]: lines(2), [two]: lines(1) });
+  });
+});
+
+describe("a project cloned anew, of which the agent has the conversation still", () => {
+  /** Saved twice, with a line the agent has taken back in between, and gone on with on the laptop. */
+  async function clonedAnew(): Promise<Sandbox> {
+    const box = await pair();
+    const { desktop, laptop } = box;
+    desktop.say(0, 40);
+    done(await desktop.run("save", "First"));
+    writeFileSync(desktop.transcript(), desktop.heard().split("\n").toSpliced(3, 1).join("\n"));
+    done(await desktop.run("save", "Second"));
+    done(await laptop.run("resume"));
+    laptop.say(40, 41);
+    done(await laptop.run("save", "Third"));
+    done(await desktop.run("resume"));
+    rmSync(desktop.path, { recursive: true });
+    desktop.clone();
+    const { stderr } = await desktop.init();
+    expect(stderr).toMatch(/Found 1 session: git convosync list/);
+    expect(stderr).toMatch(/Go on where you left off with: git convosync resume/);
+    desktop.say(41, 42);
+    return box;
+  }
+
+  const snapshots = async (machine: Machine): Promise<string[]> =>
+    (await machine.json("log", one)).document["snapshots"].map((each: { message: string }) => each.message);
+
+  test("save goes on from what was saved: its snapshots stay, and only what is new is sent", async () => {
+    const { desktop, laptop } = await clonedAnew();
+    const { stderr } = done(await desktop.run("save", "Fourth"));
+    expect(stderr).toMatch(new RegExp(`${lines(1)} new`));
+    expect(await snapshots(desktop)).toEqual(["Fourth", "Third", "Second", "First"]);
+    const heard = desktop.heard().split("\n").length;
+    done(await laptop.run("resume"));
+    expect(laptop.heard().split("\n")).toHaveLength(heard);
+    expect(await snapshots(laptop)).toEqual(["Fourth", "Third", "Second", "First"]);
+    done(await laptop.run("verify"));
+  });
+
+  test("so does what a hook captures", async () => {
+    const { desktop } = await clonedAnew();
+    await installQuietHooks(desktop);
+    desktop.write("a.txt", "a");
+    desktop.commit("Fourth");
+    await work(desktop);
+    expect(await snapshots(desktop)).toEqual(["Fourth", "Third", "Second", "First"]);
+  });
+
+  test("with a list that others have made out of date since", async () => {
+    const { desktop, laptop } = await clonedAnew();
+    laptop.say(41, 42);
+    done(await laptop.run("save", "Fourth"));
+    desktop.say(42, 43);
+    done(await desktop.run("save", "Fifth"));
+    expect(await snapshots(desktop)).toEqual(["Fifth", "Fourth", "Third", "Second", "First"]);
+  });
+
+  test("while the remote is away it is saved all the same", async () => {
+    const box = await clonedAnew();
+    await offline(box, async () => {
+      expect((await box.desktop.run("save", "Fourth")).exit).toBe(3);
+    });
+    done(await box.desktop.run("sync"));
+    done(await box.desktop.run("verify"));
+    done(await box.laptop.run("resume", "--theirs"));
+    expect(box.laptop.heard().split("\n")).toHaveLength(box.desktop.heard().split("\n").length);
   });
 });
 

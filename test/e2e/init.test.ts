@@ -23,16 +23,21 @@ function secondProject({ base, desktop, laptop }: Sandbox) {
 
 const config = (machine: Machine): string => join(machine.home, ".config/convosync");
 
-test("a device that joined is told how to go on, and how to see what others have", async () => {
-  const { desktop, laptop, code } = sandbox();
+test("a device that joined is told how to go on, and knows what others have", async () => {
+  const { desktop, laptop, tablet, code } = sandbox();
   await desktop.begin();
+  laptop.clone();
+  const early = await laptop.init("--join", "--recovery-file", code);
+  expect(early.stderr).toMatch(/Save your first session with: git convosync save/);
+  expect(done(await laptop.run("list")).stderr).toMatch(/known here.*\n.*git convosync list --fetch/);
   desktop.say(0, 2);
   done(await desktop.run("save"));
-  laptop.clone();
-  const joined = await laptop.init("--join", "--recovery-file", code);
-  expect(joined.stderr).toMatch(/Go on where another device left off with: git convosync resume/);
-  expect(done(await laptop.run("list")).stderr).toMatch(/known here.*\n.*git convosync list --fetch/);
-  expect(done(await laptop.run("list", "--agent", "codex")).stderr).toBe("No session is like that.\n");
+  tablet.clone();
+  const joined = await tablet.init("--join", "--recovery-file", code);
+  expect(joined.stderr).toMatch(/Found 1 session: git convosync list\n/);
+  expect(joined.stderr).toMatch(/Go on where you left off with: git convosync resume/);
+  expect(done(await tablet.run("list")).stdout).toContain(one.slice(0, 8));
+  expect(done(await tablet.run("list", "--agent", "codex")).stderr).toBe("No session is like that.\n");
   expect(done(await laptop.run("list", "--fetch")).stdout).toContain(one.slice(0, 8));
 });
 

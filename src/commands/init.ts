@@ -17,6 +17,7 @@ import { tellInstalled } from "./hooks-status.ts";
 interface Options {
   join?: boolean;
   newVault?: boolean;
+  ownVault?: boolean;
   recoveryFile?: string;
   deviceName?: string;
   deviceType?: DeviceType;
@@ -40,6 +41,7 @@ export default async function initCommand(
       {
         ...(options.join && { join: true }),
         ...(options.newVault && { newVault: true }),
+        ...(options.ownVault && { ownVault: true }),
         ...(options.public && { public: true }),
         ...(named !== undefined && { deviceName: named }),
         ...(options.deviceType !== undefined && { deviceType: options.deviceType }),

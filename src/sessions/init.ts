@@ -39,6 +39,8 @@ export type DeviceType = Device["type"];
 export interface InitOptions {
   readonly join?: boolean;
   readonly newVault?: boolean;
+  /** Those that the repository has are somebody else's. */
+  readonly ownVault?: boolean;
   readonly public?: boolean;
   readonly deviceName?: string;
   readonly deviceType?: DeviceType;
@@ -112,14 +114,16 @@ async function decide(
     if (found) return adopt(context, device!, vault, found, remote, { joined: false });
   }
   if (options.join) return joinVault(context, options, dialogue, device, keyrings, remote);
-  if (keyrings.size > 0 && !options.newVault) {
+  if (keyrings.size > 0 && !options.newVault && !options.ownVault) {
     throw new ConvosyncError(
       "vault-exists",
       Exit.stopped,
       "this repository has a vault that this device has not joined",
       [
         "join it with its recovery code: git convosync init --join",
-        "if it is somebody else's, make your own beside it: git convosync init --new-vault",
+        device?.vaults.length
+          ? "if it is somebody else's, put this device's beside it: git convosync init --own-vault"
+          : "if it is somebody else's, make your own beside it: git convosync init --new-vault",
       ],
     );
   }

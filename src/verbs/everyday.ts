@@ -17,6 +17,7 @@ export const everyday: readonly Verb[] = [
       void command
         .option("--join", "join the vault this repository has, with its recovery code")
         .option("--new-vault", "make a vault for this repository alone")
+        .option("--own-vault", "use this device's vault, beside those of others that the repository has")
         .option(
           "--recovery-file <path>",
           "write the new recovery code to this file, or read the code to join from it",
@@ -30,6 +31,10 @@ export const everyday: readonly Verb[] = [
     examples: [
       ["git convosync init", "the first machine: makes your keys, shows the recovery code once"],
       ["git convosync init --join", "every other machine: asks for the recovery code"],
+      [
+        "git convosync init --own-vault",
+        "a colleague uses ConvoSync here; so do you, in your other projects",
+      ],
       ["git convosync init --yes --recovery-file ~/code.txt", "without a terminal"],
     ],
     exits: {

@@ -18,7 +18,7 @@ function secondProject({ base, desktop, laptop }: Sandbox) {
   here.write("README.md", "# Second\n");
   here.commit("first");
   here.git("push", "-q", "-u", "origin", "HEAD:main");
-  return { remote, here, there: () => clone(laptop) };
+  return { remote, here, there: (machine = laptop) => clone(machine) };
 }
 
 const config = (machine: Machine): string => join(machine.home, ".config/convosync");
@@ -342,5 +342,25 @@ describe("several repositories and people", () => {
     here.say(0, 1);
     done(await here.run("save"));
     done(await box.desktop.run("sync"));
+  });
+
+  test("--own-vault puts the vault that a device has beside somebody else's", async () => {
+    const box = await pair();
+    const { here, there } = secondProject(box);
+    const first = (await box.desktop.json("init", "--yes")).document;
+    await there(box.tablet).init("--recovery-file", join(box.base, "mate-code.txt"));
+    const refused = await here.run("init", "--yes");
+    expect(refused.exit).toBe(4);
+    expect(refused.stderr).toMatch(/hint: .*git convosync init --own-vault/);
+    const { document } = await here.json("init", "--yes", "--own-vault");
+    expect(document).toMatchObject({ created: false, joined: false, vault: first["vault"] });
+    here.say(0, 1);
+    done(await here.run("save"));
+    // Another device of that vault needs no word of it.
+    const laptop = there();
+    console.log(await laptop.run("init","--yes"));
+    expect((await laptop.json("init", "--yes")).document).toMatchObject({ joined: false, sessions: 1 });
+    done(await laptop.run("resume"));
+    laptop.hears(1);
   });
 });

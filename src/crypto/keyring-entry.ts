@@ -27,6 +27,9 @@ const DeviceEntry = v.object({
   type: DeviceTypeName,
 });
 
+/** Lines that one `merge` names at most. */
+export const mostMerged = 1000;
+
 const common = { vault: Id, seq: Count, prev: v.nullable(Bytes32), ts: Timestamp };
 const epoch = { epoch: v.pipe(Count, v.minValue(1)), kem: v.literal("x25519"), recipient: Recipient };
 
@@ -41,6 +44,12 @@ const Entry = v.variant("type", [
     cut: v.record(Id, v.record(ReplicaId, v.strictTuple([Count, Bytes32]))),
   }),
   v.object({ ...common, type: v.literal("rotate"), ...epoch }),
+  v.object({
+    ...common,
+    type: v.literal("merge"),
+    from: v.pipe(Count, v.minValue(1)),
+    hashes: v.pipe(v.array(Bytes32), v.minLength(1), v.maxLength(mostMerged)),
+  }),
 ]);
 
 export type Entry = v.InferOutput<typeof Entry>;

@@ -7,6 +7,8 @@ import { lineHash, readLine, verifyLine } from "./signed-line.ts";
 // The keyring log: signed lines, each naming the hash of the one before, that say which devices belong to a
 // vault and which recipient each epoch has. Line 0, `genesis`, is signed by the device it introduces; every
 // other line by a device that is a member at that point. Whoever knows the hash of line 0 can check the rest.
+// Every repository of a vault has a copy of the log, so that it can go on apart in two of them; `merge` says which lines
+// another copy had in the place of those that this one has.
 
 export const MAX_DEVICES = 64;
 
@@ -43,6 +45,8 @@ export interface Roster {
   readonly lines: readonly string[];
   /** The hash of each line, by its seq. */
   readonly hashes: readonly string[];
+  /** Lines of other copies of the log that were taken into this one, as `<seq> <hash>`. */
+  readonly merged: ReadonlySet<string>;
 }
 
 interface Draft {
@@ -55,6 +59,7 @@ interface Draft {
   members: Map<string, Member>;
   lines: string[];
   hashes: string[];
+  merged: Set<string>;
 }
 
 /** Begins a log with its genesis line. */
@@ -74,6 +79,7 @@ export async function extendLog(roster: Roster, line: string): Promise<Roster> {
     members: new Map(roster.members),
     lines: [...roster.lines],
     hashes: [...roster.hashes],
+    merged: new Set(roster.merged),
   };
   await append(draft, line);
   return draft;
@@ -90,6 +96,24 @@ export async function replayLog(lines: readonly string[], genesis: string): Prom
 
 export function wrongGenesis(): Error {
   return integrityError("wrong-genesis", "the keyring is not the one this device was enrolled in");
+}
+
+/** Whether a line is part of the log, or of another copy that was taken into it. */
+export function knowsLine(roster: Pick<Roster, "hashes" | "merged">, seq: number, hash: string): boolean {
+  return roster.hashes[seq] === hash || roster.merged.has(lineName(seq, hash));
+}
+
+const lineName = (seq: number, hash: string): string => `${seq} ${hash}`;
+
+/** How many lines two logs have in common, from their beginning. */
+export function commonLines(one: Pick<Roster, "hashes">, other: Pick<Roster, "hashes">): number {
+  const at = one.hashes.findIndex((hash, seq) => other.hashes[seq] !== hash);
+  return at === -1 ? one.hashes.length : at;
+}
+
+/** Whether nothing but devices has been added since the log had so many lines. */
+export function onlyGrew({ lines }: Pick<Roster, "lines">, since: number): boolean {
+  return lines.slice(since).every((line) => ["add", "merge"].includes(parseEntry(readLine(line).json).type));
 }
 
 export function presentMembers(roster: Pick<Roster, "members">): Member[] {
@@ -113,6 +137,7 @@ async function begin(line: string): Promise<Draft> {
     members: new Map([[device.id, await memberFrom(device, entry.ts)]]),
     lines: [line],
     hashes: [hash],
+    merged: new Set(),
   };
 }
 
@@ -153,6 +178,9 @@ async function apply(draft: Draft, entry: Entry, signer: string): Promise<void> 
     }
     case "rotate":
       startEpoch(draft, entry);
+      return;
+    case "merge":
+      for (const [at, hash] of entry.hashes.entries()) draft.merged.add(lineName(entry.from + at, hash));
       return;
   }
 }

@@ -5,6 +5,7 @@ import type { Cut, DeviceEntry } from "./keyring-entry.ts";
 import { damagedKeyring } from "./keyring-entry.ts";
 import {
   extendLog,
+  knowsLine,
   MAX_DEVICES,
   presentMembers,
   type Roster,
@@ -51,6 +52,11 @@ export interface Keyring extends Roster {
 export interface Pinned {
   readonly genesis: string;
   readonly mark?: readonly [seq: number, hash: string];
+  /**
+   * What is opened is this device's own copy: its last line may have been merged into what it has now. Of a keyring from
+   * elsewhere that is for `mergeKeyrings` to decide.
+   */
+  readonly isOwn?: boolean;
 }
 
 export interface KeyringChange {
@@ -106,7 +112,7 @@ export async function loadKeyring(
   if (!equalBytes(files.genesis, genesisFile(pinned.genesis))) throw wrongGenesis();
   const newest = stated.epochs.at(-1)!;
   const roster = await replayLog(await openLog(files.log, newest.identity, codec), pinned.genesis);
-  checkMark(roster, pinned.mark);
+  checkMark(roster, pinned);
   const member = roster.members.get(device.id);
   if (member === undefined || member.removedAt !== undefined) throw notAMember();
 
@@ -152,7 +158,7 @@ export async function addDevice<D extends PublicDevice>(
     throw refused("known-device", `device '${newDevice.name}' is or was in this vault already`);
   }
   if (presentMembers(keyring).length >= MAX_DEVICES) {
-    throw refused("too-many-devices", `a vault has at most ${MAX_DEVICES} devices`);
+    throw tooManyDevices();
   }
   const roster = await extend(keyring, signer, { type: "add", ts, device: deviceEntry(newDevice) });
   const change = await publish({ ...keyring, ...roster }, codec);
@@ -227,17 +233,18 @@ async function startEpoch(
 }
 
 /** Signs an entry and takes it in by the same door as entries from outside. */
-async function extend(
-  keyring: Keyring,
+export async function extend(
+  roster: Roster,
   signer: Device,
   { type, ...fields }: { type: string; ts: string; [field: string]: unknown },
 ): Promise<Roster> {
-  const place = { vault: keyring.vault, seq: keyring.seq + 1, prev: keyring.hash };
+  const place = { vault: roster.vault, seq: roster.seq + 1, prev: roster.hash };
   const json = JSON.stringify({ v: 1, type, ...place, ...fields });
-  return extendLog(keyring, await signLine("keyring", json, deviceSigner(signer)));
+  return extendLog(roster, await signLine("keyring", json, deviceSigner(signer)));
 }
 
-async function publish(keyring: Keyring, codec: Codec): Promise<KeyringChange> {
+/** The keyring with the files that hold it. */
+export async function publish(keyring: Keyring, codec: Codec): Promise<KeyringChange> {
   const recipients = presentMembers(keyring).map(({ recipient }) => recipient);
   const log = codec.pack(utf8(keyring.lines.map((line) => `${line}\n`).join("")));
   const files: KeyringFiles = {
@@ -259,7 +266,7 @@ async function assemble(roster: Roster, epochs: readonly Epoch[], recovery: Uint
   };
 }
 
-function genesisFile(hash: string): Uint8Array {
+export function genesisFile(hash: string): Uint8Array {
   return utf8(`${hash}\n`);
 }
 
@@ -271,7 +278,7 @@ async function openVault(file: Uint8Array, device: Device): Promise<string> {
   }
 }
 
-async function openLog(file: Uint8Array, identity: string, codec: Codec): Promise<string[]> {
+export async function openLog(file: Uint8Array, identity: string, codec: Codec): Promise<string[]> {
   let text: string;
   try {
     text = fromUtf8(codec.unpackWithin(await open(file, [identity], "object"), MAX_LOG));
@@ -282,9 +289,10 @@ async function openLog(file: Uint8Array, identity: string, codec: Codec): Promis
   return text.slice(0, -1).split("\n");
 }
 
-function checkMark(roster: Roster, mark: Pinned["mark"]): void {
+function checkMark(roster: Roster, { mark, isOwn }: Pinned): void {
   if (mark === undefined) return;
   const [seq, hash] = mark;
+  if (isOwn && knowsLine(roster, seq, hash)) return;
   if (seq > roster.seq) {
     throw integrityError("keyring-rollback", "the remote serves an older keyring than this device has seen");
   }
@@ -305,6 +313,9 @@ function epochFields({ number, kem, recipient }: Epoch) {
 function isNoKey(error: unknown): boolean {
   return error instanceof ConvosyncError && error.code === "no-key";
 }
+
+export const tooManyDevices = (): ConvosyncError =>
+  refused("too-many-devices", `a vault has at most ${MAX_DEVICES} devices`);
 
 function notAMember(cause?: unknown): ConvosyncError {
   return new ConvosyncError(

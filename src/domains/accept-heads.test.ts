@@ -10,7 +10,7 @@ const members = new Map([
   ["laptop", { name: "Laptop" }],
   ["stolen", { name: "Stolen", removedAt: "2026-11-20T00:00:00Z", cut: { repo: { s: [3, "s3"] } } }],
 ]);
-const keyring = { seq: 2, hashes: ["k0", "k1", "k2"], members } as unknown as Keyring;
+const keyring = { seq: 2, hashes: ["k0", "k1", "k2"], merged: new Set(), members } as unknown as Keyring;
 
 interface Made extends Partial<Head> {
   readonly entries?: readonly string[];

@@ -1,5 +1,6 @@
 import { fromUtf8, toBase64url } from "../crypto/encoding.ts";
 import { type Keyring, memberKey, openFrom } from "../crypto/keyring.ts";
+import { knowsLine } from "../crypto/keyring-log.ts";
 import { sessionDir } from "../crypto/names.ts";
 import { sha256 } from "../crypto/primitives.ts";
 import { lineHash, verifyLine } from "../crypto/signed-line.ts";
@@ -207,7 +208,7 @@ function checkSigner(keyring: Keyring, { head, hash: own }: ReplicaHead): void {
       "try again in a moment: git convosync sync",
     ]);
   }
-  if (keyring.hashes[seq] !== hash)
+  if (!knowsLine(keyring, seq, hash))
     throw integrityError("keyring-fork", "a head was written under another keyring");
   const member = keyring.members.get(head.device);
   if (!member?.removedAt) return;

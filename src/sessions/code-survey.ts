@@ -6,8 +6,8 @@ import { checkBranchName, type Relation, relation } from "../worktree/branches.t
 import { type CodeState, inspectCode } from "../worktree/code-state.ts";
 import { remoteNames, rootCommits } from "../worktree/remotes.ts";
 import { type ChosenRemote, otherRemotes } from "./chosen-remote.ts";
+import type { RepoRecord } from "./keyring-tree.ts";
 import type { Context } from "./repository.ts";
-import type { RepoRecord } from "./vault.ts";
 
 // What git, and the remote, are asked about the code of a conversation.
 

@@ -19,20 +19,12 @@ import { catalog, type Heads } from "./catalog.ts";
 import { type ChosenRemote, currentBranch, findRemote, noRemote, unreachable } from "./chosen-remote.ts";
 import { nativeCodec } from "./codec.ts";
 import { loadHeads } from "./heads.ts";
+import { keyringTree, openRepoRecord, openVaultAt, readKeyringTree, sealRepoRecord } from "./keyring-tree.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { confirmRef } from "./queue.ts";
 import { dropIncoming, fetchHeads, isAncestor, receive } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
-import {
-  keyringTree,
-  type OpenVault,
-  openOrRenew,
-  openRepoRecord,
-  openVaultAt,
-  ownReplica,
-  readKeyringTree,
-  sealRepoRecord,
-} from "./vault.ts";
+import { type OpenVault, openOrRenew, ownReplica } from "./vault.ts";
 
 export type DeviceType = Device["type"];
 

@@ -141,12 +141,13 @@ export class KeyStore {
     });
   }
 
-  async rememberKeyring(vault: string, genesis: string, kr: Mark): Promise<void> {
+  /** @param instead hash of the last line of the keyring that this one has taken in, if it is another history of it */
+  async rememberKeyring(vault: string, genesis: string, kr: Mark, instead?: string): Promise<void> {
     const known = (await this.state()).vaults[vault];
     if (known?.kr[1] === kr[1]) return;
     await this.update((state) => {
       const before = state.vaults[vault];
-      if (!before || before.kr[0] <= kr[0]) state.vaults[vault] = { genesis, kr };
+      if (!before || before.kr[0] <= kr[0] || before.kr[1] === instead) state.vaults[vault] = { genesis, kr };
     });
   }
 

@@ -8,9 +8,10 @@ import { type Heads, splitOwn } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
 import { rememberReplicaHead } from "./head-cache.ts";
 import { deviceName, loadHeads, marksOf } from "./heads.ts";
+import { openVaultAt, readKeyringTree } from "./keyring-tree.ts";
 import { forgetReplica, keyringRef, type RemoteQueue, remoteQueue, updateQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
-import { findVault, type OpenVault, openVault, openVaultAt, readKeyringTree } from "./vault.ts";
+import { findVault, type OpenVault, openVault } from "./vault.ts";
 import { noteWaiting } from "./waiting.ts";
 
 export interface Fetched {
@@ -108,16 +109,25 @@ async function acceptIncoming(
       if (!options.restore) throw olderKeyring();
       // Ours goes back in its place with the next push.
     } else {
-      const theirs = await openVaultAt(context, opened.device, opened.keyring.vault, served);
+      const { device, keyring } = opened;
+      let settled = false;
+      const theirs = await openVaultAt(context, device, keyring.vault, served).catch(async (error) => {
+        const { settleKeyring } = await import("./settle-keyring.ts");
+        const shown = queue.confirmed[ring];
+        const both = await settleKeyring(context, device, keyring.vault, served, error, shown);
+        if (!both) throw error;
+        settled = true;
+        return both;
+      });
       if (theirs.repo !== opened.repo)
         throw integrityError("wrong-repository", "the remote shows another repository's keyring");
       // The log does not vouch for this file, and no entry of it can change it.
       if (!equalBytes(theirs.keyring.recovery, opened.keyring.recovery))
         throw integrityError("substituted-recovery", "the remote shows another recovery file for this vault");
       // Of equal keyrings in different commits the remote's stays, so that devices do not push theirs in turns.
-      if (theirs.keyring.seq > opened.keyring.seq || theirs.keyring.hash === opened.keyring.hash) {
+      if (settled || theirs.keyring.seq > opened.keyring.seq || theirs.keyring.hash === opened.keyring.hash) {
         vault = theirs;
-        updates.push({ ref: ring, to: served, from: opened.keyringCommit });
+        updates.push({ ref: ring, to: theirs.keyringCommit, from: opened.keyringCommit });
       }
     }
   } else if (!served && queue.confirmed[ring]) {

@@ -13,8 +13,8 @@ import { filePath, type Manifest, segmentPath, workPath } from "../../src/packin
 import type { NewFile } from "../../src/refs/object-database.ts";
 import { writeBundle } from "../../src/sessions/bundle.ts";
 import { nativeCodec } from "../../src/sessions/codec.ts";
+import { keyringTree, readKeyringTree } from "../../src/sessions/keyring-tree.ts";
 import { openReading } from "../../src/sessions/reading.ts";
-import { keyringTree, readKeyringTree } from "../../src/sessions/vault.ts";
 import { sessionId } from "../faults/sandbox.ts";
 import { assemble } from "./cast.ts";
 import {

@@ -200,19 +200,27 @@ describe("what the victim has known before", () => {
     refused(laptop, ["sync"], /older keyring/);
   });
 
+  test("the log cut short, in a commit like any that follows", async () => {
+    const older = await onRemote(sandbox, (db) => readTree(db, sandbox.git("rev-parse", `${keyring}~1`)));
+    await tamper(sandbox, keyring, (tree) => {
+      for (const [path, content] of older) tree.set(path, content);
+    });
+    refused(laptop, ["sync"], /older keyring/);
+  });
+
   test("a device that is new, and a replica that another one has seen further", () => {
     const phone = sandbox.machine("phone");
     phone.clone();
-    initialise(phone, "--join");
     put(head, olderHead);
+    initialise(phone, "--join");
     refused(phone, resume, /older state/);
   });
 
   test("a device that is new, and a replica that another one has seen is gone", () => {
     const phone = sandbox.machine("phone-2");
     phone.clone();
-    initialise(phone, "--join");
     sandbox.git("update-ref", "-d", head);
+    initialise(phone, "--join");
     refused(phone, resume, /no longer shows/);
   });
 

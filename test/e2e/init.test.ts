@@ -289,6 +289,87 @@ describe("several repositories and people", () => {
     }
   });
 
+  /** Everything is known to everybody, and nothing is left to be sent. */
+  async function settled(...machines: Machine[]): Promise<void> {
+    for (let round = 0; round < 2; round++) for (const machine of machines) done(await machine.run("sync"));
+    for (const machine of machines) {
+      expect((await machine.json("sync")).document).toMatchObject({ pushed: [], fetched: [], queued: [] });
+      done(await machine.run("verify"));
+    }
+  }
+
+  const devices = async (machine: Machine): Promise<string[]> =>
+    (await machine.json("status")).document["devices"].map((each: { name: string }) => each.name).sort();
+
+  test("a device that has joined in one repository is at home in another that has not heard of it", async () => {
+    const box = sandbox();
+    await box.desktop.begin();
+    const { here, there } = secondProject(box);
+    await box.laptop.join();
+    await here.init();
+    here.say(0, 1);
+    done(await here.run("save"));
+    const laptop = there();
+    expect((await laptop.json("init", "--yes")).document).toMatchObject({ joined: false, sessions: 1 });
+    done(await laptop.run("resume"));
+    laptop.hears(1);
+    laptop.say(1, 2);
+    done(await laptop.run("save"));
+    await settled(box.desktop, here, box.laptop, laptop);
+    expect(await devices(here)).toEqual(["Desktop", "Laptop"]);
+  });
+
+  test("devices that join in different repositories before anybody has heard of either find each other", async () => {
+    const box = sandbox();
+    await box.desktop.begin();
+    const { here, there } = secondProject(box);
+    await here.init();
+    here.say(0, 1);
+    done(await here.run("save"));
+    await box.laptop.join();
+    const tablet = there(box.tablet);
+    await tablet.init("--join", "--recovery-file", box.code);
+    box.laptop.say(0, 1, two);
+    done(await box.laptop.run("save"));
+    done(await tablet.run("resume"));
+    tablet.say(1, 2);
+    done(await tablet.run("save"));
+    // The one is in the first project's keyring alone, the other in the second's.
+    const laptop = there();
+    await laptop.init();
+    done(await laptop.run("resume"));
+    laptop.hears(2);
+    laptop.say(2, 3);
+    done(await laptop.run("save"));
+    done(await tablet.run("resume"));
+    tablet.hears(3);
+    const all = [box.desktop, here, box.laptop, laptop, tablet];
+    await settled(...all);
+    for (const machine of all) expect(await devices(machine)).toEqual(["Desktop", "Laptop", "Tablet"]);
+    box.tablet.clone();
+    await box.tablet.init();
+    done(await box.tablet.run("resume"));
+    box.tablet.hears(1, two);
+    await settled(...all, box.tablet);
+  });
+
+  test("and so do those who hear of both at once, in two places", async () => {
+    const box = sandbox();
+    await box.desktop.begin();
+    const { here, there } = secondProject(box);
+    await here.init();
+    await box.laptop.join();
+    const tablet = there(box.tablet);
+    await tablet.init("--join", "--recovery-file", box.code);
+    // The laptop brings both together in the second project, the tablet in the first.
+    const laptop = there();
+    box.tablet.clone();
+    await Promise.all([laptop.init(), box.tablet.init()]);
+    await settled(box.desktop, here, box.laptop, laptop, tablet, box.tablet);
+    for (const machine of [here, laptop, tablet])
+      expect(await devices(machine)).toEqual(["Desktop", "Laptop", "Tablet"]);
+  });
+
   test("a device that has lost its keys joins anew in the clone it had, whatever has been enrolled since", async () => {
     const box = await pair();
     const { desktop, laptop, tablet } = box;
@@ -358,7 +439,7 @@ describe("several repositories and people", () => {
     done(await here.run("save"));
     // Another device of that vault needs no word of it.
     const laptop = there();
-    console.log(await laptop.run("init","--yes"));
+    console.log(await laptop.run("init", "--yes"));
     expect((await laptop.json("init", "--yes")).document).toMatchObject({ joined: false, sessions: 1 });
     done(await laptop.run("resume"));
     laptop.hears(1);

@@ -105,15 +105,15 @@ async function acceptIncoming(
   const served = refs.get(incomingRef(ring));
   let confirmedRing = served;
   if (served && served !== opened.keyringCommit && served !== queue.confirmed[ring]) {
+    const shown = queue.confirmed[ring];
     if (await isAncestor(context, served, opened.keyringCommit)) {
-      if (!options.restore) throw olderKeyring();
-      // Ours goes back in its place with the next push.
+      // It has shown more. One that never has is merely behind, and ours goes on top of it with the next push.
+      if (!options.restore && shown && (await isAncestor(context, served, shown))) throw olderKeyring();
     } else {
       const { device, keyring } = opened;
       let settled = false;
       const theirs = await openVaultAt(context, device, keyring.vault, served).catch(async (error) => {
         const { settleKeyring } = await import("./settle-keyring.ts");
-        const shown = queue.confirmed[ring];
         const both = await settleKeyring(context, device, keyring.vault, served, error, shown);
         if (!both) throw error;
         settled = true;

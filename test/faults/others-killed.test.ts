@@ -142,3 +142,39 @@ describe("init of a new vault, killed", async () => {
   const points = spread(await killPoints(scenario), 4);
   test.each(points)("$how step $at ($what), is mended by the next", (fault) => killAndMend(scenario, fault));
 });
+
+describe("sync that brings two histories of the keyring together, killed", async () => {
+  const sandbox = box();
+  const desktop = desktopAtWork(sandbox);
+  initialise(desktop);
+  desktop.convosync(["save", "one"]);
+  const keyring = sandbox.git("for-each-ref", "--format=%(refname)", "refs/convosync/*/keyring");
+  const before = sandbox.git("rev-parse", keyring);
+  const laptop = joinedLaptop(sandbox);
+  // As if the laptop had joined in another repository of the vault.
+  sandbox.git("update-ref", keyring, before);
+  const tablet = sandbox.machine("tablet");
+  tablet.clone();
+  initialise(tablet, "--join");
+  const scenario: Scenario = {
+    sandbox,
+    start: sandbox.keep(),
+    machine: laptop,
+    args: ["sync"],
+    allowed: [null],
+    done() {
+      for (const machine of [tablet, desktop, laptop, tablet]) machine.convosync(["sync"]);
+      for (const machine of [tablet, desktop, laptop]) {
+        machine.convosync(["verify"]);
+        const { devices } = JSON.parse(machine.convosync(["status", "--json"]).stdout) as {
+          devices: unknown[];
+        };
+        expect(devices).toHaveLength(3);
+      }
+      laptop.convosync(["resume"]);
+      expect(laptop.store()).toEqual(desktop.store());
+    },
+  };
+  const points = spread(await killPoints(scenario), 4);
+  test.each(points)("$how step $at ($what), is mended by the next", (fault) => killAndMend(scenario, fault));
+});

@@ -1,6 +1,7 @@
 import { Exit } from "../errors.ts";
 import { fork } from "../sessions/fork.ts";
 import { withRepository } from "../sessions/repository.ts";
+import { commandIn } from "../ui/command-line.ts";
 import { safeText } from "../ui/safe-text.ts";
 import { plural } from "../ui/time.ts";
 import type { Invocation } from "../world.ts";
@@ -20,6 +21,6 @@ export default async function forkCommand(
   }
   terminal.detail("nobody else hears of it before it is saved: git convosync save");
   terminal.note("\nContinue with:");
-  terminal.print(made.resumeCommand.join(" "));
+  terminal.print(commandIn(made.workingDirectory, world.cwd, made.resumeCommand));
   return Exit.done;
 }

@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { importSession } from "../sessions/import.ts";
 import { withCloneLock, withRepository } from "../sessions/repository.ts";
+import { commandIn } from "../ui/command-line.ts";
 import { secret } from "../ui/prompts.ts";
 import { safeText } from "../ui/safe-text.ts";
 import { plural } from "../ui/time.ts";
@@ -55,7 +56,7 @@ export default async function importCommand(
   if (original)
     terminal.detail(`another conversation has the id ${original.slice(0, 8)} here; this one is ${session}`);
   terminal.note("\nContinue with:");
-  terminal.print(resumeCommand.join(" "));
+  terminal.print(commandIn(workingDirectory, world.cwd, resumeCommand));
   return Exit.done;
 }
 

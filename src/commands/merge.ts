@@ -2,6 +2,7 @@ import { Exit } from "../errors.ts";
 import { mergeSessions } from "../sessions/merge.ts";
 import { queuedError } from "../sessions/publish.ts";
 import { withRepository } from "../sessions/repository.ts";
+import { commandIn } from "../ui/command-line.ts";
 import { plural } from "../ui/time.ts";
 import type { Invocation } from "../world.ts";
 
@@ -23,7 +24,7 @@ export default async function mergeCommand(
     `${merged.with.slice(0, 8)} stays as it is; remove it with: git convosync delete ${merged.with.slice(0, 8)}`,
   );
   terminal.note("\nContinue with:");
-  terminal.print(merged.resumeCommand.join(" "));
+  terminal.print(commandIn(merged.workingDirectory, world.cwd, merged.resumeCommand));
   if (!waiting) return Exit.done;
   if (!terminal.json) terminal.fail(waiting);
   return waiting.exit;

@@ -3,6 +3,7 @@ import type { Decide } from "../sessions/decide.ts";
 import { withRepository } from "../sessions/repository.ts";
 import { type ResumeEvent, type ResumeResult, resume } from "../sessions/resume.ts";
 import { warmUp } from "../sessions/warm-up.ts";
+import { commandIn } from "../ui/command-line.ts";
 import { safeText } from "../ui/safe-text.ts";
 import type { Terminal } from "../ui/terminal.ts";
 import { grouped, plural, relativeTime } from "../ui/time.ts";
@@ -97,13 +98,12 @@ export default async function resumeCommand(
   if (result.localAhead)
     terminal.note("  The conversation here has lines that are not saved yet: git convosync save");
   tellTimeline(terminal, result);
-  const command = result.resumeCommand.join(" ");
   if (options.launch) {
-    terminal.note(`\nStarting: ${command}`);
+    terminal.note(`\nStarting: ${result.resumeCommand.join(" ")}`);
     return launch(result.resumeCommand, result.workingDirectory, { ...world.env, ...result.variables });
   }
   terminal.note("\nContinue with:");
-  terminal.print(command);
+  terminal.print(commandIn(result.workingDirectory, world.cwd, result.resumeCommand));
   return Exit.done;
 }
 

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { withRepository } from "../sessions/repository.ts";
 import { findTemplate, startCommandOf } from "../sessions/templates.ts";
+import { quoted } from "../ui/command-line.ts";
 import { safeBlock } from "../ui/safe-text.ts";
 import type { Invocation } from "../world.ts";
 
@@ -43,7 +44,3 @@ export default async function templateStartCommand(
   })) as [number | null];
   return code === 0 ? Exit.done : Exit.failed;
 }
-
-/** As a shell takes it. */
-const quoted = (word: string): string =>
-  /^[A-Za-z0-9_./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

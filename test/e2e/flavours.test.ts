@@ -295,6 +295,7 @@ describe("paths", () => {
     const { document } = await laptop.json("resume");
     laptop.with({ cwd: "packages/api" }).hears(2);
     expect(document["workingDirectory"]).toBe(join(laptop.path, "packages/api"));
+    expect(done(await laptop.run("resume")).stdout).toBe(`cd packages/api && claude --resume ${one}\n`);
     const there = laptop.with({ cwd: "packages/api" });
     there.say(2, 3);
     done(await there.run("save"));

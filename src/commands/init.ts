@@ -1,9 +1,11 @@
 import { constants } from "node:fs";
 import { open, readFile } from "node:fs/promises";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { ConvosyncError, Exit } from "../errors.ts";
+import { untrackedApart } from "../sessions/code-here.ts";
 import { type DeviceType, defaultDeviceName, init } from "../sessions/init.ts";
 import { queuedError } from "../sessions/publish.ts";
+import { isWithin } from "../sessions/real-paths.ts";
 import { withRepository } from "../sessions/repository.ts";
 import { confirm, secret, text } from "../ui/prompts.ts";
 import { safeText } from "../ui/safe-text.ts";
@@ -34,6 +36,7 @@ export default async function initCommand(
 ): Promise<number> {
   const file = options.recoveryFile === undefined ? null : resolve(world.cwd, options.recoveryFile);
   let written: string | null = null;
+  let isExposed = false;
   const named = options.deviceName ?? (await askName(terminal, options));
   const result = await withRepository(world, (context) =>
     init(
@@ -51,6 +54,8 @@ export default async function initCommand(
           if (file) {
             await writeSecret(file, `${code}\n`);
             written = file;
+            isExposed =
+              untrackedApart(context) === null && isWithin(dirname(file), context.repo.root ?? file);
             return;
           }
           const question = {
@@ -84,6 +89,8 @@ export default async function initCommand(
   else terminal.step(`This device is '${safeText(device.name)}' (${device.type})`);
   if (written)
     terminal.step(`Wrote the recovery code to ${written}; keep it somewhere safe, away from this machine`);
+  if (isExposed)
+    terminal.warn("it lies in this repository's work tree, where a commit of yours could take it along");
   if (publish?.status === "pushed") terminal.step(`Pushed the keyring to ${result.remote?.title}`);
   const { sessions } = result;
   if (!result.already && sessions > 0)

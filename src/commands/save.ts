@@ -1,4 +1,5 @@
 import { ConvosyncError, Exit } from "../errors.ts";
+import type { Untracked } from "../sessions/code-here.ts";
 import { captureNoted } from "../sessions/noted.ts";
 import { notifyOthers } from "../sessions/notify.ts";
 import { queuedError } from "../sessions/publish.ts";
@@ -192,11 +193,20 @@ const longConversation = 500;
 /** What is said of files that are left out, and what to do about it. */
 const leftOut: Record<LeftOutWhy, readonly [reason: string, hint: string]> = {
   excluded: ["looks like a secret", "commit it yourself if it is none; such names are never added by save"],
+  private: [
+    "belongs to an agent or holds keys, and would be readable on the remote",
+    "keep it out of the work tree, or name it in .gitignore",
+  ],
   repositories: [
     "is a repository of its own",
     "make it a submodule with git submodule add, or name it in .gitignore",
   ],
   unnamable: ["has a name that is not UTF-8", "commit it yourself: git add --all && git commit"],
+};
+
+const untracked: Record<Untracked, string> = {
+  hidden: "untracked files are left out, as status.showUntrackedFiles says",
+  home: "untracked files are left out, as your home directory lies in this work tree: git add what belongs here",
 };
 
 function tell(terminal: Terminal, event: SaveEvent, dryRun: boolean): void {
@@ -205,6 +215,9 @@ function tell(terminal: Terminal, event: SaveEvent, dryRun: boolean): void {
       terminal.step(
         `${dryRun ? "Would commit" : "Detected"} ${plural(event.modified, "changed file")}, ${plural(event.created, "new file")}`,
       );
+      return;
+    case "untracked":
+      terminal.detail(untracked[event.why]);
       return;
     case "branch":
       terminal.step(

@@ -3,9 +3,10 @@ import type { Link, Manifest } from "../packing/manifest.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { fetch } from "../refs/transport.ts";
 import { checkBranchName, type Relation, relation } from "../worktree/branches.ts";
-import { type CodeState, inspectCode } from "../worktree/code-state.ts";
+import type { CodeState } from "../worktree/code-state.ts";
 import { remoteNames, rootCommits } from "../worktree/remotes.ts";
 import { type ChosenRemote, otherRemotes } from "./chosen-remote.ts";
+import { lookAtCode } from "./code-here.ts";
 import type { RepoRecord } from "./keyring-tree.ts";
 import type { Context } from "./repository.ts";
 
@@ -38,7 +39,7 @@ export async function surveyCode(
   const { commit = null, branch = null } = snapshots.at(-1) ?? {};
   const late = online && branch !== fetched;
   const [state, found] = await Promise.all([
-    inspectCode(context.git, context.repo),
+    lookAtCode(context),
     late || stayOnBranch ? null : findCode(context, commit, branch, remote),
   ]);
   return { state, found };

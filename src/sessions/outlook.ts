@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { inspectCode } from "../worktree/code-state.ts";
+import { lookAtCode } from "./code-here.ts";
 import type { Context } from "./repository.ts";
 import { chooseLocalSessions, openWorkplace } from "./workplace.ts";
 
@@ -14,7 +14,7 @@ export interface Outlook {
 }
 
 export async function outlook(context: Context, session: string | undefined): Promise<Outlook> {
-  const state = await inspectCode(context.git, context.repo);
+  const state = await lookAtCode(context);
   const place = await openWorkplace(context);
   const [chosen] = await chooseLocalSessions(place, session === undefined ? {} : { session });
   return {

@@ -68,7 +68,11 @@ export class Settings {
 /** `prepare` is called while git looks for the repository. */
 export async function openRepository(world: World, prepare?: () => void): Promise<Context> {
   const discovering = discover(world.cwd, world.env);
-  const reading = configAround(world.cwd, world.env, `^(convosync\\.|${remoteSettings})`);
+  const reading = configAround(
+    world.cwd,
+    world.env,
+    `^(convosync\\.|status\\.showuntrackedfiles$|${remoteSettings})`,
+  );
   // Where there is no repository, that is what is wrong.
   reading.catch(() => undefined);
   prepare?.();

@@ -1,6 +1,6 @@
 import { ConvosyncError, Exit } from "../errors.ts";
 import type { Oid } from "../refs/object-database.ts";
-import { type CodeState, inspectCode } from "../worktree/code-state.ts";
+import type { CodeState } from "../worktree/code-state.ts";
 import {
   type CommitPlan,
   commitAll,
@@ -10,6 +10,7 @@ import {
   untrackedSizes,
 } from "../worktree/commit.ts";
 import { defaultExcludes } from "../worktree/exclude.ts";
+import { lookAtCode, type Untracked, untrackedApart } from "./code-here.ts";
 import { note } from "./operations.ts";
 import type { Context } from "./repository.ts";
 
@@ -23,12 +24,14 @@ export interface SaveCodeOptions {
 export type SaveCodeEvent =
   | { readonly step: "changes"; readonly modified: number; readonly created: number }
   | { readonly step: "left-out"; readonly why: LeftOutWhy; readonly paths: readonly string[] }
+  /** No untracked files are taken at all. */
+  | { readonly step: "untracked"; readonly why: Untracked }
   | { readonly step: "branch"; readonly branch: string; readonly created: boolean }
   | { readonly step: "large-files"; readonly files: string }
   | { readonly step: "committed"; readonly commit: Oid; readonly message: string };
 
 /** Why untracked files are left out, as `CommitPlan` has it. */
-const leftOutWhy = ["excluded", "repositories", "unnamable"] as const;
+const leftOutWhy = ["private", "excluded", "repositories", "unnamable"] as const;
 export type LeftOutWhy = (typeof leftOutWhy)[number];
 
 /** What of the code is to be saved; what is left out is said. */
@@ -40,8 +43,11 @@ export async function planCode(
 ): Promise<CommitPlan> {
   const excludes = [...defaultExcludes, ...context.settings.all("exclude")];
   const sizes = await untrackedSizes(context.repo.root!, before);
+  const apart = untrackedApart(context);
+  if (apart) tell({ step: "untracked", why: apart });
   const plan = planCommit(before, {
     exclude: excludes,
+    private: await privateAmong(context, sizes),
     maxUntrackedBytes: defaultMaxUntrackedBytes,
     sizes,
     force: options.force === true,
@@ -58,6 +64,14 @@ export async function planCode(
   const large = plan.add.filter((path) => (sizes.get(path) ?? 0) > defaultMaxUntrackedBytes);
   if (large.length > 0) tell({ step: "large-files", files: named(large, sizes) });
   return plan;
+}
+
+/** Most saves find no untracked file at all. */
+async function privateAmong(
+  context: Context,
+  sizes: ReadonlyMap<string, number>,
+): Promise<ReadonlySet<string>> {
+  return sizes.size === 0 ? new Set() : (await import("./private-files.ts")).privateFiles(context, sizes);
 }
 
 /** The first few of some files, with their sizes. */
@@ -78,7 +92,7 @@ export async function changeBranch(
   if (head === null) await startUnborn(context.git, branch);
   else await switchTo(context.git, branch, created ? { createFrom: head } : {});
   tell({ step: "branch", branch, created });
-  return inspectCode(context.git, context.repo);
+  return lookAtCode(context);
 }
 
 /** Commits what has changed, where anything has. */

@@ -3,12 +3,13 @@ import { sealFor } from "../crypto/keyring.ts";
 import { hashOf } from "../domains/reader.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import type { Oid } from "../refs/object-database.ts";
-import { type CodeState, inspectCode, inspectHead } from "../worktree/code-state.ts";
+import { type CodeState, inspectHead } from "../worktree/code-state.ts";
 import { otherUpstream } from "../worktree/remotes.ts";
 import { checkSave } from "../worktree/safety.ts";
 import { type CapturePlan, planCapture } from "./capture.ts";
 import { catalog, type Heads } from "./catalog.ts";
 import { type ChosenRemote, findCodeRemote, findRemote } from "./chosen-remote.ts";
+import { lookAtCode } from "./code-here.ts";
 import type { SealedVariables } from "./environment.ts";
 import { fetchContinued } from "./first-save.ts";
 import { loadHeads } from "./heads.ts";
@@ -87,7 +88,7 @@ async function saveLocked(
   }
   // The work tree of a large repository takes a while: the vault is opened meanwhile.
   const head = options.noCode ? inspectHead(context.git, context.repo) : null;
-  const inspecting = head ? null : inspectCode(context.git, context.repo);
+  const inspecting = head ? null : lookAtCode(context);
   for (const looking of [head, inspecting]) looking?.catch(() => undefined);
   let vault = await openVault(context);
   let code = await inspecting;

@@ -2,9 +2,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { loadAgents } from "../agents/registry.ts";
 import type { CodeState } from "../worktree/code-state.ts";
-import { inspectCode } from "../worktree/code-state.ts";
 import { catalog } from "./catalog.ts";
 import { type ChosenRemote, findRemote } from "./chosen-remote.ts";
+import { lookAtCode } from "./code-here.ts";
 import { pendingEvents } from "./events.ts";
 import { liveElsewhere } from "./leases.ts";
 import { openOverview } from "./overview.ts";
@@ -62,7 +62,7 @@ export async function status(context: Context): Promise<StatusResult> {
   const [overview, place, code] = await Promise.all([
     openOverview(context),
     openWorkplace(context),
-    inspectCode(context.git, context.repo),
+    lookAtCode(context),
   ]);
   const { heads } = overview;
   const remote = await findRemote(context, code.branch);

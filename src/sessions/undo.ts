@@ -10,10 +10,10 @@ import { ConvosyncError, Exit } from "../errors.ts";
 import { formatRef, parseRef, vaultPrefix } from "../refs/names.ts";
 import type { NewCommit, NewFile } from "../refs/object-database.ts";
 import { checkoutDetached, switchTo } from "../worktree/branches.ts";
-import { inspectCode } from "../worktree/code-state.ts";
 import { checkResume } from "../worktree/safety.ts";
 import { catalog, refOf, tombstonesOf } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
+import { lookAtCode } from "./code-here.ts";
 import { forgetCursor } from "./cursor.ts";
 import { deliver } from "./deliver.ts";
 import { withFreshHeads } from "./fresh-heads.ts";
@@ -143,7 +143,7 @@ async function goBack(context: Context, one: ResumeOperation): Promise<UndoEvent
       `go back with git itself: git switch ${one.before.branch ?? `--detach ${one.before.commit}`}`,
     );
   if (moved) {
-    const state = await inspectCode(context.git, context.repo);
+    const state = await lookAtCode(context);
     const stop = checkResume(state, { movesCode: true, headIsKept: true });
     if (stop) throw stop;
   }

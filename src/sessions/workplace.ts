@@ -1,10 +1,10 @@
-import { realpathSync } from "node:fs";
 import { join } from "node:path";
 import type { Agent, FoundSession, Workplace } from "../agents/agent.ts";
 import { listed } from "../agents/folders.ts";
 import { loadAgents } from "../agents/registry.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { homeOf } from "../user-directories.ts";
+import { realOr } from "./real-paths.ts";
 import type { Context } from "./repository.ts";
 
 /** Where agents look for the sessions of this repository: its work tree and all linked ones. */
@@ -19,14 +19,6 @@ export async function openWorkplace(context: Context): Promise<Workplace> {
   const real = all.map(realOr);
   const { cwd, env } = context.world;
   return { root: real[0]!, worktrees: [...new Set(real)], cwd, home: homeOf(env), env };
-}
-
-function realOr(path: string): string {
-  try {
-    return realpathSync.native(path);
-  } catch {
-    return path;
-  }
 }
 
 /** All work trees of the repository; where none is linked git need not be asked. */

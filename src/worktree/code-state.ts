@@ -58,9 +58,14 @@ function requireWorkTree({ root }: Repository): void {
 }
 
 /** Looks at the work tree; changes nothing, not even the index's cached times. */
-export async function inspectCode(git: Git, repository: Repository): Promise<CodeState> {
+export async function inspectCode(
+  git: Git,
+  repository: Repository,
+  { untracked = true }: { readonly untracked?: boolean } = {},
+): Promise<CodeState> {
   requireWorkTree(repository);
-  const args = ["status", "--porcelain=v2", "-z", "--branch", "--renames", "--untracked-files=all"];
+  const others = `--untracked-files=${untracked ? "all" : "no"}`;
+  const args = ["status", "--porcelain=v2", "-z", "--branch", "--renames", others];
   const status = parseStatus(await git.lines0(args));
   return { ...status, operation: await operationIn(git, repository.gitDir), shallow: repository.shallow };
 }

@@ -17,6 +17,8 @@ export interface CommitPlan {
   readonly add: readonly string[];
   /** Untracked files left out because of their names. */
   readonly excluded: readonly string[];
+  /** Untracked files left out because the rules say that they are nobody's but the user's. */
+  readonly private: readonly string[];
   /** Untracked repositories within this one: only the user can say what is to become of them. */
   readonly repositories: readonly string[];
   /** Untracked files whose names are not UTF-8, and so cannot be said. */
@@ -30,6 +32,8 @@ type StagePlan = Pick<CommitPlan, "tracked" | "unstaged" | "add">;
 
 export interface CommitRules {
   readonly exclude: readonly string[];
+  /** Paths of untracked files, as the state has them. */
+  readonly private: ReadonlySet<string>;
   readonly maxUntrackedBytes: number;
   /** Bytes of the untracked files; see `untrackedSizes`. */
   readonly sizes: ReadonlyMap<string, number>;
@@ -43,19 +47,21 @@ export function planCommit(state: CodeState, rules: CommitRules): CommitPlan {
   const isExcluded = excluder(rules.exclude);
   const add: string[] = [];
   const excluded: string[] = [];
+  const secret: string[] = [];
   const repositories: string[] = [];
   const unnamable: string[] = [];
   const tooLarge: string[] = [];
   const tracked = state.changes.filter((change) => change.tracked);
   for (const { path, tracked } of state.changes) {
     if (tracked) continue;
-    if (isExcluded(path.replace(/\/$/, ""))) excluded.push(path);
+    if (rules.private.has(path)) secret.push(path);
+    else if (isExcluded(path.replace(/\/$/, ""))) excluded.push(path);
     else if (path.endsWith("/")) repositories.push(path);
     else if (path.includes("\ufffd")) unnamable.push(path);
     else if (!rules.force && (rules.sizes.get(path) ?? 0) > rules.maxUntrackedBytes) tooLarge.push(path);
     else add.push(path);
   }
-  const leftOut = { excluded, repositories, unnamable, tooLarge };
+  const leftOut = { excluded, private: secret, repositories, unnamable, tooLarge };
   return { tracked: tracked.length > 0, unstaged: namesOf(tracked), add, ...leftOut };
 }
 

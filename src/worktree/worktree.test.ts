@@ -73,6 +73,7 @@ async function save(
   const sizes = await untrackedSizes(repository.root!, state);
   const rules = {
     exclude: more.exclude ?? defaultExcludes,
+    private: new Set<string>(),
     maxUntrackedBytes: 10_000_000,
     sizes,
     force: more.force ?? false,

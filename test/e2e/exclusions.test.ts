@@ -1,7 +1,30 @@
 // What save never commits, and what it commits only when told to.
 
+import { copyFileSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { done, pair } from "./harness.ts";
+import { done, git, type Machine, one, pair, type Sandbox } from "./harness.ts";
+
+/** A repository whose work tree is the home directory, with one file and a vault. */
+async function dotfiles({ base, desktop }: Sandbox, gitDir: string): Promise<Machine> {
+  const { home } = desktop;
+  const remote = join(base, "dotfiles.git");
+  git(base, desktop.env, "init", "-q", "--bare", "-b", "main", remote);
+  const folder = join(home, gitDir);
+  const env = { GIT_DIR: folder, GIT_WORK_TREE: home };
+  git(home, { ...desktop.env, ...env }, "init", "-q", folder);
+  const machine = desktop.with({ path: home, env });
+  machine.git("remote", "add", "origin", remote);
+  machine.write(".bashrc", "one\n");
+  machine.git("add", ".bashrc");
+  machine.git("commit", "-q", "-m", "first");
+  machine.git("push", "-q", "-u", "origin", "main");
+  await machine.init();
+  return machine;
+}
+
+const committed = (machine: Machine): string[] =>
+  machine.git("ls-tree", "-r", "--name-only", "HEAD").split("\n");
 
 describe("exclusions", () => {
   test("untracked secrets are left out, wherever they are, and named; tracked ones are the user's decision", async () => {
@@ -141,5 +164,63 @@ describe("exclusions", () => {
     expect(desktop.git("log", "-1", "--format=%s")).toMatch(
       /^Save of \d{4}-\d\d-\d\d \d\d:\d\d \[ConvoSync\]$/,
     );
+  });
+});
+
+describe("what would give away conversations or keys", () => {
+  test("dotfiles in a bare repository: what git is told not to look at is left alone", async () => {
+    const machine = await dotfiles(await pair(), ".dotfiles");
+    machine.git("config", "status.showUntrackedFiles", "no");
+    machine.write("diary.txt", "private\n");
+    machine.write(".bashrc", "two\n");
+    machine.say(0, 1);
+    for (const options of [["--dry-run"], ["--stash"], []]) {
+      const { stderr } = done(await machine.run("save", ...options));
+      expect(stderr).toMatch(/untracked files are left out, as status\.showUntrackedFiles says/);
+    }
+    expect(committed(machine)).toEqual([".bashrc"]);
+    expect(machine.git("show", "HEAD:.bashrc")).toBe("two");
+    expect((await machine.json("status")).document).toMatchObject({ clean: true });
+  });
+
+  test("a home directory that is a repository: what was not added by hand is nobody's but the user's", async () => {
+    const machine = await dotfiles(await pair(), ".git");
+    machine.write("diary.txt", "private\n");
+    machine.write(".vimrc", "set nocompatible\n");
+    machine.git("add", ".vimrc");
+    machine.say(0, 1);
+    const { stderr } = done(await machine.run("save"));
+    expect(stderr).toMatch(/left out, as your home directory lies in this work tree: git add what belongs/);
+    expect(committed(machine)).toEqual([".bashrc", ".vimrc"]);
+  });
+
+  test("an agent's folder in the work tree", async () => {
+    const { desktop, laptop } = await pair();
+    const machine = desktop.with({ env: { CLAUDE_CONFIG_DIR: join(desktop.path, ".agent/claude") } });
+    machine.say(0, 1);
+    machine.write("c.txt", "x\n");
+    for (const options of [["--stash"], []]) {
+      const { stderr } = done(await machine.run("save", ...options));
+      expect(stderr).toMatch(
+        /warning: left out, as it belongs to an agent or holds keys.*: \.agent\/claude\//,
+      );
+    }
+    expect(committed(machine)).toEqual(["README.md", "c.txt"]);
+    // A folder of that name is like any other where it is not the agent's.
+    desktop.say(0, 1, "44444444-4444-4444-8444-444444444444");
+    done(await laptop.run("resume", one));
+    laptop.hears(1);
+  });
+
+  test("keys and recovery codes, whatever they are called", async () => {
+    const { desktop, code } = await pair();
+    mkdirSync(join(desktop.path, "notes"));
+    copyFileSync(code, join(desktop.path, "notes/wifi.txt"));
+    copyFileSync(join(desktop.home, ".config/convosync/device.txt"), join(desktop.path, "backup"));
+    desktop.write("lorem.txt", "not a code, but as long\n");
+    desktop.say(0, 1);
+    const { stderr } = done(await desktop.run("save"));
+    expect(stderr).toMatch(/left out, as it belongs to an agent or holds keys.*: backup, notes\/wifi\.txt/);
+    expect(committed(desktop)).toEqual(["README.md", "lorem.txt"]);
   });
 });

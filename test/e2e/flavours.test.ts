@@ -511,7 +511,6 @@ describe("configuration", () => {
       ["pull.rebase", "true"],
       ["merge.ff", "false"],
       ["status.short", "true"],
-      ["status.showUntrackedFiles", "no"],
       ["log.showSignature", "true"],
       ["color.ui", "always"],
       ["core.pager", "false"],

@@ -67,6 +67,18 @@ describe("a first device", () => {
     );
   });
 
+  test("says when the recovery code lies where a commit could take it along", async () => {
+    const { desktop, remote } = sandbox();
+    git(desktop.home, desktop.env, "init", "-q", desktop.path);
+    desktop.git("remote", "add", "origin", remote);
+    const { stderr } = await desktop.init("--recovery-file", join(desktop.path, "code.txt"));
+    expect(stderr).toMatch(/warning: it lies in this repository's work tree/);
+    desktop.say(0, 1);
+    desktop.write("README.md", "x\n");
+    done(await desktop.run("save"));
+    expect(desktop.git("ls-files")).toBe("README.md");
+  });
+
   test("never overwrites a file with the recovery code", async () => {
     const { desktop, remote, code } = sandbox();
     git(desktop.home, desktop.env, "init", "-q", desktop.path);

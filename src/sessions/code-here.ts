@@ -1,0 +1,21 @@
+import { homeOf } from "../user-directories.ts";
+import { type CodeState, inspectCode } from "../worktree/code-state.ts";
+import { isWithin } from "./real-paths.ts";
+import type { Context } from "./repository.ts";
+
+/** Why what git does not track here is none of this repository's. */
+export type Untracked = "hidden" | "home";
+
+/**
+ * `hidden`: the user has git not look at it (`status.showUntrackedFiles=no`, as with dotfiles in a bare repository).
+ * `home`: the work tree holds the home directory, and what lies there is no more the repository's than that of any other.
+ */
+export function untrackedApart({ config, repo, world }: Context): Untracked | null {
+  const shown = config.get("status.showuntrackedfiles")?.at(-1)?.toLowerCase();
+  if (shown !== undefined && ["no", "false", "off", "0"].includes(shown)) return "hidden";
+  return repo.root !== null && isWithin(homeOf(world.env), repo.root) ? "home" : null;
+}
+
+/** The state of the user's code, of untracked files only those that may be this repository's. */
+export const lookAtCode = (context: Context): Promise<CodeState> =>
+  inspectCode(context.git, context.repo, { untracked: untrackedApart(context) === null });

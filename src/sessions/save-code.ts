@@ -61,6 +61,7 @@ export async function planCode(
       ["leave them out: add them to .gitignore", "or commit them all the same: git convosync save --force"],
     );
   }
+  if (plan.add.length > mostUntracked && !options.force) throw manyFiles(plan.add);
   const large = plan.add.filter((path) => (sizes.get(path) ?? 0) > defaultMaxUntrackedBytes);
   if (large.length > 0) tell({ step: "large-files", files: named(large, sizes) });
   return plan;
@@ -72,6 +73,29 @@ async function privateAmong(
   sizes: ReadonlyMap<string, number>,
 ): Promise<ReadonlySet<string>> {
   return sizes.size === 0 ? new Set() : (await import("./private-files.ts")).privateFiles(context, sizes);
+}
+
+/** More new files than this are hardly ever meant: dependencies or a build that nobody has told git to ignore. */
+const mostUntracked = 1_000;
+
+function manyFiles(paths: readonly string[]): ConvosyncError {
+  const folders = new Map<string, number>();
+  for (const path of paths) {
+    const folder = path.includes("/") ? path.slice(0, path.indexOf("/") + 1) : "";
+    folders.set(folder, (folders.get(folder) ?? 0) + 1);
+  }
+  const [folder, most] = [...folders].reduce((one, other) => (other[1] > one[1] ? other : one));
+  const where = folder === "" ? "" : `, ${most.toLocaleString("en")} of them in ${folder}`;
+  return new ConvosyncError(
+    "many-files",
+    Exit.stopped,
+    `${paths.length.toLocaleString("en")} untracked files${where}`,
+    [
+      "leave them out: add them to .gitignore",
+      "or commit them all the same: git convosync save --force",
+      "or save the conversation alone: git convosync save --no-code",
+    ],
+  );
 }
 
 /** The first few of some files, with their sizes. */

@@ -106,6 +106,26 @@ describe("exclusions", () => {
     expect(desktop.git("ls-tree", "-r", "--name-only", "HEAD")).toContain("movie.bin");
   });
 
+  test("more than 1,000 untracked files stop save with the folder they are in; --force takes them", async () => {
+    const { desktop } = await pair();
+    for (let n = 0; n < 1_001; n++) desktop.write(`node_modules/${n}.js`, "\n");
+    desktop.write("index.js", "\n");
+    desktop.say(0, 1);
+    const before = desktop.footprint();
+    const { exit, stderr } = await desktop.run("save", "Dependencies");
+    expect(exit).toBe(4);
+    expect(stderr).toMatch(/error: 1,002 untracked files, 1,001 of them in node_modules\//);
+    expect(stderr).toMatch(/hint: leave them out: add them to \.gitignore/);
+    expect(desktop.footprint()).toEqual(before);
+    expect((await desktop.json("save")).document["error"]).toMatchObject({ code: "many-files", exit: 4 });
+    done(await desktop.run("save", "--force", "Dependencies"));
+    expect(committed(desktop)).toHaveLength(1_003);
+    desktop.write(".gitignore", "build/\n");
+    for (let n = 0; n < 1_001; n++) desktop.write(`build/${n}.js`, "\n");
+    done(await desktop.run("save", "Ignored"));
+    expect(committed(desktop)).toHaveLength(1_004);
+  });
+
   test("ignored files stay out, strange names go in", async () => {
     const { desktop, laptop } = await pair();
     const names = [

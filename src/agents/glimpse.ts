@@ -1,6 +1,7 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from "node:fs";
+import { join } from "node:path";
 import type { Workplace } from "./agent.ts";
-import { isInside } from "./spellings.ts";
+import { isInside, realPath } from "./spellings.ts";
 
 // What finding conversations in an agent's store has in common: their ends are looked at, and where they belong.
 
@@ -36,8 +37,13 @@ export interface Where {
   readonly cwd: string;
 }
 
-/** The work tree a recorded directory lies in: the innermost, for they may be nested. */
-export function workTreeOf(recorded: string, { worktrees }: Workplace): Where | null {
+/**
+ * The work tree a recorded directory lies in: the innermost, for they may be nested. Null also where it lies in another
+ * repository's below that, whose conversations are its own; a submodule is no such repository, but where the work tree
+ * holds the home directory, and so all of a user's projects, everything is.
+ */
+export function workTreeOf(recorded: string, place: Workplace): Where | null {
+  const { worktrees } = place;
   const cwd = recorded.normalize("NFC");
   const roots = worktrees.filter((root) => {
     const base = root.normalize("NFC");
@@ -47,7 +53,35 @@ export function workTreeOf(recorded: string, { worktrees }: Workplace): Where | 
   if (root === undefined) return null;
   // A conversation that was begun on Windows: its root is this one, what follows has backslashes.
   const below = cwd.slice(root.normalize("NFC").length);
-  return { root, cwd: root + (below.startsWith("\\") ? below.replaceAll("\\", "/") : below) };
+  const where = { root, cwd: root + (below.startsWith("\\") ? below.replaceAll("\\", "/") : below) };
+  return liesInAnother(where, place) ? null : where;
+}
+
+/** What was found of a folder: a thousand conversations lie in few of them. */
+const repositories = new WeakMap<Workplace, Map<string, boolean>>();
+
+function liesInAnother({ root, cwd }: Where, place: Workplace): boolean {
+  const known = repositories.get(place) ?? new Map<string, boolean>();
+  repositories.set(place, known);
+  const holdsHome = isInside(realPath(place.home), root);
+  let folder = root;
+  for (const name of cwd.slice(root.length).split("/")) {
+    if (name === "") continue;
+    folder = `${folder}/${name}`;
+    const found = known.get(folder) ?? isRepository(folder, holdsHome);
+    known.set(folder, found);
+    if (found) return true;
+  }
+  return false;
+}
+
+function isRepository(folder: string, whatever: boolean): boolean {
+  try {
+    const found = lstatSync(join(folder, ".git"), { throwIfNoEntry: false });
+    return found !== undefined && (whatever || found.isDirectory());
+  } catch {
+    return false;
+  }
 }
 
 /** A title as a list shows it: one line of at most 200 characters. */

@@ -204,12 +204,17 @@ describe("what would give away conversations or keys", () => {
   });
 
   test("a home directory that is a repository: what was not added by hand is nobody's but the user's", async () => {
-    const machine = await dotfiles(await pair(), ".git");
+    const box = await pair();
+    const { desktop } = box;
+    const machine = await dotfiles(box, ".git");
     machine.write("diary.txt", "private\n");
     machine.write(".vimrc", "set nocompatible\n");
     machine.git("add", ".vimrc");
     machine.say(0, 1);
+    // The projects in it are repositories of their own, and so are their conversations.
+    desktop.say(0, 1, "44444444-4444-4444-8444-444444444444");
     const { stderr } = done(await machine.run("save"));
+    expect((await machine.json("list")).document["sessions"]).toMatchObject([{ id: one }]);
     expect(stderr).toMatch(/left out, as your home directory lies in this work tree: git add what belongs/);
     expect(committed(machine)).toEqual([".bashrc", ".vimrc"]);
   });

@@ -303,6 +303,23 @@ describe("paths", () => {
     api.hears(3);
   });
 
+  test("a repository within this one has its own conversations; those of a submodule are this one's", async () => {
+    const { desktop, base } = await pair();
+    desktop.say(0, 1);
+    const library = join(base, "library");
+    git(base, desktop.env, "init", "-q", library);
+    git(library, desktop.env, "commit", "-q", "--allow-empty", "-m", "library");
+    desktop.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", library, "lib");
+    git(desktop.path, desktop.env, "clone", "-q", library, "other");
+    desktop.with({ cwd: "other" }).say(0, 1, two);
+    expect((await desktop.json("save")).document["session"]).toBe(one);
+    expect((await desktop.json("save", "--all-sessions")).document["sessions"]).toHaveLength(1);
+    const named = await desktop.run("save", "--session", two);
+    expect(named.stderr).toMatch(/no conversation '2222.*belongs to this work tree/);
+    desktop.with({ cwd: "lib" }).say(0, 1, three);
+    expect((await desktop.json("save")).document["session"]).toBe(three);
+  });
+
   test("a project reached through a symlink", async () => {
     const box = await pair();
     const { desktop, laptop } = box;

@@ -24,6 +24,10 @@ export const defaultExcludes: readonly string[] = [
   ".npmrc",
   ".pypirc",
   ".git-credentials",
+  // What agents keep beside the code for one user alone, or of their conversations.
+  "**/.claude/settings.local.json",
+  "CLAUDE.local.md",
+  ".aider*",
 ];
 
 interface Rule {

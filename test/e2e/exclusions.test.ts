@@ -43,6 +43,9 @@ describe("exclusions", () => {
       "id_rsa",
       "keys/id_ed25519.bak",
       "store.p12",
+      "packages/api/.claude/settings.local.json",
+      "CLAUDE.local.md",
+      ".aider.chat.history.md",
     ];
     for (const name of secrets) desktop.write(name, "secret\n");
     desktop.write(".env.local", "TRACKED=2\n");

@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Keyring } from "../crypto/keyring.ts";
 import { buried, type Entry, type Head, lastUse, type Pin, pinsIn, tombstonesIn } from "./head.ts";
-import type { ReplicaHead, Vault } from "./reader.ts";
+import type { ReplicaHead } from "./replica-heads.ts";
+import type { Vault } from "./sealed-objects.ts";
 import { nextHead } from "./writer.ts";
 
 const day = (n: number): string => new Date(Date.UTC(2026, 10, 1 + n)).toISOString();

@@ -18,16 +18,9 @@ import { openIsoDatabase } from "../refs/iso-database.ts";
 import { memoryFs } from "../refs/memory-fs.ts";
 import type { ObjectDatabase, Oid } from "../refs/object-database.ts";
 import type { Entry } from "./head.ts";
-import {
-  hashOf,
-  type PageCache,
-  proveSession,
-  readHead,
-  readSession,
-  readSidecar,
-  readStream,
-  type Vault,
-} from "./reader.ts";
+import { proveSession, readSession, readSidecar, readStream } from "./reader.ts";
+import { readHead } from "./replica-heads.ts";
+import { hashOf, type PageCache, type Vault } from "./sealed-objects.ts";
 import { MemorySpool } from "./spool.ts";
 import { nextHead, sealHead, sealManifest } from "./writer.ts";
 

@@ -9,7 +9,6 @@ import { memoryFs } from "../refs/memory-fs.ts";
 import type { NewFile } from "../refs/object-database.ts";
 import { flip } from "./domain.ts";
 import type { Head } from "./head.ts";
-import { type ReplicaHead, readHead, type Vault } from "./reader.ts";
 import {
   allRecords,
   lastWriterWins,
@@ -20,6 +19,8 @@ import {
   type StoredRecords,
   sealRecords,
 } from "./records.ts";
+import { type ReplicaHead, readHead } from "./replica-heads.ts";
+import type { Vault } from "./sealed-objects.ts";
 import { MemorySpool } from "./spool.ts";
 import { type Template, templates } from "./templates.ts";
 import { nextHead, sealHead } from "./writer.ts";

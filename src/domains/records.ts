@@ -4,7 +4,8 @@ import { sealFor } from "../crypto/keyring.ts";
 import { fields, parseRecord } from "../packing/manifest.ts";
 import type { NewFile, Oid } from "../refs/object-database.ts";
 import type { Domain, Policy, Relation } from "./domain.ts";
-import { hashOf, type ReplicaHead, readBound, type Vault } from "./reader.ts";
+import type { ReplicaHead } from "./replica-heads.ts";
+import { hashOf, readBound, type Vault } from "./sealed-objects.ts";
 
 /**
  * Domains of small records: prompts, templates, memory. A replica keeps its records beside its head, in one sealed

@@ -30,7 +30,9 @@ import {
   tombstonesIn,
   toSealedEntries,
 } from "./head.ts";
-import { hashOf, markOf, type ReplicaHead, type StoredSession, type Vault } from "./reader.ts";
+import type { StoredSession } from "./reader.ts";
+import { markOf, type ReplicaHead } from "./replica-heads.ts";
+import { hashOf, type Vault } from "./sealed-objects.ts";
 
 /** What changes in the index of this replica. */
 export interface HeadChange {

@@ -6,7 +6,8 @@ import { fromUtf8, toBase64url, utf8 } from "../crypto/encoding.ts";
 import { openFrom, sealFor } from "../crypto/keyring.ts";
 import { randomBytes } from "../crypto/primitives.ts";
 import { open as openSealed, openWithPassphrase, seal, sealWithPassphrase } from "../crypto/seal.ts";
-import { hashOf, readSidecar, readStream } from "../domains/reader.ts";
+import { readSidecar, readStream } from "../domains/reader.ts";
+import { hashOf } from "../domains/sealed-objects.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { countLines } from "../packing/lines.ts";
 import {

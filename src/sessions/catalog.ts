@@ -1,5 +1,5 @@
 import { buried, type Entry, pinsIn, type Tombstone, tombstonesIn } from "../domains/head.ts";
-import type { ReplicaHead } from "../domains/reader.ts";
+import type { ReplicaHead } from "../domains/replica-heads.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { formatRef } from "../refs/names.ts";
 

@@ -1,5 +1,5 @@
 import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
-import type { Codec } from "../domains/reader.ts";
+import type { Codec } from "../domains/sealed-objects.ts";
 import { type Deflate, type Inflate, pack, unpack, unpackWithin } from "../packing/payload.ts";
 
 const inflate: Inflate = (deflated, limit) => {

@@ -1,7 +1,8 @@
 import { toBase64url } from "../crypto/encoding.ts";
 import { sealFor } from "../crypto/keyring.ts";
 import type { Entry } from "../domains/head.ts";
-import { hashOf, readStream, type StoredSession } from "../domains/reader.ts";
+import { readStream, type StoredSession } from "../domains/reader.ts";
+import { hashOf } from "../domains/sealed-objects.ts";
 import { sealManifest } from "../domains/writer.ts";
 import { HistoryIndex } from "../packing/history-index.ts";
 import { segmentLines } from "../packing/lines.ts";

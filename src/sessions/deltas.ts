@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Codec } from "../domains/reader.ts";
+import type { Codec } from "../domains/sealed-objects.ts";
 import { HistoryIndex } from "../packing/history-index.ts";
 import type { Segment } from "../packing/manifest.ts";
 import { encode } from "../packing/vcdiff-encode.ts";

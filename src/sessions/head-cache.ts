@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { allEntries } from "../domains/head.ts";
-import type { ReplicaHead } from "../domains/reader.ts";
+import type { ReplicaHead } from "../domains/replica-heads.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { readChecked, writeChecked } from "./files.ts";
 import type { Context } from "./repository.ts";

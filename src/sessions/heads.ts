@@ -1,11 +1,5 @@
-import {
-  acceptHeads,
-  type Marks,
-  nameOf,
-  type ReplicaHead,
-  readHead,
-  type Vault,
-} from "../domains/reader.ts";
+import { acceptHeads, type Marks, nameOf, type ReplicaHead, readHead } from "../domains/replica-heads.ts";
+import type { Vault } from "../domains/sealed-objects.ts";
 import { parseRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { type Heads, splitOwn } from "./catalog.ts";

@@ -1,6 +1,6 @@
 import { lineHash } from "../crypto/signed-line.ts";
 import { type Head, headPath, pagePath } from "../domains/head.ts";
-import type { ReplicaHead } from "../domains/reader.ts";
+import type { ReplicaHead } from "../domains/replica-heads.ts";
 import { type HeadChange, nextHead, type SealedHead, sealHead } from "../domains/writer.ts";
 import { formatRef } from "../refs/names.ts";
 import type { NewCommit, NewFile, Oid, RefUpdate } from "../refs/object-database.ts";

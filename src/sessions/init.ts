@@ -1,41 +1,29 @@
-import { hostname } from "node:os";
-import { createDevice, type Device, deviceSigner, withVault } from "../crypto/device.ts";
-import {
-  addDevice,
-  createKeyring,
-  type Keyring,
-  type KeyringFiles,
-  loadKeyring,
-  openRecovery,
-} from "../crypto/keyring.ts";
+import { type Device, deviceSigner } from "../crypto/device.ts";
+import { createKeyring, type Keyring, type KeyringFiles, loadKeyring } from "../crypto/keyring.ts";
 import { newId, vaultRef } from "../crypto/names.ts";
 import { newRecoveryCode } from "../crypto/recovery-code.ts";
-import { ConvosyncError, Exit, integrityError } from "../errors.ts";
-import { formatRef, outgoingRef, parseRef } from "../refs/names.ts";
-import type { Oid } from "../refs/object-database.ts";
-import { push } from "../refs/transport.ts";
-import { remoteNames, rootCommits } from "../worktree/remotes.ts";
+import { ConvosyncError, Exit } from "../errors.ts";
+import { formatRef } from "../refs/names.ts";
+import { rootCommits } from "../worktree/remotes.ts";
 import { catalog, type Heads } from "./catalog.ts";
-import { type ChosenRemote, currentBranch, findRemote, noRemote, unreachable } from "./chosen-remote.ts";
+import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
 import { nativeCodec } from "./codec.ts";
+import { enrol, makeDevice, type NewDevice } from "./enrol.ts";
+import { type FoundKeyring, findKeyrings } from "./find-keyrings.ts";
 import { loadHeads } from "./heads.ts";
-import { keyringTree, openRepoRecord, openVaultAt, readKeyringTree, sealRepoRecord } from "./keyring-tree.ts";
+import { keyringTree, openVaultAt, readKeyringTree, sealRepoRecord } from "./keyring-tree.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { confirmRef } from "./queue.ts";
-import { dropIncoming, fetchHeads, isAncestor, receive } from "./remote.ts";
+import { dropIncoming, fetchHeads } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { type OpenVault, openOrRenew, ownReplica } from "./vault.ts";
 
-export type DeviceType = Device["type"];
-
-export interface InitOptions {
+export interface InitOptions extends NewDevice {
   readonly join?: boolean;
   readonly newVault?: boolean;
   /** Those that the repository has are somebody else's. */
   readonly ownVault?: boolean;
   readonly public?: boolean;
-  readonly deviceName?: string;
-  readonly deviceType?: DeviceType;
 }
 
 /** What `init` asks for on the way. */
@@ -62,8 +50,6 @@ export interface InitResult {
   /** How many sessions are known here by now. */
   readonly sessions: number;
 }
-
-const refsTimeoutMs = 60_000;
 
 /**
  * Sets this repository up: joins the vault whose keyring is there already, or makes one. A device has one vault
@@ -105,7 +91,11 @@ async function decide(
     const found = keyrings.get(await vaultRef(vault));
     if (found) return adopt(context, device!, vault, found, remote, { joined: false });
   }
-  if (options.join) return joinVault(context, options, dialogue, device, keyrings, remote);
+  if (options.join) {
+    const askCode = () => dialogue.recoveryCode();
+    const { device: member, vault, found } = await enrol(context, options, askCode, device, keyrings, remote);
+    return adopt(context, member, vault, found, remote, { joined: true });
+  }
   if (keyrings.size > 0 && !options.newVault && !options.ownVault) {
     throw new ConvosyncError(
       "vault-exists",
@@ -146,66 +136,6 @@ async function decide(
   await context.keys.saveKeyringCopy(made.keyring.vaultRef, made.files);
   await context.keys.saveDevice(made.device);
   return setUp(context, made.device, made.keyring, made.files, remote, { created: true });
-}
-
-interface FoundKeyring {
-  /** The one to go by. */
-  readonly commit: Oid;
-  /** What this clone has, and what the remote shows, if it was asked. */
-  readonly here: Oid | null;
-  readonly there: Oid | null;
-}
-
-/**
- * Keyrings of all vaults, here and on the remote, by vault ref; what the remote shows is not believed yet. Who needs the
- * remote goes by what it shows, unless this clone has a newer one: other devices may have joined since.
- */
-async function findKeyrings(
-  context: Context,
-  remote: ChosenRemote | null,
-  needed: boolean,
-): Promise<Map<string, FoundKeyring>> {
-  const found = new Map<string, FoundKeyring>();
-  for (const [ref, commit] of await context.db.refs("refs/convosync/")) {
-    const name = parseRef(ref);
-    if (name?.kind === "keyring") found.set(name.vault, { commit, here: commit, there: null });
-  }
-  if (!remote) {
-    if (needed) throw noRemote();
-    return found;
-  }
-  await dropIncoming(context, "refs/convosync-incoming/");
-  const refspecs = ["+refs/convosync/*/keyring:refs/convosync-incoming/*/keyring"];
-  const result = await receive(context, remote, refspecs, refsTimeoutMs);
-  if (result.status !== "ok") {
-    if (needed) throw unreachable(remote, result.status === "unreachable" ? result.text : "");
-    return found;
-  }
-  for (const [ref, there] of await context.db.refs("refs/convosync-incoming/")) {
-    const name = parseRef(outgoingRef(ref));
-    if (name?.kind !== "keyring") continue;
-    const here = found.get(name.vault)?.here ?? null;
-    const keep = here !== null && (!needed || (await isAncestor(context, there, here)));
-    found.set(name.vault, { commit: keep ? here : there, here, there });
-  }
-  return found;
-}
-
-/** The host's name, as its owner knows it. */
-export const defaultDeviceName = (): string => hostname().replace(/\.(local|lan|home)$/i, "") || "my device";
-
-/** Hosts that nobody has named are often called the same: then the next gets a number. A name that was chosen stays. */
-async function makeDevice(
-  context: Context,
-  options: InitOptions,
-  taken: ReadonlySet<string> = new Set(),
-): Promise<Device> {
-  const host = defaultDeviceName();
-  const wanted = options.deviceName ?? host;
-  let name = wanted;
-  for (let n = 2; wanted === host && taken.has(name); n++) name = `${host} ${n}`;
-  const type = options.deviceType ?? "laptop";
-  return createDevice({ name, type, created: context.world.now().toISOString() });
 }
 
 /** The device is a member already: take the repository's keyring as it is. */
@@ -302,106 +232,6 @@ async function headsOf(context: Context, vault: OpenVault, remote: ChosenRemote)
     if (!(error instanceof ConvosyncError)) throw error;
     return loadHeads(context, vault);
   }
-}
-
-/** Another device may enrol at the same moment; the one whose push loses looks again. */
-const joinAttempts = 5;
-
-async function joinVault(
-  context: Context,
-  options: InitOptions,
-  dialogue: InitDialogue,
-  device: Device | null,
-  keyrings: ReadonlyMap<string, FoundKeyring>,
-  remote: ChosenRemote | null,
-): Promise<InitResult> {
-  if (!remote) throw noRemote();
-  if (keyrings.size === 0) {
-    throw new ConvosyncError("no-vault", Exit.failed, `'${remote.title}' has no vault to join`, [
-      "set it up on the machine that has the conversations: git convosync init",
-      ...(remoteNames(context.config).length > 1
-        ? ["if it is on another remote: git config convosync.remote <name>, then once more"]
-        : []),
-    ]);
-  }
-  const code = await dialogue.recoveryCode();
-  const { ref, opened } = await tryCode(context, keyrings, code);
-  const names = new Set([...opened.keyring.members.values()].map((one) => one.name));
-  const fresh = device ?? (await makeDevice(context, options, names));
-  // Before the remote hears of them: a crash must not leave keys enrolled that nobody has.
-  await context.keys.saveDevice(fresh);
-  let found = keyrings.get(ref)!;
-  let recovery = opened;
-  for (let attempt = 1; ; attempt++) {
-    const { commit } = found;
-    const { repoFile } = await readKeyringTree(context, commit);
-    await openRepoRecord(recovery.keyring, repoFile);
-    if (recovery.keyring.members.has(fresh.id)) {
-      // The push of an earlier run arrived, its answer did not.
-      const enrolled = withVault(fresh, recovery.keyring);
-      await context.keys.saveDevice(enrolled);
-      return adopt(context, enrolled, recovery.keyring.vault, found, remote, { joined: true });
-    }
-    const now = context.world.now();
-    const added = await addDevice(
-      recovery.keyring,
-      recovery.recoveryDevice,
-      fresh,
-      now.toISOString(),
-      nativeCodec,
-    );
-    const next = await context.db.commit({
-      parents: [commit],
-      files: keyringTree(added.keyring, added.files, repoFile),
-      when: now,
-    });
-    const name = formatRef({ kind: "keyring", vault: ref });
-    const result = await push(context.git, {
-      remote: remote.name,
-      updates: [{ ref: name, oid: next, lease: found.there }],
-      verifyHooks: false,
-      prompt: true,
-      timeoutMs: refsTimeoutMs,
-    });
-    if (result.status === "pushed") {
-      await context.keys.saveDevice(added.device);
-      // With a refspec of the user's that covers it, git has moved it along with the push.
-      context.db.forgetRefs();
-      const from = (await context.db.refs(name)).get(name) ?? null;
-      if (from !== next) await context.db.update([{ ref: name, to: next, from }]);
-      await confirmRef(context, remote.key, name, next);
-      const everywhere = { commit: next, here: next, there: next };
-      return adopt(context, added.device, added.keyring.vault, everywhere, remote, { joined: true });
-    }
-    if (result.status === "unreachable") throw unreachable(remote, result.text);
-    if (attempt === joinAttempts) {
-      throw new ConvosyncError(
-        "join-refused",
-        Exit.remote,
-        `'${remote.title}' did not take the enrolment of this device`,
-        ["you need permission to push to it; then try again"],
-      );
-    }
-    found = (await findKeyrings(context, remote, true)).get(ref) ?? found;
-    recovery = await openRecovery((await readKeyringTree(context, found.commit)).files, code, nativeCodec);
-  }
-}
-
-/** Opens the vault that the code belongs to; there is more than one when several people share a repository. */
-async function tryCode(context: Context, keyrings: ReadonlyMap<string, FoundKeyring>, code: string) {
-  let failure: unknown;
-  for (const [ref, { commit }] of keyrings) {
-    try {
-      const { files } = await readKeyringTree(context, commit);
-      const opened = await openRecovery(files, code, nativeCodec);
-      if (opened.keyring.vaultRef !== ref)
-        throw integrityError("wrong-vault", "a keyring stands under another vault's name");
-      return { ref, opened };
-    } catch (error) {
-      failure = error;
-    }
-  }
-  throw failure;
 }
 
 /** Ciphertext in a public repository is everyone's for ever: ask before, by trying to read it without credentials. */

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import type { Device } from "../crypto/device.ts";
 import type { KeyringFiles } from "../crypto/keyring.ts";
 import type { Mark } from "../domains/head.ts";
-import type { Marks } from "../domains/reader.ts";
+import type { Marks } from "../domains/replica-heads.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { xdgDirectory } from "../user-directories.ts";
 import { readIfPresent, withLock, writeAtomic } from "./files.ts";

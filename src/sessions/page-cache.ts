@@ -1,6 +1,6 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { PageCache } from "../domains/reader.ts";
+import type { PageCache } from "../domains/sealed-objects.ts";
 import type { ManifestPage } from "../packing/manifest.ts";
 import { readChecked, writeChecked } from "./files.ts";
 import type { Context } from "./repository.ts";

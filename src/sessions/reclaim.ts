@@ -1,4 +1,5 @@
-import { readHead, type Vault } from "../domains/reader.ts";
+import { readHead } from "../domains/replica-heads.ts";
+import type { Vault } from "../domains/sealed-objects.ts";
 import { formatRef } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { allQueues, isOf } from "./queue.ts";

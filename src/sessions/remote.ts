@@ -1,5 +1,5 @@
 import { equalBytes } from "../crypto/encoding.ts";
-import { acceptHeads, type Marks, type ReplicaHead, readHead } from "../domains/reader.ts";
+import { acceptHeads, type Marks, type ReplicaHead, readHead } from "../domains/replica-heads.ts";
 import { type ConvosyncError, integrityError } from "../errors.ts";
 import { incomingRef, outgoingRef, parseRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid, RefUpdate } from "../refs/object-database.ts";

@@ -1,6 +1,6 @@
 import type { Workplace } from "../agents/agent.ts";
 import { sealFor } from "../crypto/keyring.ts";
-import { hashOf } from "../domains/reader.ts";
+import { hashOf } from "../domains/sealed-objects.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { type CodeState, inspectHead } from "../worktree/code-state.ts";

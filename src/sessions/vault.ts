@@ -1,7 +1,7 @@
 import type { Device } from "../crypto/device.ts";
 import { newReplicaId, vaultRef } from "../crypto/names.ts";
 import type { Signer } from "../crypto/signed-line.ts";
-import type { Vault } from "../domains/reader.ts";
+import type { Vault } from "../domains/sealed-objects.ts";
 import { formatRef, OWN } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { cloneIdentity, repoState } from "./key-store.ts";

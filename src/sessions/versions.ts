@@ -1,6 +1,7 @@
 import { toBase64url } from "../crypto/encoding.ts";
 import { merge } from "../domains/domain.ts";
-import { readStream, type StoredSession, type Vault } from "../domains/reader.ts";
+import { readStream, type StoredSession } from "../domains/reader.ts";
+import type { Vault } from "../domains/sealed-objects.ts";
 import { sessions as sessionsDomain, undetermined, type Version } from "../domains/sessions.ts";
 import { currentStreams } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";

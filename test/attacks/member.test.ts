@@ -8,7 +8,7 @@ import { utf8 } from "../../src/crypto/encoding.ts";
 import { addDevice, removeDevice, sealFor } from "../../src/crypto/keyring.ts";
 import { sessionDir } from "../../src/crypto/names.ts";
 import type { Page } from "../../src/domains/head.ts";
-import { hashOf } from "../../src/domains/reader.ts";
+import { hashOf } from "../../src/domains/sealed-objects.ts";
 import { filePath, type Manifest, segmentPath, workPath } from "../../src/packing/manifest.ts";
 import type { NewFile } from "../../src/refs/object-database.ts";
 import { writeBundle } from "../../src/sessions/bundle.ts";

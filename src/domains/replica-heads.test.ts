@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Keyring } from "../crypto/keyring.ts";
 import { ConvosyncError } from "../errors.ts";
 import type { Entry, Head } from "./head.ts";
-import { acceptHeads, type Marks, type ReplicaHead } from "./reader.ts";
+import { acceptHeads, type Marks, type ReplicaHead } from "./replica-heads.ts";
 
 const members = new Map([
   ["desktop", { name: "Desktop" }],

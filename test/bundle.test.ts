@@ -47,7 +47,7 @@ describe("the program", () => {
     ["src/commands/save.ts", full, 246_000],
     ["src/commands/resume.ts", full, 222_000],
     ["src/commands/sync.ts", full, 184_000],
-    ["src/commands/show.ts", full, 181_000],
+    ["src/commands/show.ts", full, 182_000],
     ["src/commands/log.ts", full, 167_000],
     ["src/commands/search.ts", light, 90_000],
     ["src/commands/hook.ts", full, 242_000],

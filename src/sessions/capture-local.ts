@@ -1,7 +1,7 @@
 import type { Workplace } from "../agents/agent.ts";
 import { type AgentName, loadAgent } from "../agents/registry.ts";
 import { inspectHead } from "../worktree/code-state.ts";
-import { planCapture } from "./capture.ts";
+import { planCapture } from "./capture-plan.ts";
 import { catalog, type Heads } from "./catalog.ts";
 import { findRemote } from "./chosen-remote.ts";
 import type { Context } from "./repository.ts";

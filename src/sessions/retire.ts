@@ -2,7 +2,7 @@ import type { Agent, FoundSession, Workplace } from "../agents/agent.ts";
 import { isAgentName, loadAgent } from "../agents/registry.ts";
 import type { Tombstone } from "../domains/head.ts";
 import { ConvosyncError } from "../errors.ts";
-import { planCapture } from "./capture.ts";
+import { planCapture } from "./capture-plan.ts";
 import type { CatalogEntry, Heads } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
 import { forgetCursor } from "./cursor.ts";

@@ -6,7 +6,7 @@ import type { Oid } from "../refs/object-database.ts";
 import { type CodeState, inspectHead } from "../worktree/code-state.ts";
 import { otherUpstream } from "../worktree/remotes.ts";
 import { checkSave } from "../worktree/safety.ts";
-import { type CapturePlan, planCapture } from "./capture.ts";
+import { type CapturePlan, planCapture } from "./capture-plan.ts";
 import { catalog, type Heads } from "./catalog.ts";
 import { type ChosenRemote, findCodeRemote, findRemote } from "./chosen-remote.ts";
 import { lookAtCode } from "./code-here.ts";

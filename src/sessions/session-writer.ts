@@ -14,7 +14,8 @@ import {
 import { formatRef, vaultPrefix } from "../refs/names.ts";
 import type { NewCommit, NewFile, Oid } from "../refs/object-database.ts";
 import type { HeadState } from "../worktree/code-state.ts";
-import { type CapturePlan, type CaptureResult, captureTree, type LeftOut } from "./capture.ts";
+import { type CaptureResult, captureTree } from "./capture.ts";
+import type { CapturePlan, LeftOut } from "./capture-plan.ts";
 import { type Heads, tombstonesOf } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
 import { type Cursor, writeCursor } from "./cursor.ts";

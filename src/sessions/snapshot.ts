@@ -9,7 +9,7 @@ import { sealManifest } from "../domains/writer.ts";
 import { formatRef, vaultPrefix } from "../refs/names.ts";
 import type { NewCommit, Oid } from "../refs/object-database.ts";
 import type { CodeState } from "../worktree/code-state.ts";
-import { type CapturePlan, planCapture } from "./capture.ts";
+import { type CapturePlan, planCapture } from "./capture-plan.ts";
 import { catalog, type Heads } from "./catalog.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
 import type { HookEvent } from "./events.ts";

@@ -87,8 +87,10 @@ async function decide(
   keyrings: ReadonlyMap<string, FoundKeyring>,
   remote: ChosenRemote | null,
 ): Promise<InitResult> {
-  for (const { vault } of options.newVault ? [] : (device?.vaults ?? [])) {
-    const found = keyrings.get(await vaultRef(vault));
+  for (const { vault } of device?.vaults ?? []) {
+    const ref = await vaultRef(vault);
+    const found = keyrings.get(ref);
+    if (found && options.newVault) throw ownVaultExists(ref);
     if (found) return adopt(context, device!, vault, found, remote, { joined: false });
   }
   if (options.join) {
@@ -137,6 +139,12 @@ async function decide(
   await context.keys.saveDevice(made.device);
   return setUp(context, made.device, made.keyring, made.files, remote, { created: true });
 }
+
+const ownVaultExists = (ref: string): ConvosyncError =>
+  new ConvosyncError("vault-exists", Exit.stopped, "this repository has a vault of this device already", [
+    "every command goes on with it; a second one would never be used",
+    `to start over without what it holds, first remove its refs, here and on the remote: refs/convosync/${ref}/`,
+  ]);
 
 /** The device is a member already: take the repository's keyring as it is. */
 async function adopt(

@@ -435,6 +435,28 @@ describe("several repositories and people", () => {
     here.say(0, 1);
     done(await here.run("save"));
     done(await box.desktop.run("sync"));
+    // Where there is one it would never be used.
+    const before = here.footprint();
+    const again = await here.run("init", "--yes", "--new-vault", "--recovery-file", `${fresh}-2`);
+    expect(again.exit).toBe(4);
+    expect(again.stderr).toMatch(/error: this repository has a vault of this device already/);
+    expect(here.footprint()).toEqual(before);
+    expect(existsSync(`${fresh}-2`)).toBe(false);
+  });
+
+  test("new keys for a repository whose old ones have been given away", async () => {
+    const { desktop } = await pair();
+    desktop.say(0, 1);
+    done(await desktop.run("save"));
+    const old = (await desktop.json("init", "--yes")).document;
+    rmSync(config(desktop), { recursive: true });
+    const code = join(desktop.home, "new-code.txt");
+    const { document } = await desktop.json("init", "--yes", "--new-vault", "--recovery-file", code);
+    expect(document["vault"]).not.toBe(old["vault"]);
+    expect(document["device"]["id"]).not.toBe(old["device"]["id"]);
+    done(await desktop.run("save"));
+    expect((await desktop.json("list")).document["sessions"]).toMatchObject([{ id: one }]);
+    done(await desktop.run("verify"));
   });
 
   test("--own-vault puts the vault that a device has beside somebody else's", async () => {

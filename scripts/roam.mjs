@@ -142,6 +142,15 @@ class Device {
     this.say({ id, agent, path: path(folder(this), id) }, 2);
   }
 
+  /** A person who begins with a new clone, of which all is on the remote; what the agent has stays where it is. */
+  cloneAnew() {
+    if (this.convosync("sync", "--no-code").status !== 0) return;
+    rmSync(this.path, { recursive: true });
+    run(base, this.env, "git", ["clone", "-q", remote, this.path]);
+    this.note("clones anew");
+    this.convosync("init", "--yes", "--no-hooks", "--no-agent-hooks");
+  }
+
   /** What the agent would stumble over. */
   look() {
     for (const { id, path } of this.sessions()) {
@@ -231,7 +240,7 @@ async function step(devices) {
   const any = oneOf(...sessions);
   /** One in six ends early. */
   const perhaps = async (...args) => (below(6) === 0 ? device.crash(...args) : device.convosync(...args));
-  const what = below(104);
+  const what = below(106);
   if (what < 28) {
     if (mine) device.say(mine, 1 + below(4));
   } else if (what < 30) {
@@ -261,6 +270,8 @@ async function step(devices) {
     if (here.length < 8) await perhaps("fork", oneOf(any, `${any}@1`, `${any}@2`));
   } else if (what < 102) {
     if (mine) await perhaps("merge", any, mine.id);
+  } else if (what < 104) {
+    if (!away) device.cloneAnew();
   } else if (here.length < 8) {
     const bundle = join(base, "talk.convosync");
     const { status } = device.convosync("export", any, "-o", bundle, "--force");

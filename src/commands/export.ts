@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { longDocument } from "../rendering/document.ts";
 import type { Exported } from "../rendering/export.ts";
+import { mayBeCommitted } from "../sessions/code-here.ts";
 import { writeParts } from "../sessions/files.ts";
 import { openReading, type Reading } from "../sessions/reading.ts";
 import { withCloneLock, withRepository } from "../sessions/repository.ts";
@@ -59,9 +60,15 @@ export default async function exportCommand(
     } else await writeParts(path, await exported(reading, format));
     terminal.document({ session: reading.session.id, format, output: path });
     terminal.step(`Wrote ${options.output}`);
-    if (format !== "bundle")
+    if (format === "bundle")
+      terminal.detail(secured ? "it opens with the passphrase" : "every device of this vault can open it");
+    else {
       terminal.detail("it is not encrypted: whoever has the file can read the conversation");
-    else terminal.detail(secured ? "it opens with the passphrase" : "every device of this vault can open it");
+      if (await mayBeCommitted(context, path)) {
+        terminal.warn("it lies in the work tree, where the next save commits it");
+        terminal.hint("move it, or name it in .gitignore");
+      }
+    }
     return Exit.done;
   });
 }

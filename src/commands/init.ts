@@ -1,12 +1,11 @@
 import { constants } from "node:fs";
 import { open, readFile } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { ConvosyncError, Exit } from "../errors.ts";
-import { untrackedApart } from "../sessions/code-here.ts";
+import { mayBeCommitted } from "../sessions/code-here.ts";
 import { type DeviceType, defaultDeviceName } from "../sessions/enrol.ts";
 import { init } from "../sessions/init.ts";
 import { queuedError } from "../sessions/publish.ts";
-import { isWithin } from "../sessions/real-paths.ts";
 import { withRepository } from "../sessions/repository.ts";
 import { confirm, secret, text } from "../ui/prompts.ts";
 import { safeText } from "../ui/safe-text.ts";
@@ -55,8 +54,7 @@ export default async function initCommand(
           if (file) {
             await writeSecret(file, `${code}\n`);
             written = file;
-            isExposed =
-              untrackedApart(context) === null && isWithin(dirname(file), context.repo.root ?? file);
+            isExposed = await mayBeCommitted(context, file);
             return;
           }
           const question = {

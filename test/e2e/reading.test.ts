@@ -328,6 +328,11 @@ describe("export and import", () => {
       "file-exists",
     );
     done(await laptop.run("export", one, "-o", file("x.html"), "--force", "--format", "json"));
+    laptop.write(".gitignore", "talks/\n");
+    const inside = (name: string) => laptop.run("export", one, "-o", join(laptop.path, name));
+    expect(done(await inside("talk.md")).stderr).toMatch(/warning: it lies in the work tree/);
+    for (const name of ["talks/talk.md", "talk.convosync"])
+      expect(done(await inside(name)).stderr).not.toMatch(/work tree/);
     const document = JSON.parse(readFileSync(file("x.html"), "utf8"));
     expect(document).toMatchObject({ convosync: 1, type: "conversation", session: one });
     expect(document["messages"]).toHaveLength(12);

@@ -1,8 +1,12 @@
 import { ConvosyncError } from "../errors.ts";
+import { isBackground } from "../git/environment.ts";
 import { catalog } from "./catalog.ts";
 import { type FreshHeads, onNewestHeads } from "./fresh-heads.ts";
 import type { Context } from "./repository.ts";
 import { fetchSession } from "./session-fetch.ts";
+
+/** Whoever saves by hand meanwhile waits for what the background holds. */
+const backgroundTimeoutMs = 30_000;
 
 /**
  * Brings here what other replicas have of conversations that this one is about to save for the first time, as after a
@@ -24,7 +28,9 @@ export async function fetchContinued(
   if (isFirst(known).length === 0) return known;
   try {
     return await onNewestHeads(context, known, async (now) => {
-      for (const session of isFirst(now)) await fetchSession(context, now.vault, now.heads, session, remote);
+      const timeout = isBackground(context.world.env) ? backgroundTimeoutMs : undefined;
+      for (const session of isFirst(now))
+        await fetchSession(context, now.vault, now.heads, session, remote, timeout);
       return now;
     });
   } catch (error) {

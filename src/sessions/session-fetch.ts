@@ -20,6 +20,7 @@ export async function fetchSession(
   heads: Heads,
   session: CatalogEntry,
   remote: ChosenRemote | null,
+  timeoutMs = fetchTimeoutMs,
 ): Promise<StoredSession[]> {
   const refs = await context.db.refs(vaultPrefix(vault.ref));
   const found: StoredSession[] = [];
@@ -41,8 +42,8 @@ export async function fetchSession(
   }
   const archived = missing.filter((copy) => copy.entry.a);
   const hot = missing.filter((copy) => !copy.entry.a);
-  for (const copy of archived) found.push(await fetchFolder(context, vault, copy, remote));
-  if (hot.length > 0) found.push(...(await fetchHot(context, vault, heads, hot, refs, remote)));
+  for (const copy of archived) found.push(await fetchFolder(context, vault, copy, remote, timeoutMs));
+  if (hot.length > 0) found.push(...(await fetchHot(context, vault, heads, hot, refs, remote, timeoutMs)));
   if (found.length === 0) throw missingCopy(missing[0]!);
   return found;
 }
@@ -76,12 +77,13 @@ async function fetchFolder(
   vault: OpenVault,
   copy: Copy,
   remote: ChosenRemote,
+  timeoutMs: number,
 ): Promise<StoredSession> {
   const tree = copy.entry.a!.t;
-  const alone = await receive(context, remote, [tree], fetchTimeoutMs);
+  const alone = await receive(context, remote, [tree], timeoutMs);
   if (alone.status !== "ok") {
     const refspecs = [`+${copy.ref}:${incomingRef(copy.ref)}`];
-    const whole = await receive(context, remote, refspecs, fetchTimeoutMs);
+    const whole = await receive(context, remote, refspecs, timeoutMs);
     if (whole.status !== "ok") throw notFetched(remote, whole.status === "unreachable" ? whole.text : "");
   }
   try {
@@ -100,13 +102,14 @@ async function fetchHot(
   missing: readonly Copy[],
   refs: ReadonlyMap<string, Oid>,
   remote: ChosenRemote,
+  timeoutMs: number,
 ): Promise<StoredSession[]> {
   const tombstones = tombstonesOf(heads.all);
   const prefix = `${vaultPrefix(vault.ref)}session/${missing[0]!.entry.d}/`;
   await dropIncoming(context, incomingRef(prefix));
   const own = heads.replica ? [`^${prefix}${heads.replica}`] : [];
   const refspecs = [`+${prefix}*:${incomingRef(prefix)}*`, ...own];
-  const result = await receive(context, remote, refspecs, fetchTimeoutMs);
+  const result = await receive(context, remote, refspecs, timeoutMs);
   try {
     if (result.status !== "ok") throw notFetched(remote, result.status === "unreachable" ? result.text : "");
     const incoming = await context.db.refs(incomingRef(prefix));

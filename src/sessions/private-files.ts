@@ -1,5 +1,5 @@
-import { readFile } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
+import { readEnds } from "../agents/glimpse.ts";
 import { loadAgents } from "../agents/registry.ts";
 import { parseRecoveryCode } from "../crypto/recovery-code.ts";
 import { isWithin, realOr } from "./real-paths.ts";
@@ -36,15 +36,15 @@ export async function privateFiles(
     folders.some((folder) => folder === "" || path === folder || path.startsWith(`${folder}/`));
   const found = new Set<string>();
   for (const [path, size] of sizes) {
-    if (lies(path) || (await holdsKey(join(root, path), size))) found.add(path);
+    if (lies(path) || holdsKey(join(root, path), size)) found.add(path);
   }
   return found;
 }
 
-/** Reads only what is as short as such a file. */
-async function holdsKey(path: string, size: number): Promise<boolean> {
+/** Reads only what is as short as such a file, and follows no link: git takes along what it says, not where it leads. */
+function holdsKey(path: string, size: number): boolean {
   if (size > keyFileBytes || size < 25) return false;
-  const text = (await readFile(path).catch(() => Buffer.alloc(0))).toString("latin1");
+  const text = readEnds(path, keyFileBytes)?.head.toString("latin1") ?? "";
   return text.includes("AGE-SECRET-KEY-1") || (size <= codeFileBytes && isRecoveryCode(text));
 }
 

@@ -86,6 +86,19 @@ describe("two copies", () => {
     expect(await merge(other.keyring, end.keyring, tablet.device)).toBe("theirs");
   });
 
+  test("name the lines of all others in few entries", async () => {
+    let other = base.keyring;
+    for (const name of ["a", "b", "c"]) ({ keyring: other } = await joined(other, name));
+    const apart = await joined((await joined(base.keyring, "d")).keyring, "e");
+    const merged = await both(other, apart.keyring);
+    const laptop = await joined(base.keyring, "laptop");
+    const { keyring } = await both(laptop.keyring, merged.keyring);
+    const entries = keyring.lines.map((line) => JSON.parse(line.split("\t")[0]!));
+    expect(entries.filter(({ type }) => type === "merge")).toHaveLength(2);
+    for (const each of [other, apart.keyring, merged.keyring])
+      for (const [seq, hash] of each.hashes.entries()) expect(knowsLine(keyring, seq, hash)).toBe(true);
+  });
+
   test("of which one shuts a device out are not merged, whichever it is", async () => {
     const phone = await joined(base.keyring, "phone");
     const out = await removeDevice(phone.keyring, desktop, phone.device.id, {}, TS, codec);

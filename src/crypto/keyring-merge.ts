@@ -8,6 +8,7 @@ import {
   type Keyring,
   type KeyringChange,
   type KeyringFiles,
+  MAX_LOG,
   openLog,
   publish,
   tooManyDevices,
@@ -53,15 +54,35 @@ export async function mergeKeyrings(
   for (const { id, recipient, sign, name, type } of joined) {
     await add({ type: "add", device: { id, recipient, sign, name, type } });
   }
-  for (let from = common; from < other.hashes.length; from += mostMerged) {
-    await add({ type: "merge", from, hashes: other.hashes.slice(from, from + mostMerged) });
+  const lines = other.hashes.slice(common).map((hash, at): Line => [common + at, hash]);
+  for (const { from, hashes } of runsOf([...lines, ...mergedInto(other)])) {
+    await add({ type: "merge", from, hashes });
   }
-  for (const line of other.merged) {
-    const [seq = "", hash = ""] = line.split(" ");
-    if (!knowsLine(roster, Number(seq), hash))
-      await add({ type: "merge", from: Number(seq), hashes: [hash] });
-  }
+  // Nobody could open it again.
+  if (roster.lines.join("\n").length >= MAX_LOG) return null;
   return publish({ ...own, ...roster }, codec);
+}
+
+type Line = readonly [seq: number, hash: string];
+
+const mergedInto = ({ merged }: Roster): Line[] =>
+  [...merged].map((line) => {
+    const [seq = "", hash = ""] = line.split(" ");
+    return [Number(seq), hash];
+  });
+
+/** The lines in as few entries as can name them. */
+function runsOf(lines: readonly Line[]): { from: number; hashes: string[] }[] {
+  const runs: { from: number; hashes: string[] }[] = [];
+  /** Those that the line with this number may continue. */
+  const open = new Map<number, { from: number; hashes: string[] }[]>();
+  for (const [seq, hash] of [...lines].sort(([one], [other]) => one - other)) {
+    const run = open.get(seq)?.pop() ?? { from: seq, hashes: [] };
+    if (run.hashes.length === 0) runs.push(run);
+    run.hashes.push(hash);
+    if (run.hashes.length < mostMerged) open.set(seq + 1, [...(open.get(seq + 1) ?? []), run]);
+  }
+  return runs;
 }
 
 /**

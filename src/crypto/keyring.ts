@@ -69,7 +69,7 @@ export type PublicDevice = Pick<Device, "id" | "name" | "type" | "recipient" | "
 
 /** 32 MiB and 0.3 s, on a phone too; the code's 120 bits are what protects the file. */
 const RECOVERY_LOG_N = 15;
-const MAX_LOG = 4 * 1024 * 1024;
+export const MAX_LOG = 4 * 1024 * 1024;
 
 /** Makes a vault of two devices: this one, and the one the recovery code wakes. */
 export async function createKeyring(options: {

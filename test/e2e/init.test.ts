@@ -473,7 +473,6 @@ describe("several repositories and people", () => {
     done(await here.run("save"));
     // Another device of that vault needs no word of it.
     const laptop = there();
-    console.log(await laptop.run("init", "--yes"));
     expect((await laptop.json("init", "--yes")).document).toMatchObject({ joined: false, sessions: 1 });
     done(await laptop.run("resume"));
     laptop.hears(1);

@@ -80,7 +80,7 @@ export async function planCapture(
   const key = `${agent.name}:${found.id}`;
   const places = known.rawPaths ? null : agent.places(found, place);
   const inventory = await agent.inventory(found, place);
-  const cursor = await readCursor(context, key);
+  const cursor = await readCursor(context, vault.device.id, key);
   const main = inventory.streams.find((one) => one.name === "main");
   if (!main || !existsSync(main.path)) {
     throw new ConvosyncError("no-transcript", Exit.failed, `session ${found.id} has no transcript`, [

@@ -1,14 +1,25 @@
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, fstatSync, openSync, readSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmdirSync,
+  rmSync,
+} from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
+import { olderThan } from "../leftovers.ts";
 import { readCache, writeCache } from "./files.ts";
 import type { Context } from "./repository.ts";
 
 /**
  * Where the last capture or restore of a session ended, per stream: how much of the agent's file is already
  * stored, and the state of the stream's hash there. Only a cache: without it the file is compared with what is
- * stored, and the answer is the same.
+ * stored, and the answer is the same. Each device has its own, as several may work in one clone: a container and the
+ * machine it runs on have one work tree, but two homes with a file of the same conversation in each.
  */
 const streamCursor = v.object({
   ino: v.number(),
@@ -34,22 +45,52 @@ const cursorSchema = v.object({
 
 export type Cursor = v.InferOutput<typeof cursorSchema>;
 
-const cursorPath = (context: Context, key: string): string =>
-  join(context.cloneDir, "cursors", `${key.replace(":", "-")}.json`);
+const folderOf = (context: Context): string => join(context.cloneDir, "cursors");
+const nameOf = (key: string): string => `${key.replace(":", "-")}.json`;
 
-export async function readCursor(context: Context, key: string): Promise<Cursor> {
-  const path = cursorPath(context, key);
+/** @param device id of the device whose file it is */
+const cursorPath = (context: Context, device: string, key: string): string =>
+  join(folderOf(context), device, nameOf(key));
+
+export async function readCursor(context: Context, device: string, key: string): Promise<Cursor> {
+  const path = cursorPath(context, device, key);
   // Asked for a thousand sessions that other devices have: most have none here.
   const known = existsSync(path) ? await readCache(path, cursorSchema) : null;
   return known ?? { v: 1, streams: {}, files: {} };
 }
 
-export async function writeCursor(context: Context, key: string, cursor: Cursor): Promise<void> {
-  await writeCache(cursorPath(context, key), JSON.stringify(cursor));
+export async function writeCursor(
+  context: Context,
+  device: string,
+  key: string,
+  cursor: Cursor,
+): Promise<void> {
+  await writeCache(cursorPath(context, device, key), JSON.stringify(cursor));
 }
 
+/** Those of all devices. */
 export function forgetCursor(context: Context, key: string): void {
-  rmSync(cursorPath(context, key), { force: true });
+  for (const device of devicesOf(context)) rmSync(cursorPath(context, device, key), { force: true });
+}
+
+/** So long a cursor is kept that is not used: a container that was made anew has left it, or the session is over. */
+const unusedMs = 90 * 24 * 3_600_000;
+
+export function forgetUnusedCursors(context: Context): void {
+  for (const device of devicesOf(context)) {
+    const folder = join(folderOf(context), device);
+    const names = readdirSync(folder);
+    const unused = names.filter((name) => olderThan(join(folder, name), unusedMs));
+    for (const name of unused) rmSync(join(folder, name), { force: true });
+    if (unused.length === names.length) rmdirSync(folder);
+  }
+}
+
+function devicesOf(context: Context): string[] {
+  const folder = folderOf(context);
+  if (!existsSync(folder)) return [];
+  const entries = readdirSync(folder, { withFileTypes: true });
+  return entries.filter((one) => one.isDirectory()).map(({ name }) => name);
 }
 
 const tailBytes = 4096;

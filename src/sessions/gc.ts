@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { catalog } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
 import { compact } from "./compact.ts";
+import { forgetUnusedCursors } from "./cursor.ts";
 import { readCache, writeAtomic } from "./files.ts";
 import { fold } from "./fold.ts";
 import { withFreshHeads } from "./fresh-heads.ts";
@@ -82,6 +83,7 @@ export async function gc(
         : await dropGenerations(context, vault, await loadHeads(context, vault), rule.days, remote);
     const compacted = await compact(context, vault, await loadHeads(context, vault));
     const folded = await fold(context, vault, await loadHeads(context, vault), remote?.key ?? null);
+    forgetUnusedCursors(context);
     const sent = remote && (await publishSettled(context, vault, replica, remote));
     return { folded, compacted, generations, ...found, publish: sent };
   });

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createDevice } from "../crypto/device.ts";
-import { KeyStore } from "./key-store.ts";
+import { isSameClone, KeyStore } from "./key-store.ts";
 
 let home: string;
 beforeEach(() => {
@@ -23,4 +23,21 @@ test("the keys of a device are never replaced by another's", async () => {
     message: `this device has keys already, in ${store.devicePath}`,
   });
   expect(readFileSync(store.devicePath, "utf8")).toBe(before);
+});
+
+test("a clone is known again after it was moved, and after its disk was given another number; a copy is another", () => {
+  const clone = { dir: "/home/me/shop/.git", dev: 66306, ino: 1200, born: 1_764_490_000_123 };
+  expect(isSameClone(clone, clone)).toBe(true);
+  expect(isSameClone(clone, { ...clone, dir: "/home/me/moved/.git" })).toBe(true);
+  expect(isSameClone(clone, { ...clone, dev: 40 })).toBe(true);
+  expect(isSameClone(clone, { ...clone, dev: 40, ino: 7 })).toBe(true);
+  // A copy, also one that took its place; and a snapshot of the disk, elsewhere.
+  expect(isSameClone(clone, { ...clone, dir: "/home/me/copy/.git", ino: 1300, born: clone.born + 9 })).toBe(
+    false,
+  );
+  expect(isSameClone(clone, { ...clone, ino: 1300, born: clone.born + 9 })).toBe(false);
+  expect(isSameClone(clone, { ...clone, dir: "/snapshots/1/me/shop/.git", dev: 41 })).toBe(false);
+  const unborn = { ...clone, born: 0 };
+  expect(isSameClone(unborn, { ...unborn, dev: 40 })).toBe(true);
+  expect(isSameClone(unborn, { ...unborn, ino: 1300 })).toBe(false);
 });

@@ -97,10 +97,7 @@ export class KeyStore {
   async replica(repo: string, commonDir: string): Promise<string | null> {
     const here = cloneIdentity(commonDir);
     const clones = (await this.state()).repos[repo]?.clones ?? [];
-    const known = clones.find(
-      (one) => one.dev === here.dev && one.ino === here.ino && one.born === here.born,
-    );
-    return known?.replica ?? null;
+    return clones.find((one) => isSameClone(one, here))?.replica ?? null;
   }
 
   async state(): Promise<DeviceState> {
@@ -232,6 +229,19 @@ function readPrivate(path: string): string | null {
   } finally {
     closeSync(file);
   }
+}
+
+/**
+ * Whether both are one directory. One that was moved on its disk is; and so is one whose disk has another number since
+ * the system started again, as those of btrfs, ZFS and networks get, or whose directories have, as behind FUSE. A copy
+ * is not, as it was born later.
+ */
+export function isSameClone(one: CloneIdentity, other: CloneIdentity): boolean {
+  if (one.born !== other.born) return false;
+  const sameInode = one.ino === other.ino;
+  // Where the system does not tell when a directory was made, all were made at once.
+  const inPlace = one.dir === other.dir && (sameInode || one.born > 0);
+  return inPlace || (sameInode && one.dev === other.dev);
 }
 
 /** What tells one clone from another: where it lies, and which directory on which disk that is. */

@@ -30,7 +30,7 @@ export async function restoreSession(
     await restore.prepare();
     if (restore.branching) throw new Error("the conversation here is not part of the version to be restored");
     await restore.commit(join(context.stateDir, "backup", session));
-    await writeCursor(context, `${agent.name}:${session}`, restore.cursor);
+    await writeCursor(context, vault.device.id, `${agent.name}:${session}`, restore.cursor);
     const { cwd } = restore;
     if (agent.deliver) await (await import("./deliver.ts")).deliver(agent, { id: session, cwd }, place);
     return { restored: restore.paths, workingDirectory: cwd };

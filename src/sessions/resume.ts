@@ -191,7 +191,7 @@ async function resumeLocked(
     await bringCode(context, plan, options, tell);
     const files = await restore.commit(join(context.stateDir, "backup", session.id));
     for (const { backup } of files) if (backup) tell({ step: "kept-backup", path: backup });
-    await writeCursor(context, session.key, restore.cursor);
+    await writeCursor(context, vault.device.id, session.key, restore.cursor);
     const after = moves ? await whereabouts(context) : nowhere;
     if (files.length > 0 || after.commit !== before.commit || after.branch !== before.branch)
       await note(context, { kind: "resume", session: session.key, before, after, branch, files });

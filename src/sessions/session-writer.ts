@@ -133,7 +133,7 @@ export async function store(
   });
   for (const { plan, writer } of writing) {
     const { manifest, cursor, sealedBytes } = writer.done();
-    context.chores.later(() => writeCursor(context, plan.key, cursor));
+    context.chores.later(() => writeCursor(context, vault.device.id, plan.key, cursor));
     const summary = summarise(plan, manifest, sealedBytes);
     saved.push(summary);
     if (plan.streams.some((one) => one.gen > 0 && !one.stored))

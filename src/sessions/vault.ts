@@ -4,7 +4,7 @@ import type { Signer } from "../crypto/signed-line.ts";
 import type { Vault } from "../domains/sealed-objects.ts";
 import { formatRef, OWN } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
-import { cloneIdentity, repoState } from "./key-store.ts";
+import { cloneIdentity, isSameClone, repoState } from "./key-store.ts";
 import { notSetUp, openVaultAt, type RepoRecord } from "./keyring-tree.ts";
 import type { Context } from "./repository.ts";
 
@@ -88,9 +88,7 @@ export async function ownReplica(
   const replica = newReplicaId();
   await context.keys.update((state) => {
     const repo = repoState(state, vault.repo, vault.keyring.vault);
-    repo.clones = repo.clones.filter(
-      (one) => one.dev !== here.dev || one.ino !== here.ino || one.born !== here.born,
-    );
+    repo.clones = repo.clones.filter((one) => !isSameClone(one, here));
     repo.clones.push({ replica, ...here });
   });
   return replica;

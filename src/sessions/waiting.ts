@@ -3,6 +3,7 @@ import { type CatalogEntry, catalog, type Heads } from "./catalog.ts";
 import { readCursor } from "./cursor.ts";
 import { readIfPresent, writeCache } from "./files.ts";
 import type { Context } from "./repository.ts";
+import type { OpenVault } from "./vault.ts";
 
 /** A session that another device has taken further than this clone knows it. */
 export interface Waiting {
@@ -11,21 +12,25 @@ export interface Waiting {
   readonly device: string;
 }
 
-/** Sessions that are newer elsewhere than in this clone, the newest first, whether or not they are fetched yet. */
+/**
+ * Sessions that are newer elsewhere than in this clone, the newest first, whether or not they are fetched yet.
+ *
+ * @param here the vault's `<vault>` of the ref names, and this device's id
+ */
 export async function waitingSessions(
   context: Context,
-  vault: { readonly ref: string },
+  here: { readonly ref: string; readonly device: string },
   heads: Heads,
 ): Promise<Waiting[]> {
   const waiting: Waiting[] = [];
-  for (const session of catalog(heads, vault)) {
+  for (const session of catalog(heads, here)) {
     const own = session.copies.find((copy) => copy.replica === heads.replica);
     const most = Math.max(...session.copies.map((copy) => copy.entry.b));
     const ahead = session.copies.find((copy) => copy.replica !== heads.replica && copy.entry.b === most);
     if (!ahead || (own && own.entry.b >= most)) continue;
     // What was resumed and not gone on with is here, though no copy of ours says so.
-    const here = (await readCursor(context, session.key)).streams["main"]?.bytes ?? 0;
-    if (here < most) waiting.push({ session, device: ahead.device });
+    const { streams } = await readCursor(context, here.device, session.key);
+    if ((streams["main"]?.bytes ?? 0) < most) waiting.push({ session, device: ahead.device });
   }
   return waiting;
 }
@@ -39,12 +44,13 @@ const mostBranches = 50;
  */
 export async function noteWaiting(
   context: Context,
-  vault: { readonly ref: string },
+  vault: OpenVault,
   heads: Heads,
   nameOf: (device: string) => string,
 ): Promise<void> {
+  const here = { ref: vault.ref, device: vault.device.id };
   const lines = new Map<string, string>();
-  for (const { session, device } of await waitingSessions(context, vault, heads)) {
+  for (const { session, device } of await waitingSessions(context, here, heads)) {
     const { br: branch, u } = session.newest.entry;
     if (branch === null || lines.has(branch) || lines.size === mostBranches) continue;
     const day = u.slice(0, 16).replace("T", " ");

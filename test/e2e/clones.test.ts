@@ -4,7 +4,7 @@ import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { installQuietHooks, work } from "./automatic.ts";
-import { done, lines, type Machine, one, pair, type Sandbox, two } from "./harness.ts";
+import { done, lines, type Machine, one, pair, type Sandbox, sandbox, two } from "./harness.ts";
 
 const messages = async (machine: Machine): Promise<Record<string, number>> => {
   const { document } = await machine.json("list", "--fetch", "--all");
@@ -67,6 +67,63 @@ describe("two clones on one machine", () => {
     });
     done(await second.run("sync"));
     expect(await messages(laptop)).toEqual({ [one]: lines(2), [two]: lines(1) });
+  });
+});
+
+describe("one clone, two homes, as of a container and the machine it runs on", () => {
+  /** The laptop stands for the container: it works in the desktop's clone. */
+  async function shared(): Promise<Sandbox & { readonly container: Machine }> {
+    const box = sandbox();
+    await box.desktop.begin();
+    const container = box.laptop.with({ path: box.desktop.path });
+    await container.init("--join", "--recovery-file", box.code);
+    return { ...box, container };
+  }
+
+  test("take turns", async () => {
+    const { desktop, container } = await shared();
+    desktop.say(0, 1);
+    done(await desktop.run("save"));
+    for (let turn = 1; turn < 5; turn++) {
+      const [here, there] = turn % 2 === 1 ? [container, desktop] : [desktop, container];
+      done(await here.run("resume"));
+      here.hears(turn);
+      here.say(turn, turn + 1);
+      const { stderr } = done(await here.run("save"));
+      expect(stderr).not.toContain("rewritten");
+      expect((await there.json("status")).document["waiting"]).toHaveLength(1);
+    }
+  });
+
+  test("what went on in both is asked about", async () => {
+    const { desktop, container } = await shared();
+    desktop.say(0, 2);
+    done(await desktop.run("save"));
+    done(await container.run("resume"));
+    desktop.say(2, 3, one, "desktop");
+    done(await desktop.run("save"));
+    container.say(2, 4, one, "container");
+    const { stderr } = done(await container.run("save"));
+    expect(stderr).not.toContain("rewritten");
+    for (const here of [desktop, container]) expect((await here.run("resume")).exit).toBe(5);
+    done(await desktop.run("resume", "--merge"));
+    for (const voice of ["desktop", "container"]) expect(desktop.heard()).toContain(voice);
+    done(await container.run("resume"));
+    expect(container.heard().split("\n")).toHaveLength(desktop.heard().split("\n").length);
+  });
+
+  test("what one has still to send is sent by it, and seen by the other", async () => {
+    const box = await shared();
+    const { desktop, container } = box;
+    await offline(box, async () => {
+      container.say(0, 2);
+      expect((await container.run("save")).exit).toBe(3);
+    });
+    expect(await messages(desktop)).toEqual({ [one]: lines(2) });
+    done(await desktop.run("resume"));
+    desktop.hears(2);
+    done(await container.run("sync"));
+    done(await desktop.run("verify"));
   });
 });
 

@@ -282,6 +282,8 @@ export async function fetch(git: Git, request: FetchRequest): Promise<FetchResul
       "--no-write-fetch-head",
       "--no-recurse-submodules",
       "--no-auto-maintenance",
+      // Fetches of code and of conversations run side by side, and each would want its lock.
+      "--no-write-commit-graph",
     ],
     ...["--no-prune", "--no-filter", "--no-show-forced-updates", "--refmap="],
     ...["--", remote, ...refspecs],

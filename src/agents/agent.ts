@@ -20,6 +20,8 @@ export interface FoundSession {
   readonly cwd: string;
   /** The work tree that holds `cwd`. */
   readonly workTree: string;
+  /** The one it was begun in, where an agent can take a conversation from one to another: its paths are told from there. */
+  readonly begunIn?: string;
   readonly updatedAt: Date;
   readonly title: string;
   /** The main file. */
@@ -109,7 +111,7 @@ export interface Agent {
   /** All that belongs to a session. Capture files before streams: the main stream names them. */
   inventory(session: FoundSession, place: Workplace): Promise<Inventory>;
   /** The paths that are made portable in a session that runs in `cwd` of `workTree`. */
-  places(session: Pick<FoundSession, "cwd" | "workTree">, place: Workplace): Places;
+  places(session: Pick<FoundSession, "cwd" | "workTree" | "begunIn">, place: Workplace): Places;
   /**
    * Where a logical name from another device lives here: beside the session's main file when it is known here,
    * else in the folder for `cwd`. Unknown and unsafe names are an integrity error (`unsafe-name`).

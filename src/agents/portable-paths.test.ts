@@ -41,6 +41,10 @@ describe("what is a path", () => {
     ["file:///home/me/code/shop/a.ts", "file://{{CS:ROOT-url}}/a.ts"],
     ["vscode://x @/home/me/a", "vscode://x @{{CS:HOME}}/a"],
     ["/home/me/.claude/projects/-home-me-code-shop/x.jsonl", "{{CS:STORE}}/projects/{{CS:KEY}}/x.jsonl"],
+    [
+      "/home/me/.claude/projects/-home-me-code-shop--claude-worktrees-x/y",
+      "{{CS:STORE}}/projects/{{CS:KEY}}--claude-worktrees-x/y",
+    ],
     ['\\"/home/me\\" \\\\\\"/home/me', '\\"{{CS:HOME+1}}\\" \\\\\\"{{CS:HOME+2}}'],
     ['\\\\\\\\"/home/me"', '\\\\\\\\"{{CS:HOME}}"'],
   ])("%s", (text, stored) => {

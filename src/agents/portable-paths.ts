@@ -299,7 +299,7 @@ function matchAt(
   for (const { bytes, readings } of needle.written ?? []) {
     const end = at + bytes.length;
     if (bytes !== needle.bytes && !standsAt(text, at, bytes)) continue;
-    if (!closes(text, end, form, opens === "url")) continue;
+    if (!closes(text, end, form, opens === "url") && !(opens === "component" && leadsOn(text, end))) continue;
     const reading = readings.find(({ place, shape }) => {
       if (place === "KEY" || opens === "component") return place === "KEY" && opens === "component";
       return shape !== "-url" || opens === "url";
@@ -313,6 +313,11 @@ function standsAt(text: Buffer, at: number, bytes: Buffer): boolean {
   for (let i = 0; i < bytes.length; i++) if (text[at + i] !== bytes[i]) return false;
   return true;
 }
+
+/** How a key goes on that is of a work tree in `.claude/worktrees`: it begins with the checkout's. */
+const within = Buffer.from("--claude-worktrees-");
+
+const leadsOn = (text: Buffer, end: number): boolean => standsAt(text, end, within);
 
 /** The token for a place, at the level that was inferred where it may be written so. */
 function tokenFor({ stem, levels, tokens }: Reading, inferred: number): Buffer {

@@ -1,6 +1,6 @@
 import { realpathSync } from "node:fs";
 import { relative, resolve, sep } from "node:path";
-import type { Workplace } from "./agent.ts";
+import type { FoundSession, Workplace } from "./agent.ts";
 import type { Places } from "./portable-paths.ts";
 
 /** Whether `path` is `directory` or lies below it. Both absolute and normalised; no disk access. */
@@ -39,18 +39,42 @@ export function spellings(path: string, detours: readonly string[] = []): string
   return [...new Set(found)];
 }
 
-/** The paths that are made portable in a session of `workTree`, of an agent that keeps its data in `store`. */
+const made = /[/\\]\.claude[/\\]worktrees[/\\]/;
+
+/**
+ * The checkout in which Claude Code made a work tree for one conversation, `<checkout>/.claude/worktrees/<name>` (its
+ * `--worktree`, and its tool EnterWorktree); of any other directory null. Such a conversation names both, and moves from one
+ * to the other and back, the work tree soon being removed; and Claude Code refuses to go on with one whose work tree is the
+ * checkout itself. So all of it is told from the checkout, whichever of them it is in.
+ */
+export function checkoutAround(
+  directory: string,
+  { worktrees }: Pick<Workplace, "worktrees">,
+): string | null {
+  const at = made.exec(directory)?.index;
+  const checkout = at === undefined ? null : directory.slice(0, at);
+  return checkout !== null && worktrees.includes(checkout) ? checkout : null;
+}
+
+/**
+ * The paths that are made portable in a session of an agent that keeps its data in `store`.
+ *
+ * @param key the agent's encoded folder name of a directory, where it has any
+ */
 export function placesOf(
-  workTree: string,
+  { cwd, workTree, begunIn = workTree }: Pick<FoundSession, "cwd" | "workTree" | "begunIn">,
   store: string,
-  { home, env }: Pick<Workplace, "home" | "env">,
-  keys: readonly string[] = [],
+  place: Pick<Workplace, "home" | "env" | "worktrees">,
+  key?: (directory: string) => string,
 ): Places {
+  const { home, env } = place;
   const detours = [home, ...(env["PWD"] ? [env["PWD"]] : [])];
+  const root = checkoutAround(begunIn, place) ?? begunIn;
+  const directories = checkoutAround(cwd, place) === root ? [root] : [root, cwd];
   return {
-    root: spellings(workTree, detours),
+    root: spellings(root, detours),
     home: spellings(home),
     store: spellings(store, [home]),
-    keys: [...new Set(keys)],
+    keys: key ? [...new Set(directories.map(key))] : [],
   };
 }

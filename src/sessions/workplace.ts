@@ -104,10 +104,21 @@ async function noConversation(
     `${what} of ${anyOf(agents.map((one) => one.title))} belongs to this work tree`,
     [
       ...(await unreadable(place, agents)),
+      ...(await beside(place, agents)),
       "start one here first, or run this where the agent was started",
       "nothing was committed; for the code alone use git itself",
     ],
   );
+}
+
+/** Where the newest conversation of the repository's other work trees is: an agent can have taken it there. */
+async function beside(place: Workplace, agents: readonly Agent[]): Promise<string[]> {
+  if (place.worktrees.length === 1) return [];
+  const found = (await Promise.all(agents.map((agent) => agent.find(place)))).flat();
+  const [newest] = found.sort((a, b) => b.updatedAt.getTime() - a.updatedAt.getTime());
+  return newest
+    ? [`the newest of the other work trees is in ${newest.workTree}: cd '${newest.workTree}'`]
+    : [];
 }
 
 /** Where this work tree's conversations are kept, what may not be read: an agent that ran with `sudo` left it so. */

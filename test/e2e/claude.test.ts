@@ -107,6 +107,39 @@ describe.skipIf(!installed)(
       expect(forked).not.toContain("A lamp.");
     });
 
+    test("continues what it took to a work tree of its own, here, there, and when that is gone", async () => {
+      const { desktop, laptop } = await pair();
+      const tools = ["--allowedTools", "EnterWorktree,Bash"];
+      await ask(desktop, "Where do we begin?", [{ text: "In the checkout." }]);
+      done(await desktop.run("save"));
+      const id = (await desktop.json("list")).document["sessions"][0].id as string;
+      const enter = { name: "EnterWorktree", input: { name: "feat" } };
+      await ask(desktop, "Go there.", [{ tool: enter }, { text: "Gone there." }], "--resume", id, ...tools);
+      const inside = desktop.with({ path: `${desktop.path}/.claude/worktrees/feat` });
+      expect(inside.heard(id)).toContain('"worktree-state"');
+      inside.write("feat.txt", "1\n");
+      done(await inside.run("save", "In the work tree"));
+
+      done(await laptop.run("resume"));
+      expect(laptop.branch()).toBe("worktree-feat");
+      const there = largest(await ask(laptop, "On the laptop?", [{ text: "Yes." }], "--resume", id));
+      expect(there).toContain("Gone there.");
+      expect(there).not.toContain(desktop.home);
+      done(await laptop.run("save"));
+
+      done(await inside.run("resume"));
+      const back = largest(await ask(inside, "And back?", [{ text: "Back." }], "--resume", id));
+      expect(back).toContain("On the laptop?");
+      done(await inside.run("save"));
+      desktop.git("worktree", "remove", "--force", "--force", inside.path);
+      done(await desktop.run("resume"));
+      const last = largest(await ask(desktop, "Without it?", [], "--resume", id));
+      expect(last).toContain("Back.");
+      done(await desktop.run("save"));
+      done(await laptop.run("resume"));
+      expect(laptop.heard(id)).toContain("Without it?");
+    });
+
     test("has every turn saved and pushed by its own hooks; the other device has it", async () => {
       const { desktop, laptop } = await pair();
       done(await desktop.run("hooks", "install", "--agent", "claude"));

@@ -1,9 +1,30 @@
 // Repositories, paths and configurations of every kind a user may have.
 
-import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { done, git, type Machine, one, pair, type Sandbox, sandbox, three, two } from "./harness.ts";
+import {
+  done,
+  expectTranscript,
+  git,
+  type Machine,
+  one,
+  pair,
+  type Sandbox,
+  sandbox,
+  three,
+  two,
+} from "./harness.ts";
 
 function hook(machine: Machine, path: string, script: string): void {
   const file = join(machine.path, path);
@@ -52,6 +73,96 @@ describe("repositories", () => {
     expect(box.laptop.branch()).toBe("side");
     box.laptop.hears(2, two);
     expect((await side.run("save")).stderr).toMatch(/Nothing new/);
+  });
+
+  describe("a conversation that Claude Code took to a work tree of its own, within the checkout", () => {
+    /** Begun and saved in the checkout, gone on with and saved in the work tree. */
+    async function taken(): Promise<Sandbox & { readonly inside: Machine }> {
+      const box = await pair();
+      const { desktop } = box;
+      desktop.say(0, 1);
+      done(await desktop.run("save", "In the checkout"));
+      const path = join(desktop.path, ".claude/worktrees/feat");
+      desktop.git("worktree", "add", "-q", "-b", "worktree-feat", path);
+      const inside = desktop.with({ path });
+      mkdirSync(inside.project, { recursive: true });
+      renameSync(desktop.transcript(), inside.transcript());
+      appendFileSync(inside.transcript(), bound(desktop, path));
+      inside.say(1, 2);
+      inside.write("feat.txt", "1\n");
+      done(await inside.run("save", "In the work tree"));
+      return { ...box, inside };
+    }
+
+    /** What Claude Code 2.1.332 writes when it takes a conversation to a work tree; it refuses to be bound to the checkout. */
+    const bound = (checkout: Machine, worktreePath: string): string =>
+      [
+        { type: "relocated", sessionId: one, relocatedCwd: worktreePath },
+        {
+          type: "worktree-state",
+          worktreeSession: { originalCwd: checkout.path, worktreePath, worktreeName: "feat" },
+          sessionId: one,
+        },
+      ]
+        .map((record) => `${JSON.stringify(record)}\n`)
+        .join("");
+
+    /** What it looks like on a machine, with the work tree there or without. */
+    const told = (machine: Machine): string => {
+      const path = join(machine.path, ".claude/worktrees/feat");
+      return machine.told(1) + bound(machine, path) + machine.with({ path }).told(2, one, "", 1);
+    };
+
+    test("names it as one within the other device's checkout, and comes back", async () => {
+      const { desktop, laptop, inside } = await taken();
+      expect((await desktop.json("status")).document["current"]).toBeNull();
+      const elsewhere = await desktop.run("save");
+      expect(elsewhere).toMatchObject({ exit: 1 });
+      expect(elsewhere.stderr).toContain(`cd '${inside.path}'`);
+
+      const { document } = await laptop.json("resume");
+      expect(document["workingDirectory"]).toBe(laptop.path);
+      expect(laptop.branch()).toBe("worktree-feat");
+      expectTranscript(laptop.heard(), told(laptop));
+      laptop.say(2, 3);
+      done(await laptop.run("save"));
+
+      done(await inside.run("resume"));
+      expectTranscript(inside.heard(), told(desktop) + desktop.told(3, one, "", 2));
+      inside.say(3, 4);
+      expect((await inside.run("save")).stderr).not.toContain("rewritten");
+      done(await laptop.run("resume"));
+      expect(laptop.heard()).toBe(
+        `${told(laptop)}${laptop.told(3, one, "", 2)}${atInside(laptop).told(4, one, "", 3)}`,
+      );
+    });
+
+    const atInside = (machine: Machine): Machine =>
+      machine.with({ path: join(machine.path, ".claude/worktrees/feat") });
+
+    test("goes on in the checkout when the work tree is gone, with a cursor or without", async () => {
+      const { desktop, laptop } = await taken();
+      done(await laptop.run("resume"));
+      laptop.say(2, 3);
+      done(await laptop.run("save"));
+      desktop.git("worktree", "remove", "--force", ".claude/worktrees/feat");
+      const { exit, document } = await desktop.json("resume");
+      expect({ exit, where: document["workingDirectory"] }).toEqual({ exit: 0, where: desktop.path });
+      rmSync(join(desktop.path, ".git/convosync/cursors"), { recursive: true });
+      expect((await desktop.run("save")).stderr).toMatch(/Nothing new/);
+      expect((await desktop.json("list")).document["sessions"]).toHaveLength(1);
+    });
+
+    test("comes to the same work tree where the other device has it, too", async () => {
+      const { laptop } = await taken();
+      const there = atInside(laptop);
+      laptop.git("fetch", "-q");
+      laptop.git("worktree", "add", "-q", there.path, "worktree-feat");
+      const { document } = await there.json("resume");
+      expect(document["workingDirectory"]).toBe(there.path);
+      expectTranscript(there.heard(), told(laptop));
+      expect(existsSync(laptop.transcript())).toBe(false);
+    });
   });
 
   test("a bare repository with a worktree beside it", async () => {

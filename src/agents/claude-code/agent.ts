@@ -17,13 +17,8 @@ export const claudeCode: Agent = {
   find,
   current,
   inventory,
-  places: ({ cwd, workTree }, place) =>
-    placesOf(
-      workTree,
-      configDir(place),
-      place,
-      [workTree, cwd].map((directory) => projectName(directory, place)),
-    ),
+  places: (session, place) =>
+    placesOf(session, configDir(place), place, (directory) => projectName(directory, place)),
   target,
   live,
   describe(head, tail) {

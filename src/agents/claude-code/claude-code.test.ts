@@ -105,6 +105,58 @@ describe("find", () => {
     expect(found.map(({ id, cwd }) => [id, cwd])).toEqual([[two, join(place.root, "sub")]]);
   });
 
+  describe("in a work tree that Claude Code made", () => {
+    const inside = () => join(place.root, ".claude/worktrees/feat");
+    const there = () => ({ ...place, worktrees: [...place.worktrees, inside()] });
+
+    test("taken there or begun there, its paths are told from the checkout, also when the work tree is gone", async () => {
+      session(projectKey(inside()), one, [user(place.root, "begun"), user(inside(), "taken there")]);
+      session(projectKey(inside()), two, [user(inside(), "begun there")]);
+      const found = await claudeCode.find(there());
+      expect(found.map(({ id, cwd, workTree }) => [id, cwd, workTree])).toEqual([
+        [two, inside(), inside()],
+        [one, inside(), inside()],
+      ]);
+      const expected = { root: [place.root], keys: [projectKey(place.root)] };
+      for (const one of found) expect(claudeCode.places(one, there())).toMatchObject(expected);
+      const gone = await claudeCode.find(place);
+      expect(gone.map(({ workTree }) => workTree)).toEqual([place.root, place.root]);
+      for (const one of gone) expect(claudeCode.places(one, place)).toMatchObject(expected);
+    });
+
+    test("gone on with on another device, and so told from the checkout, it stays where its file is", async () => {
+      session(projectKey(inside()), one, [user(inside(), "here"), user(place.root, "there")]);
+      session(projectKey(inside()), two, [user(place.root, "all of it there")]);
+      const found = await claudeCode.find(there());
+      expect(found.map(({ cwd, workTree }) => [cwd, workTree])).toEqual([
+        [inside(), inside()],
+        [inside(), inside()],
+      ]);
+    });
+
+    test("back in the checkout, it belongs there", async () => {
+      session(projectKey(place.root), one, [
+        user(inside(), "there"),
+        { type: "relocated", relocatedCwd: place.root },
+      ]);
+      expect(await claudeCode.find(there())).toMatchObject([{ cwd: place.root, workTree: place.root }]);
+    });
+  });
+
+  test("taken to a work tree beside, its paths are told from where it was begun", async () => {
+    const wt = place.worktrees[1]!;
+    session(projectKey(wt), one, [user(place.root, "begun"), user(wt, "taken there")]);
+    const [found] = await claudeCode.find(place);
+    expect(found).toMatchObject({ cwd: wt, workTree: wt });
+    expect(claudeCode.places(found!, place).root).toEqual([place.root]);
+  });
+
+  test("a conversation whose shell is in another work tree stays where it was begun", async () => {
+    const wt = place.worktrees[1]!;
+    session(projectKey(place.root), one, [user(place.root, "begun"), user(wt, "cd ../shop-wt")]);
+    expect(await claudeCode.find(place)).toMatchObject([{ cwd: place.root, workTree: place.root }]);
+  });
+
   test("a session that came from Windows keeps its subdirectory", async () => {
     session(projectKey(place.root), one, [user(`${place.root}\\src\\api`, "hi")]);
     expect((await claudeCode.find(place))[0]?.cwd).toBe(join(place.root, "src", "api"));

@@ -1,11 +1,11 @@
 import { lstatSync, readdirSync } from "node:fs";
 import { readdir } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { FoundSession, HowFound, WatchedFolder, Workplace } from "../agent.ts";
 import { leadsToFolder, listed } from "../folders.ts";
 import { readEnds, type Where, windowBytes, workTreeOf } from "../glimpse.ts";
 import { liveSessions } from "./live.ts";
-import { mayBelong, projectsDir } from "./store.ts";
+import { mayBelong, projectKey, projectsDir } from "./store.ts";
 import { type Glimpse, glimpse } from "./transcript.ts";
 
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -22,12 +22,15 @@ export async function watchedFolders(place: Workplace): Promise<WatchedFolder[]>
   const folders: WatchedFolder[] = [{ path: projects, workTree: null, sessionOf: () => null }];
   for (const entry of await readdir(projects, { withFileTypes: true }).catch(() => [])) {
     if (!entry.isDirectory() || !mayBelong(entry.name, place)) continue;
-    // The innermost work tree whose folder it can be.
-    const roots = place.worktrees.filter((root) => mayBelong(entry.name, { ...place, worktrees: [root] }));
-    const workTree = roots.sort((a, b) => b.length - a.length)[0] ?? null;
-    folders.push({ path: join(projects, entry.name), workTree, sessionOf });
+    folders.push({ path: join(projects, entry.name), workTree: ownerOf(entry.name, place), sessionOf });
   }
   return folders;
+}
+
+/** The innermost work tree whose folder, or that of a directory below, it can be; null for one that the user has named. */
+function ownerOf(folder: string, place: Workplace): string | null {
+  const roots = place.worktrees.filter((root) => mayBelong(folder, { ...place, env: {}, worktrees: [root] }));
+  return roots.sort((a, b) => b.length - a.length)[0] ?? null;
 }
 
 interface Candidate {
@@ -78,13 +81,15 @@ async function findById(id: string, place: Workplace): Promise<FoundSession | nu
   const [candidate] = list(place, () => true, id);
   if (candidate === undefined) return null;
   const seen = await look(candidate.path, place);
-  return seen && found(candidate, seen.glimpse, seen.where ?? { root: place.root, cwd: place.root });
+  const { root } = place;
+  return seen && found(candidate, seen.glimpse, seen.where ?? { root, cwd: root, begunIn: root });
 }
 
-const found = (candidate: Candidate, glimpse: Glimpse, where: Where): FoundSession => ({
+const found = (candidate: Candidate, glimpse: Glimpse, where: Belonging): FoundSession => ({
   id: candidate.id,
   cwd: where.cwd,
   workTree: where.root,
+  begunIn: where.begunIn,
   updatedAt: candidate.updatedAt,
   title: glimpse.title,
   path: candidate.path,
@@ -116,11 +121,16 @@ function candidateAt(path: string): Candidate | null {
   }
 }
 
+/** Where a conversation belongs, and the work tree it was begun in. */
+interface Belonging extends Where {
+  readonly begunIn: string;
+}
+
 /** Folder names are lossy: what counts is the recorded directory. One long last line can hide it: look wider once. */
 async function look(
   path: string,
   place: Workplace,
-): Promise<{ glimpse: Glimpse; where: Where | null } | null> {
+): Promise<{ glimpse: Glimpse; where: Belonging | null } | null> {
   let seen: Glimpse | null = null;
   for (const bytes of [windowBytes, windowBytes * 16]) {
     const ends = readEnds(path, bytes);
@@ -129,6 +139,21 @@ async function look(
     if (seen.directories.length > 0 || ends.complete) break;
   }
   if (seen === null) return null;
-  const where = seen.directories.map((cwd) => workTreeOf(cwd, place)).find((w) => w !== null);
-  return { glimpse: seen, where: where ?? null };
+  const where = whereIn(basename(dirname(path)), seen.directories, place);
+  if (where === null) return { glimpse: seen, where };
+  const begun = seen.begunIn === null ? null : workTreeOf(seen.begunIn, place);
+  return { glimpse: seen, where: { ...where, begunIn: (begun ?? where).root } };
+}
+
+/**
+ * Where a conversation belongs of which the newest directories are these. It may have moved from one work tree to another
+ * (EnterWorktree), and its file with it; or have gone on on another device, where it is told from the checkout. So the
+ * folder decides between them.
+ */
+function whereIn(folder: string, directories: readonly string[], place: Workplace): Where | null {
+  const all = directories.map((cwd) => workTreeOf(cwd, place)).filter((where) => where !== null);
+  const root = ownerOf(folder, place);
+  const there = all.find((where) => where.root === root);
+  if (there || root === null || all.length === 0) return there ?? all[0] ?? null;
+  return folder === projectKey(root) ? { root, cwd: root } : all[0]!;
 }

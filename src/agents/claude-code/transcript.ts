@@ -34,6 +34,8 @@ export interface Glimpse {
   readonly title: string;
   /** Recorded directories, the newest first. */
   readonly directories: readonly string[];
+  /** The one it began in, where its beginning tells. */
+  readonly begunIn: string | null;
   readonly branch: string | null;
   readonly version: string | null;
   readonly updatedAt: Date | null;
@@ -78,6 +80,7 @@ export function glimpse(head: Uint8Array, tail: Uint8Array): Glimpse {
   return {
     title: oneLine(title),
     directories: [...new Set(newest.flatMap((r) => r.relocatedCwd ?? r.cwd ?? []))],
+    begunIn: first.find((r) => r.cwd !== undefined)?.cwd ?? null,
     branch: latest((r) => r.gitBranch) ?? null,
     version: latest((r) => r.version) ?? null,
     updatedAt: Number.isNaN(at.getTime()) ? null : at,

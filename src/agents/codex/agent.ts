@@ -21,7 +21,7 @@ export const codex: Agent = {
   elsewhere: (id, place) => elsewhereIn(rolloutStore, id, place),
   current: (place) => currentIn(rolloutStore, place),
   inventory: async ({ path }) => ({ streams: [{ name: "main", path }], files: [] }),
-  places: ({ workTree }, place) => placesOf(workTree, codexHome(place), place),
+  places: (session, place) => placesOf(session, codexHome(place), place),
   target,
   live,
   describe(head, tail) {

@@ -30,7 +30,7 @@ export const copilot: Agent = {
   elsewhere: (id, place) => elsewhereIn(sessionStore, id, place),
   current: (place) => currentIn(sessionStore, place),
   inventory,
-  places: ({ workTree }, place) => placesOf(workTree, copilotHome(place), place),
+  places: (session, place) => placesOf(session, copilotHome(place), place),
   target,
   live,
   describe(head, tail) {

@@ -48,8 +48,7 @@ export const cursor: Agent = {
   find,
   current,
   inventory,
-  places: ({ cwd, workTree }, place) =>
-    placesOf(workTree, cursorHome(place), place, [workTree, cwd].map(projectKey)),
+  places: (session, place) => placesOf(session, cursorHome(place), place, projectKey),
   target,
   // It keeps no list of what is open; its database tells (`target`).
   live: async () => null,

@@ -41,7 +41,7 @@ export const gemini: Agent = {
   current: (place) => currentIn(chatStore, place),
   inventory,
   // The folder has another name on every machine, so it stands for the store as a whole.
-  places: ({ cwd, workTree }, place) => placesOf(workTree, projectDir(cwd, place), place),
+  places: (session, place) => placesOf(session, projectDir(session.cwd, place), place),
   target,
   settle: async (cwd, place) => claim(cwd, place),
   // It keeps no list of what is open.

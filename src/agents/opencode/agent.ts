@@ -53,7 +53,7 @@ export const opencode: Agent = {
   },
   current,
   inventory,
-  places: ({ workTree }, place) => placesOf(workTree, dataDir(place), place),
+  places: (session, place) => placesOf(session, dataDir(place), place),
   target,
   deliver,
   // It keeps no list of what is open.

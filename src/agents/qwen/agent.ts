@@ -21,8 +21,7 @@ export const qwen: Agent = {
   find: (place, prefix) => findIn(chatStore, place, prefix),
   current: (place) => currentIn(chatStore, place),
   inventory: async ({ path }) => ({ streams: [{ name: "main", path }], files: [] }),
-  places: ({ cwd, workTree }, place) =>
-    placesOf(workTree, qwenHome(place), place, [workTree, cwd].map(projectKey)),
+  places: (session, place) => placesOf(session, qwenHome(place), place, projectKey),
   target,
   // It keeps no list of what is open.
   live: async () => null,

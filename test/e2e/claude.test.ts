@@ -107,6 +107,20 @@ describe.skipIf(!installed)(
       expect(forked).not.toContain("A lamp.");
     });
 
+    test("has its list of tasks on the other device, too", async () => {
+      const { desktop, laptop } = await pair();
+      const tools = ["--allowedTools", "TaskCreate,TaskList"];
+      const create = { name: "TaskCreate", input: { subject: "Mend the fence", description: "All of it." } };
+      await ask(desktop, "What is to be done?", [{ tool: create }, { text: "Noted." }], ...tools);
+      done(await desktop.run("save"));
+      const id = (await laptop.json("resume")).document["session"] as string;
+      const list: Turn[] = [{ tool: { name: "TaskList", input: {} } }, { text: "That." }];
+      await ask(laptop, "And now?", list, "--resume", id, ...tools);
+      expect(/"content":"([^"]*\[pending\][^"]*)"/.exec(laptop.heard(id))?.[1]).toBe(
+        "#1 [pending] Mend the fence",
+      );
+    });
+
     test("continues what it took to a work tree of its own, here, there, and when that is gone", async () => {
       const { desktop, laptop } = await pair();
       const tools = ["--allowedTools", "EnterWorktree,Bash"];

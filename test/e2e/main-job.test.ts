@@ -25,6 +25,13 @@ const sidecars = (machine: Machine): Record<string, string> => {
       spawnDepth: 1,
     }),
     [join(session, "subagents/workflows/w1/journal.jsonl")]: `${JSON.stringify({ at: `${cwd}/journal` })}\n`,
+    [join(session, "workflows/w1.json")]: JSON.stringify({ script: `${session}/workflows/scripts/w1.js` }),
+    [join(session, "workflows/scripts/w1.js")]: "export const meta = {};\n",
+    [join(home, ".claude/tasks", one, "1.json")]: JSON.stringify(
+      { id: "1", subject: `mend ${cwd}/x` },
+      null,
+      2,
+    ),
     [join(session, "tool-results/toolu_1.txt")]: `listing of ${cwd}\n${home}/notes\n`,
     [join(home, ".claude/file-history", one, "992963597d5e2ddf@v1")]: `raw bytes, ${"kept as they are"}\n`,
   };

@@ -331,7 +331,11 @@ describe("describe", () => {
 
 describe("inventory and target", () => {
   test("are inverse, and leave out what belongs to this machine alone", async () => {
-    const path = session(projectKey(place.root), one, [user(place.root, "hi")]);
+    const records = [
+      user(place.root, "hi", { slug: "some-first-plan" }),
+      user(place.root, "go", { slug: "brave-old-cake" }),
+    ];
+    const path = session(projectKey(place.root), one, records);
     const beside = join(dirname(path), one);
     const history = join(place.home, ".claude", "file-history", one);
     put(join(beside, "subagents", "agent-a1.jsonl"));
@@ -339,7 +343,14 @@ describe("inventory and target", () => {
     put(join(beside, "subagents", "workflows", "wf-1", "journal.jsonl"));
     put(join(beside, "tool-results", "toolu_01.txt"));
     put(join(beside, "tool-results", "out.bin"));
+    put(join(beside, "workflows", "wf_1.json"));
+    put(join(beside, "workflows", "scripts", "x-wf_1.js"));
     put(join(history, "992963597d5e2ddf@v1"), Buffer.from([0, 255]));
+    put(join(place.home, ".claude", "tasks", one, "1.json"));
+    put(join(place.home, ".claude", "tasks", one, ".highwatermark"));
+    put(join(place.home, ".claude", "tasks", one, "other", "2.json"));
+    for (const plan of ["brave-old-cake", "brave-old-cake-agent-a1", "brave-old-cakes", "other"])
+      put(join(place.home, ".claude", "plans", `${plan}.md`));
     put(join(beside, "resume-head.jsonl"));
     put(join(beside, "subagents", "agent-a1.jsonl.compact.tmp.77"));
     put(join(beside, "subagents", "resume-head.jsonl"));
@@ -357,7 +368,12 @@ describe("inventory and target", () => {
       ["subagents/agent-a1.meta.json", "jsonl", 2],
       ["tool-results/out.bin", "raw", 2],
       ["tool-results/toolu_01.txt", "text", 2],
+      ["workflows/scripts/x-wf_1.js", "raw", 2],
+      ["workflows/wf_1.json", "jsonl", 2],
       ["file-history/992963597d5e2ddf@v1", "raw", 2],
+      ["tasks/1.json", "jsonl", 2],
+      ["plans/brave-old-cake-agent-a1.md", "text", 2],
+      ["plans/brave-old-cake.md", "text", 2],
     ]);
     for (const stream of streams) {
       expect(claudeCode.target(stream.name, "stream", found!, place)).toEqual({
@@ -419,6 +435,11 @@ describe("inventory and target", () => {
     `tool-results/${"x".repeat(129)}`,
     `tool-results/${"x/".repeat(8)}x`,
     "settings.json",
+    "tasks/a/1.json",
+    "tasks/1.txt",
+    "plans/a/b.md",
+    "plans/A.md",
+    "plans/x.txt",
     "memory/MEMORY.md",
     "hooks/x.sh",
     "main",

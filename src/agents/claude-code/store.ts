@@ -13,6 +13,10 @@ export const projectsDir = (place: Workplace): string => join(configDir(place), 
 
 export const fileHistoryDir = (place: Workplace): string => join(configDir(place), "file-history");
 
+export const tasksDir = (place: Workplace): string => join(configDir(place), "tasks");
+
+export const plansDir = (place: Workplace): string => join(configDir(place), "plans");
+
 export const liveDir = (place: Workplace): string => join(configDir(place), "sessions");
 
 /**

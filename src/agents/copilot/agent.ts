@@ -3,6 +3,7 @@ import { lstat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { integrityError } from "../../errors.ts";
 import type { Agent, Destination, FileSource, FoundSession, Inventory, Target, Workplace } from "../agent.ts";
+import { databaseFile, requireFinished } from "../database-file.ts";
 import { joinByActivity } from "../line-logs.ts";
 import { currentIn, elsewhereIn, findIn } from "../one-store.ts";
 import { safeSegments } from "../safe-name.ts";
@@ -15,10 +16,11 @@ import { copilotHome, eventsName, live, sessionDir, sessionStore, validId, watch
 
 /**
  * GitHub Copilot CLI: one folder per session, `session-state/<id>`. Its log is all that resuming needs; the client makes
- * `workspace.yaml` and its database anew. What the model wrote down for itself comes along:
+ * `workspace.yaml` and its index of all sessions anew. What the model wrote down for itself comes along:
  *
  *   main                       events.jsonl       stream
  *   plan.md                    plan.md            file
+ *   session.db                 session.db         file, raw: what is to be done
  *   checkpoints|files|research/**                 file
  */
 export const copilot: Agent = {
@@ -61,12 +63,15 @@ export const copilot: Agent = {
 
 const trees = ["checkpoints", "files", "research"] as const;
 const plan = "plan.md";
+/** A database in which the model keeps what is to be done. */
+const todos = "session.db";
 
 const isTemporary = (name: string): boolean => name.startsWith(".") || /\.(?:tmp|lock)$/i.test(name);
 
-async function inventory({ path }: FoundSession): Promise<Inventory> {
+async function inventory({ id, path }: FoundSession, place: Workplace): Promise<Inventory> {
   const folder = dirname(path);
-  const files: FileSource[] = [];
+  const database = databaseFile(todos, join(folder, todos), `copilot/${id}`, place);
+  const files: FileSource[] = [...database.files];
   const info = await lstat(join(folder, plan)).catch(() => null);
   if (info?.isFile())
     files.push({ name: plan, path: join(folder, plan), size: info.size, form: formByName(plan) });
@@ -74,13 +79,17 @@ async function inventory({ path }: FoundSession): Promise<Inventory> {
     const found = walk(join(folder, tree), tree, isTemporary);
     files.push(...found.map((one) => ({ ...one, form: formByName(one.name) })));
   }
-  return { streams: [{ name: "main", path }], files };
+  return { streams: [{ name: "main", path }], files, unreadable: database.unreadable };
 }
 
 function target(name: string, kind: "stream" | "file", session: Destination, place: Workplace): Target {
   if (!validId(session.id)) throw integrityError("unsafe-name", `not a Copilot session id: '${session.id}'`);
   const folder = session.path === undefined ? sessionDir(session.id, place) : dirname(session.path);
   if (name === "main" && kind === "stream") return { path: join(folder, eventsName), form: "jsonl" };
+  if (name === todos && kind === "file") {
+    requireFinished(join(folder, todos), copilot.title, session.cwd);
+    return { path: join(folder, todos), form: "raw" };
+  }
   const segments = safeSegments(name);
   const inTree = segments !== null && segments.length > 1 && trees.some((one) => one === segments[0]);
   if (kind !== "file" || segments === null || !(name === plan || inTree) || segments.some(isTemporary))

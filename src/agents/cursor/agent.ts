@@ -1,8 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { ConvosyncError, Exit, integrityError } from "../../errors.ts";
-import { processName, sweep } from "../../leftovers.ts";
+import { integrityError } from "../../errors.ts";
 import type {
   Agent,
   Destination,
@@ -14,11 +13,11 @@ import type {
   Target,
   Workplace,
 } from "../agent.ts";
+import { databaseFile, requireFinished } from "../database-file.ts";
 import { isFolder, namesIn } from "../folders.ts";
 import { readEnds, windowBytes } from "../glimpse.ts";
 import { formByName } from "../sidecars.ts";
 import { placesOf } from "../spellings.ts";
-import { imageOf, UnreadableDatabase } from "../sqlite.ts";
 import { conversationReader } from "./conversation.ts";
 import { mentions, titleIn } from "./records.ts";
 import {
@@ -26,7 +25,6 @@ import {
   cursorHome,
   hasChat,
   helpersDir,
-  imagePath,
   projectKey,
   type Transcript,
   transcriptPath,
@@ -109,13 +107,10 @@ function belongs(
 const databaseName = "store.db";
 /** What stands beside the database; of anything else it is not known what it would mean elsewhere. */
 const aboutName = "meta.json";
-/** Larger ones are left out, as every sidecar is. */
-const mostBytes = 32 << 20;
 
 async function inventory({ id, cwd, path }: FoundSession, place: Workplace): Promise<Inventory> {
   const streams: StreamSource[] = [{ name: "main", path }];
   const files: FileSource[] = [];
-  const unreadable: { name: string; path: string }[] = [];
   const own = basename(dirname(path)) === id;
   for (const name of own ? namesIn(helpersDir(path)) : []) {
     const helper = join(helpersDir(path), name);
@@ -127,32 +122,8 @@ async function inventory({ id, cwd, path }: FoundSession, place: Workplace): Pro
   const info = lstatSync(about, { throwIfNoEntry: false });
   if (info?.isFile())
     files.push({ name: aboutName, path: about, form: formByName(aboutName), size: info.size });
-  try {
-    const image = imageOf(join(chat, databaseName), mostBytes);
-    if (image)
-      files.push({ name: databaseName, path: kept(image, id, place), form: "raw", size: image.length });
-    else rmSync(dirname(imagePath(id, place)), { recursive: true, force: true });
-  } catch (error) {
-    if (!(error instanceof UnreadableDatabase)) throw error;
-    // One that is too large is told of as any other sidecar is.
-    const path = join(chat, databaseName);
-    const size = lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
-    if (size > mostBytes) files.push({ name: databaseName, path, form: "raw", size });
-    else unreadable.push({ name: databaseName, path });
-  }
-  return { streams, files, unreadable };
-}
-
-/** Where the image of a database stands, to be read like any file; written only when it is another. */
-function kept(image: Buffer, id: string, place: Workplace): string {
-  const path = imagePath(id, place);
-  if (existsSync(path) && readFileSync(path).equals(image)) return path;
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  sweep(dirname(path), `.${databaseName}.`, ".tmp");
-  const temporary = join(dirname(path), `.${databaseName}.${processName()}.tmp`);
-  writeFileSync(temporary, image, { mode: 0o600 });
-  renameSync(temporary, path);
-  return path;
+  const database = databaseFile(databaseName, join(chat, databaseName), `cursor/${id}`, place);
+  return { streams, files: [...files, ...database.files], unreadable: database.unreadable };
 }
 
 const helperName = /^[A-Za-z0-9_-]{1,100}\.jsonl$/;
@@ -171,18 +142,8 @@ function target(name: string, kind: "stream" | "file", session: Destination, pla
     return { path: join(chatDir(id, cwd, place), aboutName), form: "jsonl" };
   } else if (name === databaseName) {
     const path = join(chatDir(id, cwd, place), databaseName);
-    if ((lstatSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0) throw unfinished(cwd);
+    requireFinished(path, "Cursor", cwd);
     return { path, form: "raw" };
   }
   throw integrityError("unsafe-name", `the saved session names a ${kind} Cursor does not have: '${name}'`);
-}
-
-/** What is in the log would be read into whatever database takes this one's place. */
-function unfinished(cwd: string): ConvosyncError {
-  return new ConvosyncError(
-    "session-live",
-    Exit.stopped,
-    `Cursor has this conversation open, or ended in the middle of it (in ${cwd})`,
-    ["leave it there first, then resume", "where it is not open, open it there once more and leave it"],
-  );
 }

@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { lstatSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { userStateDir } from "../../user-directories.ts";
 import type { WatchedFolder, Workplace } from "../agent.ts";
 import { isFolder, leadsToFolder, listed, namesIn } from "../folders.ts";
 import { isInside } from "../spellings.ts";
@@ -42,10 +41,6 @@ export const chatDir = (id: string, cwd: string, place: Workplace): string =>
 /** Whether the session has such a folder, of whatever directory. */
 export const hasChat = (id: string, place: Workplace): boolean =>
   listed(chatsDir(place)).some((key) => isFolder(join(chatsDir(place), key, id)));
-
-/** Where the database stands as one file, to be captured. */
-export const imagePath = (id: string, { home, env }: Workplace): string =>
-  join(userStateDir({ ...env, HOME: home }), "cursor", id, "store.db");
 
 /** The directories whose sessions are looked for: the work trees, and those on the way to where the user is. */
 export function directoriesOf({ worktrees, root, cwd }: Workplace): { cwd: string; workTree: string }[] {

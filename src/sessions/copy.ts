@@ -1,5 +1,5 @@
 import type { Agent, Workplace } from "../agents/agent.ts";
-import { RestoreFile } from "../agents/local-files.ts";
+import { identify, RestoreFile } from "../agents/local-files.ts";
 import { toLocal } from "../agents/portable-paths.ts";
 import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
@@ -38,9 +38,11 @@ export async function writeCopy(
   };
   try {
     for (const record of stored.manifest.files) {
+      // What is here already, under an id that is new, is another session's, too: a plan, which has a name of its own.
+      if (await identify(agent.target(record.name, "file", { id, cwd }, place).path)) continue;
       const file = await open(record.name, "file");
       const bytes = await readSidecar(vault, stored, record);
-      await file.write(record.form ? toLocal(bytes, places, record.form) : bytes);
+      await file.write(record.form ? renamed(toLocal(bytes, places, record.form)) : bytes);
     }
     for (const { record, bytes } of streamsAt(stored.manifest, snapshot)) {
       const file = await open(record.name, "stream");

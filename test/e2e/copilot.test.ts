@@ -1,9 +1,10 @@
 // GitHub Copilot CLI: its logs are saved here and resumed there.
 
 import { spawnSync } from "node:child_process";
-import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { imageOf } from "../../src/agents/sqlite.ts";
 import { copilotId, eventsOf, eventsOpening, writeEvents } from "../fixtures/copilot-events.ts";
 import { done, type Machine, pair, type Sandbox } from "./harness.ts";
 import { itself, missing } from "./real-agent.ts";
@@ -12,6 +13,9 @@ const log = (machine: Machine, id = copilotId): string =>
   join(machine.home, ".copilot/session-state", id, "events.jsonl");
 const told = (machine: Machine, to: number): string =>
   eventsOpening(machine.scene) + eventsOf(machine.scene, 0, to);
+
+/** Any database with a log. */
+const database = new URL("../fixtures/cursor/store.db", import.meta.url).pathname;
 
 itself({
   name: "copilot",
@@ -28,6 +32,16 @@ itself({
   }),
   resume: (session) => [`--resume=${session}`],
   joins: "all",
+  notes: {
+    call: {
+      name: "sql",
+      input: {
+        description: "note",
+        query: "INSERT INTO todos (id, title, status) VALUES ('a', 'Mend the fence', 'pending')",
+      },
+    },
+    path: (machine, session) => join(dirname(log(machine, session)), "session.db"),
+  },
   writes: () => ({
     name: "bash",
     input: {
@@ -46,6 +60,8 @@ describe("a conversation of Copilot", () => {
     desktop.write(join(folder, "plan.md"), `# Plan for ${desktop.path}\n`);
     desktop.write(join(folder, "checkpoints/index.md"), "# Checkpoint History\n");
     desktop.write(join(folder, "files/notes.json"), JSON.stringify({ at: desktop.path }));
+    copyFileSync(database, join(folder, "session.db"));
+    copyFileSync(`${database}-wal`, join(folder, "session.db-wal"));
     desktop.write(join(folder, "workspace.yaml"), `cwd: ${desktop.path}\n`);
     desktop.write(join(folder, "rewind-file-snapshots/tracking.json"), "{}");
   });
@@ -68,11 +84,17 @@ describe("a conversation of Copilot", () => {
     expect(beside("plan.md")).toBe(`# Plan for ${laptop.path}\n`);
     expect(beside("files/notes.json")).toBe(JSON.stringify({ at: laptop.path }));
     expect(beside("checkpoints/index.md")).toBe("# Checkpoint History\n");
-    for (const own of ["workspace.yaml", "rewind-file-snapshots"])
+    const image = imageOf(join(dirname(log(desktop)), "session.db"), 1 << 20);
+    expect(readFileSync(join(dirname(log(laptop)), "session.db"))).toEqual(image);
+    for (const own of ["workspace.yaml", "rewind-file-snapshots", "session.db-wal"])
       expect(existsSync(join(dirname(log(laptop)), own))).toBe(false);
 
     appendFileSync(log(laptop), eventsOf(laptop.scene, 2, 3));
+    copyFileSync(database, join(dirname(log(laptop)), "session.db"));
     done(await laptop.run("save"));
+    // What is in its log would be read into the database that comes.
+    expect((await desktop.json("resume")).document["error"]).toMatchObject({ code: "session-live", exit: 4 });
+    rmSync(join(dirname(log(desktop)), "session.db-wal"));
     done(await desktop.run("resume"));
     expect(readFileSync(log(desktop), "utf8")).toBe(told(desktop, 3));
     for (const machine of [desktop, laptop]) done(await machine.run("verify"));

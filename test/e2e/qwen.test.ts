@@ -11,6 +11,11 @@ const id = "3f2c1a9e-8b4d-4e5f-9a6b-1c2d3e4f5a6b";
 const log = (machine: Machine): string =>
   join(machine.home, ".qwen/projects", storeKey(machine.scene.cwd), "chats", `${id}.jsonl`);
 
+const todos = (machine: Machine, session = id): string =>
+  join(machine.home, ".qwen/todos", `${session}.json`);
+const todosOf = (machine: Machine, session = id): string =>
+  JSON.stringify({ todos: [{ id: "1", content: `mend ${machine.scene.cwd}/fence` }], sessionId: session });
+
 /** Turns `from` up to `to`: a question, a look at a file, an answer; four records each. */
 function recordsOf({ scene }: Machine, from: number, to: number, voice = ""): string {
   let all = "";
@@ -49,6 +54,13 @@ itself({
   },
   resume: (session) => ["--resume", session],
   joins: "last",
+  notes: {
+    call: {
+      name: "todo_write",
+      input: { todos: [{ id: "1", content: "Mend the fence", status: "pending" }] },
+    },
+    path: todos,
+  },
   writes: ({ path }) => ({
     name: "write_file",
     input: { file_path: `${path}/src/new.ts`, content: "export const answer = 42;\n" },
@@ -60,6 +72,7 @@ describe("a conversation of Qwen Code", () => {
   beforeAll(async () => {
     box = await pair();
     box.desktop.write(log(box.desktop), recordsOf(box.desktop, 0, 2));
+    box.desktop.write(todos(box.desktop), todosOf(box.desktop));
   });
 
   test("goes to the other machine, into the folder of its directory, and comes back as it went on", async () => {
@@ -69,8 +82,9 @@ describe("a conversation of Qwen Code", () => {
       session: id,
       agent: "qwen",
       resumeCommand: ["qwen", "--resume", id],
-      restored: [log(laptop)],
+      restored: [log(laptop), todos(laptop)],
     });
+    expect(readFileSync(todos(laptop), "utf8")).toBe(todosOf(laptop));
     expect(readFileSync(log(laptop), "utf8")).toBe(recordsOf(laptop, 0, 2));
     appendFileSync(log(laptop), recordsOf(laptop, 2, 3));
     done(await laptop.run("save"));
@@ -86,8 +100,10 @@ describe("a conversation of Qwen Code", () => {
     expect((await laptop.json("search", "Answer 1")).document["results"]).toMatchObject([{ session: id }]);
     const { document } = await laptop.json("fork", id);
     const copy = document["session"] as string;
-    const path = (document["restored"] as string[])[0]!;
+    const path = log(laptop).replace(id, copy);
+    expect(document["restored"]).toEqual([todos(laptop, copy), path]);
     expect(readFileSync(path, "utf8")).toBe(recordsOf(laptop, 0, 3).replaceAll(id, copy));
+    expect(readFileSync(todos(laptop, copy), "utf8")).toBe(todosOf(laptop, copy));
     laptop.say(0, 1);
     const imported = async (file: string) => (await laptop.json("import", file, "--dry-run")).document;
     expect(await imported(path)).toMatchObject({ agent: "qwen" });
@@ -113,7 +129,7 @@ describe("a conversation of Qwen Code", () => {
     const before = readFileSync(log(laptop), "utf8");
     const { document } = await laptop.json("fork", id);
     const copy = document["session"] as string;
-    const [path = ""] = document["restored"] as string[];
+    const path = log(laptop).replace(id, copy);
     appendFileSync(path, recordsOf(laptop, 5, 6, " in the copy").replaceAll(id, copy));
     appendFileSync(log(laptop), recordsOf(laptop, 5, 6, " in it"));
     done(await laptop.run("save", "--session", copy, "--no-push"));

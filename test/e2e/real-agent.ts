@@ -1,4 +1,5 @@
 import { execFile, spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
@@ -19,6 +20,11 @@ export interface RealAgent {
   readonly joins?: "all" | "last";
   /** A copy is not merged into what it was copied from. */
   readonly copiesApart?: true;
+  /** A call of its own tool that notes "Mend the fence" as to be done, and the file in which it keeps that. */
+  readonly notes?: {
+    readonly call: NonNullable<Turn["tool"]>;
+    readonly path: (machine: Machine, session: string) => string;
+  };
   /** A call of its own tool that writes `src/new.ts`. */
   writes(machine: Machine): NonNullable<Turn["tool"]>;
 }
@@ -85,6 +91,20 @@ export function itself(agent: RealAgent): void {
         expect(missing(other, ["Write the file.", "What did we write?"])).toEqual([]);
         for (const machine of [desktop, laptop]) done(await machine.run("verify"));
       });
+
+      test.runIf(agent.notes !== undefined)(
+        "has what is to be done on the other device, too, in its own place",
+        async () => {
+          const { call, path } = agent.notes!;
+          const { desktop, laptop } = await pair();
+          await ask(desktop, "Note it.", [{ tool: call }, { text: "Noted." }]);
+          done(await desktop.run("save"));
+          const id = (await laptop.json("resume")).document["session"] as string;
+          expect(readFileSync(path(laptop, id), "latin1")).toContain("Mend the fence");
+          await ask(laptop, "What is to be done?", [{ text: "That." }], ...agent.resume(id));
+          expect(readFileSync(path(laptop, id), "latin1")).toContain("Mend the fence");
+        },
+      );
 
       test.runIf(agent.joins !== undefined)(
         "goes on with a joined conversation, from where it was last active",

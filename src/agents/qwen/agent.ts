@@ -1,13 +1,15 @@
 import { randomUUID } from "node:crypto";
+import { lstatSync } from "node:fs";
 import { integrityError } from "../../errors.ts";
-import type { Agent, Destination, Target, Workplace } from "../agent.ts";
+import type { Agent, Destination, FileSource, Target, Workplace } from "../agent.ts";
 import { joinByActivity } from "../line-logs.ts";
 import { currentIn, findIn } from "../one-store.ts";
 import { replaceId } from "../session-id.ts";
+import { formByName } from "../sidecars.ts";
 import { placesOf } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";
 import { glimpse } from "./records.ts";
-import { chatPath, chatStore, projectKey, qwenHome, validId, watchedFolders } from "./store.ts";
+import { chatPath, chatStore, projectKey, qwenHome, todosPath, validId, watchedFolders } from "./store.ts";
 
 /**
  * Qwen Code, from version 0.5 on: one log per session, in a folder named after the directory it runs in. The client opens
@@ -20,7 +22,10 @@ export const qwen: Agent = {
   store: qwenHome,
   find: (place, prefix) => findIn(chatStore, place, prefix),
   current: (place) => currentIn(chatStore, place),
-  inventory: async ({ path }) => ({ streams: [{ name: "main", path }], files: [] }),
+  inventory: async ({ id, path }, place) => ({
+    streams: [{ name: "main", path }],
+    files: todosOf(id, place),
+  }),
   places: (session, place) => placesOf(session, qwenHome(place), place, projectKey),
   target,
   // It keeps no list of what is open.
@@ -54,9 +59,20 @@ export const qwen: Agent = {
   withId: replaceId,
 };
 
+/** What is to be done, as the client shows it. */
+const todos = "todos.json";
+
+function todosOf(id: string, place: Workplace): FileSource[] {
+  const path = todosPath(id, place);
+  const info = lstatSync(path, { throwIfNoEntry: false });
+  return info?.isFile() ? [{ name: todos, path, form: formByName(todos), size: info.size }] : [];
+}
+
 function target(name: string, kind: "stream" | "file", session: Destination, place: Workplace): Target {
   if (!validId(session.id))
     throw integrityError("unsafe-name", `not a Qwen Code session id: '${session.id}'`);
+  if (name === todos && kind === "file")
+    return { path: todosPath(session.id, place), form: formByName(todos) };
   if (name !== "main" || kind !== "stream")
     throw integrityError(
       "unsafe-name",

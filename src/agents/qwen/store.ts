@@ -26,6 +26,10 @@ function sessionNamed(name: string): string | null {
 export const chatPath = (id: string, cwd: string, place: Workplace): string =>
   join(projectsDir(place), projectKey(cwd), "chats", `${id}.jsonl`);
 
+/** Where the client keeps what is to be done in a session. */
+export const todosPath = (id: string, place: Workplace): string =>
+  join(qwenHome(place), "todos", `${id}.json`);
+
 export const chatStore: OneStore = {
   *files(place) {
     for (const key of listed(projectsDir(place))) {

@@ -1,12 +1,14 @@
 // The promise itself: what Claude Code wrote on one machine, Claude Code continues on the other.
 
 import { execFile, spawnSync } from "node:child_process";
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { ModelServer, type Turn } from "../fixtures/model-server.ts";
 import { untilIdle } from "./automatic.ts";
-import { done, type Machine, pair } from "./harness.ts";
+import { done, type Machine, one, pair } from "./harness.ts";
 
 const claude = process.env["CONVOSYNC_CLAUDE"] ?? "claude";
 const installed = spawnSync(claude, ["--version"]).status === 0;
@@ -173,3 +175,26 @@ describe.skipIf(!installed)(
     });
   },
 );
+
+test("the plan of a conversation comes along; a fork of it shares the one that is there", async () => {
+  const { desktop, laptop } = await pair();
+  const plan = (machine: Machine, name = "brave-old-cake"): string =>
+    join(machine.home, ".claude/plans", `${name}.md`);
+  desktop.say(0, 1);
+  appendFileSync(
+    desktop.transcript(),
+    `${JSON.stringify({ type: "user", cwd: desktop.path, slug: "brave-old-cake" })}\n`,
+  );
+  desktop.write(plan(desktop), `# Mend ${desktop.path}/fence\n`);
+  desktop.write(plan(desktop, "another"), "# Another conversation's\n");
+  done(await desktop.run("save"));
+  done(await laptop.run("resume"));
+  expect(readFileSync(plan(laptop), "utf8")).toBe(`# Mend ${laptop.path}/fence\n`);
+  expect(existsSync(plan(laptop, "another"))).toBe(false);
+  const { exit, document } = await laptop.json("fork", one);
+  expect({ exit, restored: document["restored"] }).toEqual({
+    exit: 0,
+    restored: [laptop.transcript(document["session"] as string)],
+  });
+  expect(readFileSync(plan(laptop), "utf8")).toBe(`# Mend ${laptop.path}/fence\n`);
+});

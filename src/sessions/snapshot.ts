@@ -12,7 +12,7 @@ import type { CodeState } from "../worktree/code-state.ts";
 import { type CapturePlan, planCapture } from "./capture-plan.ts";
 import { catalog, type Heads } from "./catalog.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
-import type { HookEvent } from "./events.ts";
+import { type HookEvent, noteEvent } from "./events.ts";
 import { fetchContinued } from "./first-save.ts";
 import { loadHeads } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
@@ -37,7 +37,7 @@ export async function snapshot(context: Context, events: readonly HookEvent[]): 
   const remote = await findRemote(context, state.branch);
   const rewrites = rewritesOf(events);
   const commits = await commitsOf(context, events);
-  const chosen = await chooseSessions(place, events);
+  const chosen = await hereOf(context, place, events, await chooseSessions(place, events));
   const named = chosen.map(({ agent, found }) => ({ key: `${agent.name}:${found.id}`, found }));
   const keys = named.map(({ key }) => key);
   ({ vault, heads } = await fetchContinued(context, { vault, heads, remote, offline: null }, keys));
@@ -185,6 +185,29 @@ async function chooseSessions(place: Workplace, events: readonly HookEvent[]): P
   const current = unnamed ? await currentSession(place, await loadAgents()) : null;
   if (current) chosen.set(`${current.agent.name}:${current.found.id}`, current);
   return [...chosen.values()];
+}
+
+/**
+ * Those that go on in this work tree, or led to a commit in it. An agent may have taken the others to another one meanwhile,
+ * where the code is another: what was noted of them is noted there.
+ */
+async function hereOf(
+  context: Context,
+  place: Workplace,
+  events: readonly HookEvent[],
+  chosen: readonly ChosenSession[],
+): Promise<ChosenSession[]> {
+  const here: ChosenSession[] = [];
+  for (const one of chosen) {
+    const key = `${one.agent.name}:${one.found.id}`;
+    const noted = events.filter((event) => "session" in event && event.session === key);
+    const last = noted.at(-1);
+    const path = one.found.workTree;
+    const stays = path === place.root || !noted.every(({ kind }) => kind === "agent") || !existsSync(path);
+    if (stays || last === undefined) here.push(one);
+    else await noteEvent(context.cloneDir, { ...last, path });
+  }
+  return here;
 }
 
 /**

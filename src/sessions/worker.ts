@@ -43,7 +43,11 @@ export async function runWorker(
 /** Captures what is noted now, and leaves it to the worker where one is at it. */
 export async function captureOnce({ world, repo, cloneDir }: Context): Promise<void> {
   const quiet = { ...world, env: ofNobody(world.env) };
-  const idle = await unlessBusy(cloneDir, () => dealWith(quiet, repo.commonDir, cloneDir));
+  const idle = await unlessBusy(cloneDir, async () => {
+    await dealWith(quiet, repo.commonDir, cloneDir);
+    // Of a conversation that has moved on to another work tree it is noted there.
+    if (await lastEvent(cloneDir)) await dealWith(quiet, repo.commonDir, cloneDir);
+  });
   // What was noted meanwhile started a worker, which saw us at it and left.
   if (idle && (await lastEvent(cloneDir))) await startWorker(repo.commonDir, world.env);
 }

@@ -3,6 +3,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
+  appendFileSync,
   chmodSync,
   existsSync,
   lstatSync,
@@ -201,6 +202,32 @@ test("linked worktrees: the conversation that is going on there, and its own bra
   await work(machine);
   expect((await shown(machine, two))["links"]).toMatchObject([{ commit, branch: "side", upto: lines(2) }]);
   expect((await machine.run("show", one)).exit).toBe(1);
+});
+
+test("a conversation that has moved on to another work tree is captured with the code there", async () => {
+  const machine = await hooked();
+  const path = join(machine.path, ".claude/worktrees/feat");
+  machine.git("worktree", "add", "-q", path, "-b", "feat");
+  const inside = machine.with({ path });
+  inside.say(0, 1);
+  const note = (event: string): void =>
+    appendFileSync(join(cloneDir(machine), "events"), `agent claude ${event} ${one} ${machine.path}\n`);
+  const last = async (): Promise<unknown> => {
+    const [{ branch, messages }] = (await machine.json("list", "--all")).document["sessions"];
+    return { branch, messages };
+  };
+  note("watch");
+  await work(machine);
+  expect(await last()).toEqual({ branch: "feat", messages: lines(1) });
+  inside.say(1, 2);
+  note("stop");
+  done(await machine.run("sync"));
+  expect(await last()).toEqual({ branch: "feat", messages: lines(2) });
+  machine.git("worktree", "remove", "--force", path);
+  writeFileSync(inside.transcript(), inside.told(3));
+  note("stop");
+  await work(machine);
+  expect(await last()).toEqual({ branch: "main", messages: lines(3) });
 });
 
 test("a commit made from an agent's shell belongs to the conversation that made it", async () => {

@@ -45,7 +45,7 @@ describe("the program", () => {
     ["src/commands/list.ts", light, 73_000],
     ["src/commands/status.ts", light, 88_000],
     ["src/commands/save.ts", full, 248_000],
-    ["src/commands/resume.ts", full, 224_000],
+    ["src/commands/resume.ts", full, 225_000],
     ["src/commands/sync.ts", full, 185_000],
     ["src/commands/show.ts", full, 182_000],
     ["src/commands/log.ts", full, 168_000],

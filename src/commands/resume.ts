@@ -322,6 +322,11 @@ function tell(terminal: Terminal, event: ResumeEvent, now: Date): void {
     case "kept-backup":
       terminal.detail(`the version that was here is kept in ${event.path}`);
       return;
+    case "made-folder":
+      terminal.detail(
+        `made the folder the conversation runs in, which is not in this code: ${safeText(event.path, 400)}`,
+      );
+      return;
     case "bypass":
       terminal.warn(
         `on ${safeText(event.device)} this conversation ran with permission questions switched off`,

@@ -5,11 +5,13 @@ import { readSidecar, readStream, type StoredSession } from "../domains/reader.t
 import { ConvosyncError, Exit } from "../errors.ts";
 import { currentStreams, type Manifest, type Snapshot, type StreamRecord } from "../packing/manifest.ts";
 import { deliver } from "./deliver.ts";
+import { settleIn } from "./local-directory.ts";
 import type { OpenVault } from "./vault.ts";
 
 export interface Copied {
   readonly id: string;
   readonly restored: readonly string[];
+  readonly workingDirectory: string;
 }
 
 /**
@@ -58,8 +60,9 @@ export async function writeCopy(
     // The main transcript was written last, so that whoever sees it sees the rest.
     for (let file = files.shift(); file; file = files.shift())
       await file.commit({ backupDir: "", expect: null });
+    const { workingDirectory } = settleIn(cwd, place);
     await deliver(agent, { id, cwd }, place);
-    return { id, restored };
+    return { id, restored, workingDirectory };
   } finally {
     for (const file of files) await file.abort().catch(() => undefined);
   }

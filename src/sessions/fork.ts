@@ -45,7 +45,7 @@ export async function fork(context: Context, name: string): Promise<Forked> {
     const { stored, snapshot } = at === null ? { stored: tips[0]!, snapshot: null } : snapshotIn(tips, at);
     const agent = await loadAgent(session.agent as Parameters<typeof loadAgent>[0]);
     const cwd = localDirectory(agent, place, stored.manifest.meta.cwd);
-    const { id, restored } = await writeCopy(vault, stored, agent, place, cwd, snapshot);
+    const { id, restored, workingDirectory } = await writeCopy(vault, stored, agent, place, cwd, snapshot);
     const told = snapshot ?? stored.manifest.snapshots.at(-1);
     return {
       session: id,
@@ -57,7 +57,7 @@ export async function fork(context: Context, name: string): Promise<Forked> {
       branch: told?.branch ?? null,
       restored,
       resumeCommand: agent.resumeCommand(id),
-      workingDirectory: cwd,
+      workingDirectory,
     };
   });
 }

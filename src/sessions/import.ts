@@ -16,7 +16,7 @@ import { Bundle, isBundle } from "./bundle.ts";
 import { catalog } from "./catalog.ts";
 import { deliver } from "./deliver.ts";
 import { loadHeads } from "./heads.ts";
-import { localDirectory } from "./local-directory.ts";
+import { localDirectory, settleIn } from "./local-directory.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
 import { type OpenVault, openVault } from "./vault.ts";
@@ -315,11 +315,17 @@ async function put(
   const destination = { id, cwd };
   const store = agent.store(place);
   const written: RestoreFile[] = [];
+  const names: string[] = [];
   let messages = 0;
   try {
     for (const one of incoming.files) {
       const target = agent.target(one.name, "file", destination, place);
-      if ((await identify(target.path)) !== null) throw occupied(target.path);
+      if ((await identify(target.path)) !== null) {
+        if (target.path.includes(id)) throw occupied(target.path);
+        // A plan, say, which has a name of its own: then it is another session's, too.
+        continue;
+      }
+      names.push(target.path);
       const bytes = inPlace(await one.content(), one.form);
       if (dryRun) continue;
       written.push(await RestoreFile.create(target.path, store));
@@ -329,6 +335,7 @@ async function put(
     for (const one of [...incoming.streams].reverse()) {
       const target = agent.target(one.name, "stream", destination, place);
       if ((await identify(target.path)) !== null) throw occupied(target.path);
+      names.push(target.path);
       const file = dryRun ? null : await RestoreFile.create(target.path, store);
       if (file) written.push(file);
       for await (const part of one.content()) {
@@ -338,17 +345,15 @@ async function put(
     }
     if (messages === 0) throw notAConversation(incoming.title || incoming.id);
     const backupDir = join(context.stateDir, "backup", id);
-    const names = [...incoming.files, ...[...incoming.streams].reverse()].map(
-      ({ name }, at) =>
-        agent.target(name, at < incoming.files.length ? "file" : "stream", destination, place).path,
-    );
     if (written.length > 0) await agent.settle?.(cwd, place);
     while (written.length > 0) {
       await written[0]!.commit({ backupDir, expect: null });
       written.shift();
     }
-    if (!dryRun) await deliver(agent, destination, place);
-    return { ...result, imported: true, messages, files: names };
+    if (dryRun) return { ...result, imported: true, messages, files: names };
+    const { workingDirectory } = settleIn(cwd, place);
+    await deliver(agent, destination, place);
+    return { ...result, workingDirectory, imported: true, messages, files: names };
   } catch (error) {
     for (const file of written.reverse()) await file.abort().catch(() => undefined);
     throw error;

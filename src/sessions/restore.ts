@@ -11,7 +11,7 @@ import { currentStreams, type StreamRecord } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
 import { type Cursor, examineTail, writeCursor } from "./cursor.ts";
 import type { LocalBranch } from "./divergence.ts";
-import { localDirectory } from "./local-directory.ts";
+import { localDirectory, settleIn } from "./local-directory.ts";
 import type { ResumeOperation } from "./operations.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
@@ -32,8 +32,9 @@ export async function restoreSession(
     await restore.commit(join(context.stateDir, "backup", session));
     await writeCursor(context, vault.device.id, `${agent.name}:${session}`, restore.cursor);
     const { cwd } = restore;
+    const { workingDirectory } = settleIn(cwd, place);
     if (agent.deliver) await (await import("./deliver.ts")).deliver(agent, { id: session, cwd }, place);
-    return { restored: restore.paths, workingDirectory: cwd };
+    return { restored: restore.paths, workingDirectory };
   } finally {
     await restore.abort();
   }

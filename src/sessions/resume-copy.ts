@@ -35,7 +35,7 @@ export async function resumeCopy(
   const survey = await surveyCode(context, manifest, codeRemote, known, options);
   const plan = await planCode(context, manifest, codeRemote, known, options, survey);
   const messages = mainStream(manifest)?.lines ?? 0;
-  let copy: Copied = { id: session.id, restored: [] };
+  let copy: Copied = { id: session.id, restored: [], workingDirectory: cwd };
   if (!options.dryRun) {
     await bringCode(context, plan, options, tell);
     copy = await writeCopy(vault, chosen, agent, place, cwd, null);
@@ -51,7 +51,7 @@ export async function resumeCopy(
     branch: snapshot?.branch ?? null,
     restored: copy.restored,
     resumeCommand: agent.resumeCommand(copy.id),
-    workingDirectory: cwd,
+    workingDirectory: copy.workingDirectory,
     localAhead: false,
     variables: {},
     work: null,

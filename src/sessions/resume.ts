@@ -1,4 +1,3 @@
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Agent, Workplace } from "../agents/agent.ts";
 import { merge } from "../domains/domain.ts";
@@ -18,7 +17,7 @@ import type { DivergenceEvent } from "./divergence.ts";
 import type { FreshHeads } from "./fresh-heads.ts";
 import { deviceName } from "./heads.ts";
 import { type Lease, liveElsewhere, openElsewhere } from "./leases.ts";
-import { localDirectory } from "./local-directory.ts";
+import { localDirectory, settleIn } from "./local-directory.ts";
 import { note, whereabouts } from "./operations.ts";
 import type { Context } from "./repository.ts";
 import { Restore } from "./restore.ts";
@@ -43,6 +42,8 @@ export type ResumeEvent =
   | { readonly step: "work"; readonly device: string; readonly how: "applied" | "stashed" }
   | { readonly step: "environment"; readonly names: readonly string[]; readonly path: string }
   | { readonly step: "kept-backup"; readonly path: string }
+  /** The conversation runs in a folder that the code here lacks. */
+  | { readonly step: "made-folder"; readonly path: string }
   | { readonly step: "bypass"; readonly device: string };
 
 export interface ResumeResult {
@@ -205,12 +206,9 @@ async function resumeLocked(
     if (restore.bypass && snapshot && snapshot.device !== vault.device.id) {
       tell({ step: "bypass", device: deviceName(vault, snapshot.device) });
     }
+    const { workingDirectory, made } = settleIn(cwd, place);
+    if (made) tell({ step: "made-folder", path: cwd });
     if (agent.deliver) await (await import("./deliver.ts")).deliver(agent, { id: session.id, cwd }, place);
-    const there = await stat(cwd).then(
-      (info) => info.isDirectory(),
-      () => false,
-    );
-    const workingDirectory = there ? cwd : place.root;
     return { ...result, restored: restore.paths, workingDirectory, work, variables, dryRun: false };
   } finally {
     await restore?.abort();

@@ -414,6 +414,27 @@ describe("paths", () => {
     api.hears(3);
   });
 
+  test("a session in a subdirectory that newer code no longer has", async () => {
+    const { desktop, laptop } = await pair();
+    desktop.write("packages/old/x.txt", "x\n");
+    const inside = desktop.with({ cwd: "packages/old" });
+    inside.say(0, 1);
+    done(await inside.run("save", "Old"));
+    desktop.git("rm", "-rq", "packages");
+    desktop.commit("gone");
+    desktop.git("push", "-q");
+    const resumed = done(await laptop.run("resume"));
+    expect(resumed.stdout).toBe(`cd packages/old && claude --resume ${one}\n`);
+    expect(resumed.stderr).toContain("made the folder the conversation runs in");
+    expect(laptop.git("status", "--porcelain")).toBe("");
+    const there = laptop.with({ cwd: "packages/old" });
+    there.hears(1);
+    there.say(1, 2);
+    expect((await there.run("save")).stderr).not.toContain("rewritten");
+    const { document } = await laptop.json("fork", one);
+    expect(document["workingDirectory"]).toBe(there.cwd);
+  });
+
   test("a repository within this one has its own conversations; those of a submodule are this one's", async () => {
     const { desktop, base } = await pair();
     desktop.say(0, 1);

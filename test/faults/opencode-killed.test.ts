@@ -64,7 +64,7 @@ const scenario = (args: readonly string[], done: () => void, machine = laptop): 
   args,
   allowed: [machine.read()],
   // What is begun beside a file goes when that is written again; in the end another session is saved than this.
-  tolerated: /^\.local\/state\/convosync\/opencode\/|^\.claude\/|\/cursors\/\.opencode-/,
+  tolerated: /^\.local\/state\/convosync\/opencode\/|^\.claude\/|\/cursors\/[^/]+\/\.opencode-/,
   done,
 });
 

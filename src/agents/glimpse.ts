@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
-import type { Workplace } from "./agent.ts";
+import type { FoundSession, Workplace } from "./agent.ts";
 import { isInside, realPath } from "./spellings.ts";
 
 // What finding conversations in an agent's store has in common: their ends are looked at, and where they belong.
@@ -82,6 +82,20 @@ function isRepository(folder: string, whatever: boolean): boolean {
   } catch {
     return false;
   }
+}
+
+/** Those of `sessions`, which come newest first, that are of this work tree and were written to since then. */
+export async function writtenSince(
+  sessions: AsyncIterable<FoundSession>,
+  place: Workplace,
+  since: Date,
+): Promise<FoundSession[]> {
+  const found: FoundSession[] = [];
+  for await (const session of sessions) {
+    if (session.updatedAt < since) break;
+    if (session.workTree === place.root) found.push(session);
+  }
+  return found;
 }
 
 /** A title as a list shows it: one line of at most 200 characters. */

@@ -1,6 +1,6 @@
 import { closeSync, constants, lstatSync, openSync, readSync } from "node:fs";
 import type { FoundSession, HowFound, Workplace } from "./agent.ts";
-import { readEnds, type Where, windowBytes, workTreeOf } from "./glimpse.ts";
+import { readEnds, type Where, windowBytes, workTreeOf, writtenSince } from "./glimpse.ts";
 
 // For agents that keep the sessions of all projects in one store, told apart by the directory a session was started in.
 // There may be thousands of files that are somebody else's: one after another without waiting they are looked at in a
@@ -67,6 +67,14 @@ export async function currentIn(
     if (session.workTree === place.root) return { session, how: "newest" };
   return null;
 }
+
+/** The sessions of this work tree that were written to since then, newest first. */
+export const latelyIn = (store: OneStore, place: Workplace, since: Date): Promise<FoundSession[]> =>
+  writtenSince(
+    newestFirst(store, place, () => true),
+    place,
+    since,
+  );
 
 async function* newestFirst(
   store: OneStore,

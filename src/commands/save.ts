@@ -111,6 +111,7 @@ export default async function saveCommand(
     if (publish.status === "pushed" && !isLeft) terminal.note(`Ready to resume on any device${where}.`);
     terminal.note(`Resume with: git convosync resume ${first.session.slice(0, 8)}`);
   }
+  if (result.unsaved.length > 0) tellUnsaved(terminal, result.unsaved);
   const waiting = publish.status === "queued" && remote ? queuedError(publish, remote) : null;
   terminal.document({
     session: first?.session ?? null,
@@ -126,6 +127,7 @@ export default async function saveCommand(
     sealedBytes: first?.sealedBytes ?? 0,
     leftOut: first?.leftOut.map(({ path }) => path) ?? [],
     notified,
+    unsaved: result.unsaved.map(({ found }) => found.id),
     sessions: sessions.map(({ session, agent, snapshot, messages, newMessages, sealedBytes, leftOut }) => ({
       session,
       agent,
@@ -148,6 +150,17 @@ export default async function saveCommand(
     return options.push === false ? Exit.done : Exit.queued;
   }
   return Exit.done;
+}
+
+/** Several conversations may go on at once in a work tree, and this save was of one. */
+function tellUnsaved(terminal: Terminal, unsaved: SaveResult["unsaved"]): void {
+  const [{ found } = { found: null }] = unsaved;
+  const what =
+    unsaved.length === 1 && found
+      ? `another conversation here is not: ${found.id.slice(0, 8)} ${safeText(found.title, 40)}`
+      : `${unsaved.length} other conversations here are not`;
+  terminal.note(`\nThis one is saved; ${what}.`);
+  terminal.note("Save all of them with: git convosync save --all-sessions");
 }
 
 function whatWent(

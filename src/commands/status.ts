@@ -16,6 +16,7 @@ export default async function statusCommand({ world, terminal }: Invocation): Pr
     commit: code.head,
     clean: code.changes.length === 0,
     current,
+    unsaved: result.unsaved,
     queue: queue.waiting.map((what) => ({
       what,
       since: queue.since,
@@ -61,12 +62,15 @@ function print(terminal: Terminal, result: StatusResult, now: Date): void {
   );
   if (current) {
     const saved = current.saved
-      ? `saved with ${plural(current.savedMessages ?? 0, "message")}`
+      ? `saved with ${plural(current.savedMessages ?? 0, "message")}${current.unsaved ? ", gone on since" : ""}`
       : "not saved yet";
     // In one line, if it can be.
     const titled = Math.min(50, Math.max(20, terminal.width - label - saved.length - 12));
     row("Conversation", `${current.session.slice(0, 8)} ${safeText(current.title, titled)} (${saved})`);
   } else row("Conversation", "none in this work tree");
+  for (const [index, one] of result.unsaved.slice(0, 5).entries())
+    row(index === 0 ? "Not saved" : "", `${one.session.slice(0, 8)} ${safeText(one.title, 50)}`);
+  if (result.unsaved.length > 0) row("", "save all of them: git convosync save --all-sessions");
   const waiting = queue.waiting.map((what) => safeText(what)).join(", ");
   row("Queue", waiting === "" ? "empty" : `${waiting}${queue.since ? `, since ${ago(queue.since)}` : ""}`);
   if (queue.reason) row("", safeText(queue.reason));

@@ -77,6 +77,22 @@ export function tombstonesOf(heads: readonly ReplicaHead[]): Map<string, Tombsto
   return tombstonesIn(heads.map((one) => one.head));
 }
 
+/** The sessions that were deleted on purpose. What retention dropped is saved again, when work on it has gone on. */
+export function buriedAmong<
+  Chosen extends { readonly key: string; readonly found: { readonly updatedAt: Date } },
+>(heads: Heads, chosen: readonly Chosen[]): Chosen[] {
+  const tombstones = tombstonesOf(heads.all);
+  return chosen.filter(({ key, found }) => {
+    const tombstone = tombstones.get(key);
+    if (
+      !tombstone ||
+      heads.all.some(({ entries }) => entries.some((entry) => entry.s === key && !buried(entry, tombstone)))
+    )
+      return false;
+    return tombstone.upto === undefined || found.updatedAt.toISOString() <= tombstone.upto;
+  });
+}
+
 const byProgress = (a: Copy, b: Copy): number =>
   a.entry.u === b.entry.u ? b.entry.b - a.entry.b || b.entry.k - a.entry.k : a.entry.u < b.entry.u ? 1 : -1;
 

@@ -1,4 +1,5 @@
 import type { Workplace } from "../agents/agent.ts";
+import { loadAgents } from "../agents/registry.ts";
 import { sealFor } from "../crypto/keyring.ts";
 import { hashOf } from "../domains/sealed-objects.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
@@ -7,7 +8,7 @@ import { type CodeState, inspectHead } from "../worktree/code-state.ts";
 import { otherUpstream } from "../worktree/remotes.ts";
 import { checkSave } from "../worktree/safety.ts";
 import { type CapturePlan, planCapture } from "./capture-plan.ts";
-import { catalog, type Heads } from "./catalog.ts";
+import { buriedAmong, catalog, type Heads } from "./catalog.ts";
 import { type ChosenRemote, findCodeRemote, findRemote } from "./chosen-remote.ts";
 import { lookAtCode } from "./code-here.ts";
 import type { SealedVariables } from "./environment.ts";
@@ -18,9 +19,9 @@ import { publishSettled } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { changeBranch, commitCode, planCode, type SaveCodeEvent, type SaveCodeOptions } from "./save-code.ts";
 import { type Moment, type SavedSession, type StoreEvent, store, summarise } from "./session-writer.ts";
-import { buriedAmong } from "./tombstones.ts";
+import { unsavedSessions } from "./unsaved.ts";
 import { type OpenVault, openVault, ownReplica } from "./vault.ts";
-import { chooseLocalSessions, openWorkplace } from "./workplace.ts";
+import { type ChosenSession, chooseLocalSessions, openWorkplace } from "./workplace.ts";
 
 export interface SaveOptions extends SaveCodeOptions {
   readonly noCode?: boolean;
@@ -60,6 +61,8 @@ export interface SaveResult {
   readonly upstream: string | null;
   readonly publish: PublishResult | { readonly status: "not-pushed" } | { readonly status: "dry-run" };
   readonly devices: number;
+  /** Other conversations of this work tree that went on lately and are not saved; none where a certain one was meant. */
+  readonly unsaved: readonly ChosenSession[];
 }
 
 /**
@@ -107,8 +110,8 @@ async function saveLocked(
   });
   let heads = await loadHeads(context, vault);
   const named = found.map((one) => ({ key: `${one.agent.name}:${one.found.id}`, found: one.found }));
+  const keys = named.map((one) => one.key);
   if (!options.dryRun) {
-    const keys = named.map((one) => one.key);
     ({ vault, heads } = await fetchContinued(context, { vault, heads, remote, offline: null }, keys));
   }
   const dead = deletedAmong(heads, named, options);
@@ -141,7 +144,7 @@ async function saveLocked(
     const sessions = plans.map((plan) => summarise(plan, null, 0));
     const publish = { status: "dry-run" } as const;
     const nowhere = { codeRemote: null, upstream: null };
-    return { sessions, ...remembered, committed, remote, ...nowhere, publish, devices: 0 };
+    return { sessions, ...remembered, committed, remote, ...nowhere, publish, devices: 0, unsaved: [] };
   }
   const now = { state, message: options.message?.trim() ?? "", remote, wip, environment };
   const sessions = await store(context, vault, heads, replica, plans, now, tell);
@@ -159,9 +162,15 @@ async function saveLocked(
   ).length;
   const places = { remote, codeRemote, upstream };
   const result = { sessions, ...remembered, committed, ...places, devices: devices - 1 };
+  let unsaved: ChosenSession[] = [];
+  if (options.session === undefined && !options.allSessions)
+    context.chores.later(async () => {
+      unsaved = await unsavedBeside(context, place, heads, vault, keys);
+    });
   if (options.noPush || !remote) {
     if (branch) await holdBack(context, forCode, branch);
-    return { ...result, publish: { status: "not-pushed" } };
+    await context.chores.do();
+    return { ...result, publish: { status: "not-pushed" }, unsaved };
   }
   tell({ step: "pushing", remote: remote.title });
   const send = (now: OpenVault, as: string | null) =>
@@ -171,7 +180,21 @@ async function saveLocked(
   const outcome = await publishSettled(context, vault, replica, remote, send, (known) => {
     deletedAmong(known, plans, options);
   });
-  return { ...result, publish: outcome };
+  await context.chores.do();
+  return { ...result, publish: outcome, unsaved };
+}
+
+/** What is not saved beside the sessions with these keys. */
+async function unsavedBeside(
+  context: Context,
+  place: Workplace,
+  heads: Heads,
+  vault: OpenVault,
+  saved: readonly string[],
+): Promise<ChosenSession[]> {
+  const here = { ref: vault.ref, device: vault.device.id };
+  const all = await unsavedSessions(context, place, await loadAgents(), heads, here);
+  return all.filter(({ agent, found }) => !saved.includes(`${agent.name}:${found.id}`));
 }
 
 /**

@@ -10,7 +10,7 @@ import { formatRef, vaultPrefix } from "../refs/names.ts";
 import type { NewCommit, Oid } from "../refs/object-database.ts";
 import type { CodeState } from "../worktree/code-state.ts";
 import { type CapturePlan, planCapture } from "./capture-plan.ts";
-import { catalog, type Heads } from "./catalog.ts";
+import { buriedAmong, catalog, type Heads } from "./catalog.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
 import { type HookEvent, noteEvent } from "./events.ts";
 import { fetchContinued } from "./first-save.ts";
@@ -20,7 +20,6 @@ import { describeCommit, type Rewrites, rewriteLinks, type TimedLink } from "./l
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
 import { type Automatic, type SavedSession, store } from "./session-writer.ts";
-import { buriedAmong } from "./tombstones.ts";
 import { type OpenVault, openVault, ownReplica } from "./vault.ts";
 import { type ChosenSession, currentSession, openWorkplace } from "./workplace.ts";
 

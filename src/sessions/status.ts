@@ -11,9 +11,10 @@ import { openOverview } from "./overview.ts";
 import { describePending, remoteQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
 import { isWorking } from "./start-worker.ts";
+import { unsavedSessions } from "./unsaved.ts";
 import { waitingSessions } from "./waiting.ts";
 import { workerReport } from "./worker-report.ts";
-import { currentSession, openWorkplace } from "./workplace.ts";
+import { type ChosenSession, currentSession, openWorkplace } from "./workplace.ts";
 
 export interface StatusResult {
   readonly repository: string;
@@ -26,7 +27,11 @@ export interface StatusResult {
     readonly saved: boolean;
     readonly savedMessages: number | null;
     readonly savedAt: string | null;
+    /** Whether it has gone on since. */
+    readonly unsaved: boolean;
   } | null;
+  /** Other conversations of this work tree that went on lately and are not saved. */
+  readonly unsaved: readonly { readonly session: string; readonly agent: string; readonly title: string }[];
   readonly queue: {
     readonly waiting: readonly string[];
     readonly since: string | null;
@@ -69,7 +74,11 @@ export async function status(context: Context): Promise<StatusResult> {
   const queue = remote ? await remoteQueue(context, remote.key) : null;
   const waiting = remote ? await describePending(context, overview, heads, remote) : [];
   const known = catalog(heads, overview);
-  const found = await currentSession(place, await loadAgents());
+  const agents = await loadAgents();
+  const found = await currentSession(place, agents);
+  const unsaved = await unsavedSessions(context, place, agents, heads, overview);
+  const isCurrent = (one: ChosenSession): boolean =>
+    one.found.id === found?.found.id && one.agent === found.agent;
   const saved = found && known.find((one) => one.key === `${found.agent.name}:${found.found.id}`);
   const nameOf = (device: string): string => overview.members.get(device)?.name ?? device.slice(0, 8);
   const lastSave = new Map<string, string>();
@@ -87,7 +96,11 @@ export async function status(context: Context): Promise<StatusResult> {
       saved: saved !== null && saved !== undefined,
       savedMessages: saved?.newest.entry.n ?? null,
       savedAt: saved?.newest.entry.u ?? null,
+      unsaved: !saved || unsaved.some(isCurrent),
     },
+    unsaved: unsaved
+      .filter((one) => !isCurrent(one))
+      .map((one) => ({ session: one.found.id, agent: one.agent.name, title: one.found.title })),
     queue: {
       waiting,
       since: waiting.length > 0 ? (queue?.since ?? null) : null,

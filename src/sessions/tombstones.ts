@@ -182,15 +182,3 @@ export function overridden(heads: Heads, keys: readonly string[]): Map<string, T
 
 const entriesOf = (heads: Heads, key: string): Entry[] =>
   heads.all.flatMap(({ entries }) => entries.filter((one) => one.s === key));
-
-/** The sessions that were deleted on purpose. What retention dropped is saved again, when work on it has gone on. */
-export function buriedAmong<
-  Chosen extends { readonly key: string; readonly found: { readonly updatedAt: Date } },
->(heads: Heads, chosen: readonly Chosen[]): Chosen[] {
-  const tombstones = tombstonesOf(heads.all);
-  return chosen.filter(({ key, found }) => {
-    const tombstone = tombstones.get(key);
-    if (!tombstone || entriesOf(heads, key).some((entry) => !buried(entry, tombstone))) return false;
-    return tombstone.upto === undefined || found.updatedAt.toISOString() <= tombstone.upto;
-  });
-}

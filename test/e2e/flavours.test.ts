@@ -474,6 +474,45 @@ describe("paths", () => {
     await roundTrip(box);
   });
 
+  test("of several conversations that go on at once, save and status name those that are not saved", async () => {
+    const { desktop, laptop } = await pair();
+    for (const id of [one, two, three]) desktop.say(0, 1, id);
+    expect((await desktop.json("status")).document).toMatchObject({
+      current: { unsaved: true },
+      unsaved: [{ session: expect.any(String) }, { session: expect.any(String) }],
+    });
+    const saved = await desktop.json("save", "--session", one);
+    expect(saved.document["unsaved"]).toEqual([]);
+    desktop.say(1, 2);
+    const { stderr } = done(await desktop.run("save"));
+    expect(stderr).toContain("This one is saved; 2 other conversations here are not.");
+    done(await desktop.run("save", "--session", two));
+    desktop.say(1, 2, two);
+    expect((await desktop.json("save", "--session", one)).document["unsaved"]).toEqual([]);
+    desktop.say(2, 3);
+    const next = await desktop.json("save");
+    expect(next.document["unsaved"]).toEqual([two, three]);
+    done(await desktop.run("save", "--all-sessions"));
+    expect((await desktop.json("status")).document).toMatchObject({
+      current: { unsaved: false },
+      unsaved: [],
+    });
+    // What was restored is saved, and what was deleted is not to be.
+    done(await laptop.run("resume", two));
+    expect((await laptop.json("status")).document).toMatchObject({
+      current: { unsaved: false },
+      unsaved: [],
+    });
+    laptop.say(2, 3, two);
+    expect((await laptop.json("status")).document).toMatchObject({ current: { unsaved: true }, unsaved: [] });
+    done(await desktop.run("delete", three, "--yes"));
+    expect((await desktop.json("status")).document["unsaved"]).toEqual([]);
+    // Of what rests nobody is told.
+    const rested = desktop.with({ days: 2 });
+    desktop.say(3, 4);
+    expect((await rested.json("status")).document["unsaved"]).toEqual([]);
+  });
+
   test("CLAUDE_CONFIG_DIR on one machine", async () => {
     const box = await pair();
     const { desktop, laptop } = box;

@@ -187,7 +187,9 @@ describe("caches", () => {
 
   test("a cursor that lies about the hash of what it has read", async () => {
     const folder = join(clone(desktop), "cursors");
-    const [name] = readdirSync(folder);
+    const [name] = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((one) =>
+      one.endsWith(".json"),
+    );
     const path = join(folder, name as string);
     const cursor = JSON.parse(readFileSync(path, "utf8"));
     cursor.streams.main.offset -= 10;

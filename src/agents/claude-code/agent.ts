@@ -5,7 +5,7 @@ import { conversationReader } from "./conversation.ts";
 import { joinTranscripts } from "./join.ts";
 import { inventory, target } from "./layout.ts";
 import { live } from "./live.ts";
-import { current, find, validId, watchedFolders } from "./sessions.ts";
+import { current, find, lately, validId, watchedFolders } from "./sessions.ts";
 import { configDir, projectName } from "./store.ts";
 import { glimpse, sessionOf } from "./transcript.ts";
 
@@ -16,6 +16,7 @@ export const claudeCode: Agent = {
   store: configDir,
   find,
   current,
+  lately,
   inventory,
   places: (session, place) =>
     placesOf(session, configDir(place), place, (directory) => projectName(directory, place)),

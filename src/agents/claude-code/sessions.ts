@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { FoundSession, HowFound, WatchedFolder, Workplace } from "../agent.ts";
 import { leadsToFolder, listed } from "../folders.ts";
-import { readEnds, type Where, windowBytes, workTreeOf } from "../glimpse.ts";
+import { readEnds, type Where, windowBytes, workTreeOf, writtenSince } from "../glimpse.ts";
 import { liveSessions } from "./live.ts";
 import { mayBelong, projectKey, projectsDir } from "./store.ts";
 import { type Glimpse, glimpse } from "./transcript.ts";
@@ -66,6 +66,9 @@ export async function current(place: Workplace): Promise<{ session: FoundSession
   }
   return null;
 }
+
+export const lately = (place: Workplace, since: Date): Promise<FoundSession[]> =>
+  writtenSince(newestFirst(place), place, since);
 
 async function* newestFirst(place: Workplace, prefix = ""): AsyncGenerator<FoundSession> {
   const candidates = list(place, (folder) => mayBelong(folder, place));

@@ -1,6 +1,6 @@
 import { ConvosyncError, Exit, integrityError } from "../../errors.ts";
 import type { Agent, Destination, Target, Workplace } from "../agent.ts";
-import { currentIn, elsewhereIn, findIn } from "../one-store.ts";
+import { currentIn, elsewhereIn, findIn, latelyIn } from "../one-store.ts";
 import { replaceId } from "../session-id.ts";
 import { placesOf } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";
@@ -20,6 +20,7 @@ export const codex: Agent = {
   find: (place, prefix) => findIn(rolloutStore, place, prefix),
   elsewhere: (id, place) => elsewhereIn(rolloutStore, id, place),
   current: (place) => currentIn(rolloutStore, place),
+  lately: (place, since) => latelyIn(rolloutStore, place, since),
   inventory: async ({ path }) => ({ streams: [{ name: "main", path }], files: [] }),
   places: (session, place) => placesOf(session, codexHome(place), place),
   target,

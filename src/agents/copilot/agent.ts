@@ -5,7 +5,7 @@ import { integrityError } from "../../errors.ts";
 import type { Agent, Destination, FileSource, FoundSession, Inventory, Target, Workplace } from "../agent.ts";
 import { databaseFile, requireFinished } from "../database-file.ts";
 import { joinByActivity } from "../line-logs.ts";
-import { currentIn, elsewhereIn, findIn } from "../one-store.ts";
+import { currentIn, elsewhereIn, findIn, latelyIn } from "../one-store.ts";
 import { safeSegments } from "../safe-name.ts";
 import { replaceId } from "../session-id.ts";
 import { formByName, walk } from "../sidecars.ts";
@@ -31,6 +31,7 @@ export const copilot: Agent = {
   find: (place, prefix) => findIn(sessionStore, place, prefix),
   elsewhere: (id, place) => elsewhereIn(sessionStore, id, place),
   current: (place) => currentIn(sessionStore, place),
+  lately: (place, since) => latelyIn(sessionStore, place, since),
   inventory,
   places: (session, place) => placesOf(session, copilotHome(place), place),
   target,

@@ -15,7 +15,7 @@ import type {
 } from "../agent.ts";
 import { databaseFile, requireFinished } from "../database-file.ts";
 import { isFolder, namesIn } from "../folders.ts";
-import { readEnds, windowBytes } from "../glimpse.ts";
+import { readEnds, windowBytes, writtenSince } from "../glimpse.ts";
 import { formByName } from "../sidecars.ts";
 import { placesOf } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";
@@ -45,6 +45,12 @@ export const cursor: Agent = {
   store: cursorHome,
   find,
   current,
+  lately: (place, since) =>
+    writtenSince(
+      newestFirst(place, () => true),
+      place,
+      since,
+    ),
   inventory,
   places: (session, place) => placesOf(session, cursorHome(place), place, projectKey),
   target,

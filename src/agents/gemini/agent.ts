@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { integrityError } from "../../errors.ts";
 import type { Agent, Destination, FileSource, FoundSession, Inventory, Target, Workplace } from "../agent.ts";
 import { joinByActivity } from "../line-logs.ts";
-import { currentIn, findIn } from "../one-store.ts";
+import { currentIn, findIn, latelyIn } from "../one-store.ts";
 import { safeSegments } from "../safe-name.ts";
 import { replaceId } from "../session-id.ts";
 import { formByName, walk } from "../sidecars.ts";
@@ -39,6 +39,7 @@ export const gemini: Agent = {
   store: geminiHome,
   find: (place, prefix) => findIn(chatStore, place, prefix),
   current: (place) => currentIn(chatStore, place),
+  lately: (place, since) => latelyIn(chatStore, place, since),
   inventory,
   // The folder has another name on every machine, so it stands for the store as a whole.
   places: (session, place) => placesOf(session, projectDir(session.cwd, place), place),

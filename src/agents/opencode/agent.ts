@@ -52,6 +52,8 @@ export const opencode: Agent = {
     return validId(prefix) ? Promise.all(found.map((one) => upToDate(one, place))) : found;
   },
   current,
+  lately: async (place, since) =>
+    sessionsIn(place).filter(({ workTree, updatedAt }) => workTree === place.root && updatedAt >= since),
   inventory,
   places: (session, place) => placesOf(session, dataDir(place), place),
   target,

@@ -3,7 +3,7 @@ import { lstatSync } from "node:fs";
 import { integrityError } from "../../errors.ts";
 import type { Agent, Destination, FileSource, Target, Workplace } from "../agent.ts";
 import { joinByActivity } from "../line-logs.ts";
-import { currentIn, findIn } from "../one-store.ts";
+import { currentIn, findIn, latelyIn } from "../one-store.ts";
 import { replaceId } from "../session-id.ts";
 import { formByName } from "../sidecars.ts";
 import { placesOf } from "../spellings.ts";
@@ -22,6 +22,7 @@ export const qwen: Agent = {
   store: qwenHome,
   find: (place, prefix) => findIn(chatStore, place, prefix),
   current: (place) => currentIn(chatStore, place),
+  lately: (place, since) => latelyIn(chatStore, place, since),
   inventory: async ({ id, path }, place) => ({
     streams: [{ name: "main", path }],
     files: todosOf(id, place),

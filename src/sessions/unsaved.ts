@@ -1,0 +1,50 @@
+import { lstatSync } from "node:fs";
+import type { Agent, FoundSession, Workplace } from "../agents/agent.ts";
+import { buriedAmong, catalog, type Heads } from "./catalog.ts";
+import { readCursor } from "./cursor.ts";
+import type { Context } from "./repository.ts";
+import type { ChosenSession } from "./workplace.ts";
+
+/** A conversation that has rested for so long is nobody's present work, and not asked after. */
+const recentMs = 12 * 3_600_000;
+
+/**
+ * Conversations of this work tree that went on lately and are not saved as they are, newest first: several may be going on
+ * at once, and a save means one. Those that were deleted on purpose are not meant to be.
+ *
+ * @param here the vault's `<vault>` of the ref names, and this device's id
+ */
+export async function unsavedSessions(
+  context: Context,
+  place: Workplace,
+  agents: readonly Agent[],
+  heads: Heads,
+  here: { readonly ref: string; readonly device: string },
+): Promise<ChosenSession[]> {
+  const since = new Date(context.world.now().getTime() - recentMs);
+  const saved = new Set(catalog(heads, here).map(({ key }) => key));
+  const unsaved: (ChosenSession & { key: string })[] = [];
+  for (const agent of agents) {
+    for (const found of await agent.lately(place, since)) {
+      const key = `${agent.name}:${found.id}`;
+      if (!saved.has(key) || (await hasGoneOn(context, here.device, key, found)))
+        unsaved.push({ agent, found, key });
+    }
+  }
+  const dead = new Set(buriedAmong(heads, unsaved));
+  return unsaved
+    .filter((one) => !dead.has(one))
+    .sort((a, b) => b.found.updatedAt.getTime() - a.found.updatedAt.getTime());
+}
+
+/** Whether the agent's file is another than it was when it was last saved or restored; not where nobody remembers. */
+async function hasGoneOn(
+  context: Context,
+  device: string,
+  key: string,
+  { path }: FoundSession,
+): Promise<boolean> {
+  const main = (await readCursor(context, device, key)).streams["main"];
+  const info = main && lstatSync(path, { throwIfNoEntry: false });
+  return info !== undefined && (info.ino !== main!.ino || info.size !== main!.offset);
+}

@@ -43,7 +43,7 @@ describe("the program", () => {
     ["src/main.ts", [], 10_000],
     ["src/program.ts", ["commander"], 80_000],
     ["src/commands/list.ts", light, 74_000],
-    ["src/commands/status.ts", light, 89_000],
+    ["src/commands/status.ts", light, 90_000],
     ["src/commands/save.ts", full, 249_000],
     ["src/commands/resume.ts", full, 225_000],
     ["src/commands/sync.ts", full, 185_000],

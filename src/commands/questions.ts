@@ -16,9 +16,10 @@ export type Answers = Readonly<Partial<Record<About["kind"], string | undefined>
 
 /** Answers questions by the flags that were given; else on the terminal; else each as it says itself. */
 export function decider(terminal: Terminal, answers: Answers, asks: boolean, now: Date): Decide {
-  return async <Name extends string>({ about, choices, otherwise }: Question<Name>): Promise<Name> => {
+  return async <Name extends string>({ about, choices, clear, otherwise }: Question<Name>): Promise<Name> => {
     const given = choices.find((name) => name === answers[about.kind]);
     if (given !== undefined) return given;
+    if (clear !== undefined) return clear;
     if (asks) return (await onTerminal(terminal, about, choices, now)) as Name;
     if (typeof otherwise === "string") return otherwise;
     throw otherwise;

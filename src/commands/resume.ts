@@ -273,6 +273,7 @@ function tell(terminal: Terminal, event: ResumeEvent, now: Date): void {
         terminal.detail(`the conversation was on '${safeText(event.wanted)}'`);
       return;
     case "joined":
+      if (event.idle) return;
       terminal.step(
         event.how === "merge"
           ? `Merged both versions of the conversation (${plural(event.messages, "message")}); no line is lost`
@@ -284,6 +285,13 @@ function tell(terminal: Terminal, event: ResumeEvent, now: Date): void {
     case "kept-version": {
       const at = `${event.session.slice(0, 8)}@${event.snapshot}`;
       const whose = event.here ? "yours" : `the one of ${safeText(event.device)}`;
+      if (event.idle) {
+        const where = event.here ? "here" : `on ${safeText(event.device)}`;
+        terminal.detail(
+          `nobody went on ${where} since they parted; what the agent noted there is kept as ${at}`,
+        );
+        return;
+      }
       const next = event.copies
         ? "make it a session of its own with: git convosync fork"
         : "read it with: git convosync show";

@@ -50,6 +50,8 @@ export type About =
 export interface Question<Name extends string> {
   readonly about: About;
   readonly choices: readonly Name[];
+  /** The answer that nobody need be asked for, unless a flag gives another. */
+  readonly clear?: Name;
   /** The answer that is safe without being asked, or the error that names the flags that answer. */
   readonly otherwise: Name | ConvosyncError;
 }
@@ -58,7 +60,8 @@ export interface Question<Name extends string> {
 export type Decide = <Name extends string>(question: Question<Name>) => Promise<Name>;
 
 /** For where nobody is asked and no flag was given. */
-export const undecided: Decide = async ({ otherwise }) => {
+export const undecided: Decide = async ({ clear, otherwise }) => {
+  if (clear !== undefined) return clear;
   if (typeof otherwise === "string") return otherwise;
   throw otherwise;
 };

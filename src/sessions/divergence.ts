@@ -1,5 +1,6 @@
 import type { Agent, Workplace } from "../agents/agent.ts";
-import type { StoredSession } from "../domains/reader.ts";
+import { readWholeLines } from "../agents/local-files.ts";
+import { readStream, type StoredSession } from "../domains/reader.ts";
 import { commonBytes, furthestOf } from "../domains/sessions.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { type Manifest, mainStream } from "../packing/manifest.ts";
@@ -8,6 +9,7 @@ import { type CatalogEntry, catalog, type Heads } from "./catalog.ts";
 import { writeCopy } from "./copy.ts";
 import type { Branching, Decide } from "./decide.ts";
 import { deviceName, loadHeads } from "./heads.ts";
+import { isIdleBeyond } from "./idle-side.ts";
 import { joins, writeJoined } from "./join.ts";
 import type { Context } from "./repository.ts";
 import { fetchSession } from "./session-fetch.ts";
@@ -15,7 +17,7 @@ import type { OpenVault } from "./vault.ts";
 import { tipsOf } from "./versions.ts";
 
 export type DivergenceEvent =
-  | { readonly step: "joined"; readonly how: Resolution; readonly messages: number }
+  | { readonly step: "joined"; readonly how: Resolution; readonly messages: number; readonly idle: boolean }
   | {
       readonly step: "kept-version";
       readonly session: string;
@@ -24,6 +26,8 @@ export type DivergenceEvent =
       readonly snapshot: number;
       /** Whether it can become a session of its own. */
       readonly copies: boolean;
+      /** Nobody had gone on with it. */
+      readonly idle: boolean;
     }
   | {
       readonly step: "forked";
@@ -59,8 +63,8 @@ interface Situation {
 
 /**
  * Asks how versions that went on separately come together and does it. What is in the agent's file here is captured
- * first, so that nothing is anywhere alone. Where one goes on from all others, nobody is asked. Returns the version that
- * holds all of them.
+ * first, so that nothing is anywhere alone. Where one goes on from all others, nobody is asked, nor where nobody has gone on
+ * with one of two: the other one goes on, and what that one has is kept. Returns the version that holds all of them.
  */
 export async function settleDivergence(
   context: Context,
@@ -83,7 +87,13 @@ export async function settleDivergence(
   const about = { kind: "conversation", versions: facts(now, before) } as const;
   const clear = now.local ? null : furthestOf(before);
   if (clear && now.dryRun) return clear;
-  const how = clear ? null : await decide({ about, choices, otherwise });
+  const idle = clear ? null : await idleSide(now, before);
+  const easy = idle && ({ mine: "theirs", theirs: "mine" } as const)[idle.side];
+  const how = clear
+    ? null
+    : await decide<Resolution>({ about, choices, ...(easy && { clear: easy }), otherwise });
+  // Nothing is settled, but what would come of it is known.
+  if (now.dryRun && idle && how === "theirs") return idle.other;
 
   await captureLocal(context, vault, now.heads, place, `${agent.name}:${now.session.id}`);
   const heads = await loadHeads(context, vault);
@@ -105,7 +115,8 @@ export async function settleDivergence(
   const code = how !== "merge" ? first : branchOf(mine) === branchOf(theirs) ? theirs : byTime[0]!;
   const written = await writeJoined(context, vault, heads, session, [first, ...others], joining, code);
   if (how === null) return written;
-  tell({ step: "joined", how, messages: mainStream(written.manifest)?.lines ?? 0 });
+  const isIdle = how === easy;
+  tell({ step: "joined", how, messages: mainStream(written.manifest)?.lines ?? 0, idle: isIdle });
   for (const one of how === "merge" ? [] : others) {
     const device = deviceName(vault, one.manifest.snapshots.at(-1)?.device ?? "");
     if (how === "fork") {
@@ -114,10 +125,27 @@ export async function settleDivergence(
     } else {
       const snapshot = snapshotOf(written.manifest, one.manifest);
       const copies = agent.copies !== false;
-      tell({ step: "kept-version", session: session.id, device, here: one === mine, snapshot, copies });
+      const here = one === mine;
+      tell({ step: "kept-version", session: session.id, device, here, snapshot, copies, idle: isIdle });
     }
   }
   return written;
+}
+
+/** Of two versions the one that nobody has gone on with since they parted; of two such, the one here. */
+async function idleSide(
+  { vault, heads, agent, local }: Situation,
+  tips: readonly StoredSession[],
+): Promise<{ side: "mine" | "theirs"; other: StoredSession } | null> {
+  const mine = local ? null : (mineOf(tips, heads) ?? null);
+  const [other, ...more] = tips.filter((one) => one !== mine);
+  if (!other || more.length > 0 || (!local && !mine) || !agent.reader) return null;
+  const shared = local ? local.common : sharedLines(mine!, other);
+  const reader = () => agent.reader!({ line: shared, n: 1, key: null });
+  const stored = (one: StoredSession) => readStream(vault, one, mainStream(one.manifest)!);
+  const ours = local ? readWholeLines(local.path) : stored(mine!);
+  if (await isIdleBeyond(shared, ours, reader())) return { side: "mine", other };
+  return (await isIdleBeyond(shared, stored(other), reader())) ? { side: "theirs", other } : null;
 }
 
 const lastTime = (one: StoredSession): string => one.manifest.snapshots.at(-1)?.ts ?? "";

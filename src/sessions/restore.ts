@@ -119,6 +119,7 @@ export class Restore {
       if (relation === "diverged") {
         if (!(await this.#isHeld(record, one))) {
           this.branching ??= await this.#branch(target.path);
+          this.#paths = this.#prepared.map((one) => one.target.path);
           return;
         }
         // All of it is stored, so the stream as it stands takes its place.

@@ -27,7 +27,7 @@ export async function unsavedSessions(
   for (const agent of agents) {
     for (const found of await agent.lately(place, since)) {
       const key = `${agent.name}:${found.id}`;
-      if (!saved.has(key) || (await hasGoneOn(context, here.device, key, found)))
+      if (!saved.has(key) || (await hasGoneOn(context, here.device, agent, found)))
         unsaved.push({ agent, found, key });
     }
   }
@@ -37,14 +37,22 @@ export async function unsavedSessions(
     .sort((a, b) => b.found.updatedAt.getTime() - a.found.updatedAt.getTime());
 }
 
-/** Whether the agent's file is another than it was when it was last saved or restored; not where nobody remembers. */
+/** Whether somebody has gone on with it since it was last saved or restored here; not where nobody remembers when. */
 async function hasGoneOn(
   context: Context,
   device: string,
-  key: string,
-  { path }: FoundSession,
+  agent: Agent,
+  { id, path }: FoundSession,
 ): Promise<boolean> {
-  const main = (await readCursor(context, device, key)).streams["main"];
+  const main = (await readCursor(context, device, `${agent.name}:${id}`)).streams["main"];
   const info = main && lstatSync(path, { throwIfNoEntry: false });
-  return info !== undefined && (info.ino !== main!.ino || info.size !== main!.offset);
+  if (info === undefined || (info.ino === main!.ino && info.size === main!.offset)) return false;
+  // Another file, or a shorter one: the agent has rewritten it.
+  if (info.ino !== main!.ino || info.size < main!.offset || !agent.reader) return true;
+  const [{ isIdleBeyond }, { readWholeLines }] = await Promise.all([
+    import("./idle-side.ts"),
+    import("../agents/local-files.ts"),
+  ]);
+  const reader = agent.reader({ line: main!.lines, n: 1, key: null });
+  return !(await isIdleBeyond(0, readWholeLines(path, main!.offset), reader));
 }

@@ -173,6 +173,23 @@ describe("bringing versions together", () => {
     );
   });
 
+  test("a snapshot names the generation that holds its own through a third one, cut in other places", () => {
+    const logs = [
+      [["m", "aa"]],
+      [
+        ["m", "ab"],
+        ["m", "a", "b"],
+      ],
+      [
+        ["m", "a"],
+        ["m", "ab", "a"],
+      ],
+    ];
+    const result = joined(logs.map((main, at) => manifestOf({ main }, `device${at}`)));
+    const [, second] = result.snapshots;
+    expect(result.streams.find(({ gen }) => gen === second!.gen)?.sha).toBe("maba");
+  });
+
   test("snapshots are numbered upwards and name a generation that has them; files are the first version's first", () => {
     fc.assert(
       fc.property(versions, (all) => {

@@ -43,7 +43,9 @@ const mostCuts = 512;
 /** Pure. The first version is the one that goes on. */
 export function joinVersions(versions: readonly Manifest[]): JoinedVersions {
   const names = [...new Set(versions.flatMap(({ streams }) => streams.map((one) => one.name)))];
-  const placed = names.flatMap((name) => placeStreams(name, versions));
+  const found = names.map((name) => ({ name, ...placeStreams(name, versions) }));
+  const placed = found.flatMap((one) => one.placed);
+  const homes = found.find(({ name }) => name === "main")?.homes ?? new Map<string, number>();
   let next = 0;
   const streams = placed.map(({ version, record }) => {
     const segments = record.segments.map((part): Segment => ({ ...part, i: next++ }));
@@ -53,7 +55,7 @@ export function joinVersions(versions: readonly Manifest[]): JoinedVersions {
   return {
     streams,
     files: joinFiles(versions),
-    snapshots: joinSnapshots(versions, records),
+    snapshots: joinSnapshots(versions, homes),
     joined: joinRecords(versions, records),
     dropped: joinDropped(versions),
   };
@@ -61,8 +63,17 @@ export function joinVersions(versions: readonly Manifest[]): JoinedVersions {
 
 const holds = (log: Log, other: Log): boolean => ["equal", "ahead"].includes(relateStreams(log, other));
 
-/** The streams of one name: those no other contains, the one that goes on with the highest generation. */
-function placeStreams(name: string, versions: readonly Manifest[]): Placed[] {
+/** A stream of a version. */
+const nameOf = (version: number, gen: number): string => `${version} ${gen}`;
+
+/**
+ * The streams of one name: those no other contains, the one that goes on with the highest generation. `homes` tells for
+ * each stream of a version ({@link nameOf}) the generation that holds it now.
+ */
+function placeStreams(
+  name: string,
+  versions: readonly Manifest[],
+): { placed: Placed[]; homes: ReadonlyMap<string, number> } {
   const all = versions.flatMap(({ streams }, version) =>
     streams.filter((one) => one.name === name).map((record): Placed => ({ version, record })),
   );
@@ -74,11 +85,19 @@ function placeStreams(name: string, versions: readonly Manifest[]): Placed[] {
     )
     .reduce((best, one) => (relateStreams(one.record, best.record) === "ahead" ? one : best));
   const kept: Placed[] = [];
+  // What one holds that a third holds cannot always be seen from these two alone, where both are cut in other places.
+  const holders = new Map<Placed, Placed>();
   for (const one of all) {
-    if (holds(current.record, one.record) || kept.some(({ record }) => holds(record, one.record))) continue;
+    const holder = [current, ...kept].find(({ record }) => holds(record, one.record));
+    if (holder) {
+      holders.set(one, holder);
+      continue;
+    }
     const shorter = kept.findIndex(({ record }) => holds(one.record, record));
-    if (shorter >= 0) kept[shorter] = one;
-    else kept.push(one);
+    if (shorter >= 0) {
+      holders.set(kept[shorter]!, one);
+      kept[shorter] = one;
+    } else kept.push(one);
   }
   const used = new Set<number>();
   const older = kept.map(({ version, record }): Placed => {
@@ -88,7 +107,15 @@ function placeStreams(name: string, versions: readonly Manifest[]): Placed[] {
     return { version, record: { ...record, gen } };
   });
   const gen = Math.max(...all.map(({ record }) => record.gen), ...[...used].map((one) => one + 1));
-  return [...older, { version: current.version, record: { ...current.record, gen } }];
+  const homes = new Map<string, number>();
+  for (const one of all) {
+    let holder = one;
+    for (let next = holders.get(holder); next; next = holders.get(holder)) holder = next;
+    const at = kept.indexOf(holder);
+    homes.set(nameOf(one.version, one.record.gen), at < 0 ? gen : older[at]!.record.gen);
+  }
+  const newest = { version: current.version, record: { ...current.record, gen } };
+  return { placed: [...older, newest], homes };
 }
 
 /** Files follow the streams: of each name the first version's. */
@@ -101,18 +128,18 @@ function joinFiles(versions: readonly Manifest[]): { record: FileRecord; version
 }
 
 /** All snapshots: those of the first version under their numbers, then what only the others have. */
-function joinSnapshots(versions: readonly Manifest[], records: readonly StreamRecord[]): Snapshot[] {
+function joinSnapshots(versions: readonly Manifest[], homes: ReadonlyMap<string, number>): Snapshot[] {
   const known = new Set<string>();
   const snapshots: Snapshot[] = [];
-  for (const { streams, snapshots: own } of versions) {
-    for (const { gen: _, ...one } of own) {
+  for (const [version, { snapshots: own }] of versions.entries()) {
+    for (const { gen: before = 0, ...one } of own) {
       const key = `${one.ts} ${one.device} ${one.commit}`;
       if (known.has(key)) continue;
       known.add(key);
-      const stood = streams.find(({ name, gen }) => name === "main" && gen === (_ ?? 0));
-      const now = records.find((record) => record.name === "main" && stood && holds(record, stood));
+      // Where retention has dropped the generation, it stays the one it was.
+      const gen = homes.get(nameOf(version, before)) ?? before;
       const n = Math.max(one.n, (snapshots.at(-1)?.n ?? 0) + 1);
-      snapshots.push({ ...one, n, ...(now && now.gen > 0 && { gen: now.gen }) });
+      snapshots.push({ ...one, n, ...(gen > 0 && { gen }) });
     }
   }
   return snapshots;

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import type { Action, Block, PlanItem, ToolResult } from "./conversation.ts";
-import { asObject, planState, subjectOf, textsIn } from "./records.ts";
+import { asObject, planState, type Said, saying, subjectOf, textsIn } from "./records.ts";
 
 // The parts of which Gemini CLI, and Qwen Code that began as a copy of it, make their messages: those of Gemini's API.
 
@@ -31,6 +31,27 @@ export function blocksOf(one: Part): Block[] {
   const said = one.text?.trim() ?? "";
   if (said === "") return [];
   return [{ kind: one.thought ? "thinking" : "text", text: said }];
+}
+
+const ran = "I ran the following shell command:\n```sh\n";
+const produced = "\n```\n\nThis produced the following result:\n```\n";
+
+/** What a person says. A command that they ran in the client's own shell is told the model in their name. */
+export function saidByPerson(blocks: readonly Block[]): Said {
+  const told = blocks.flatMap((block) => (block.kind === "text" ? commandIn(block.text) : null) ?? [block]);
+  const isNote = told.length > 0 && told.every(({ kind }) => kind === "note");
+  return saying(isNote ? "system" : "user", told);
+}
+
+function commandIn(said: string): Block[] | null {
+  const end = said.startsWith(ran) ? said.indexOf(produced) : -1;
+  if (end < 0) return null;
+  const output = said
+    .slice(end + produced.length)
+    .replace(/\n?```$/, "")
+    .trim();
+  const command: Block = { kind: "note", text: `! ${said.slice(ran.length, end).trim()}` };
+  return output === "" ? [command] : [command, { kind: "note", text: output }];
 }
 
 export function toolCall({ id, name = "", args }: v.InferOutput<typeof call>): Block {

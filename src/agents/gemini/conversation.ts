@@ -7,7 +7,7 @@ import {
   transcriptStart,
 } from "../conversation.ts";
 import { parseLine } from "../json-line.ts";
-import { blocksOf, type Part, part, parts, resultOf, text, toolCall } from "../parts.ts";
+import { blocksOf, type Part, part, parts, resultOf, saidByPerson, text, toolCall } from "../parts.ts";
 import { hunksIn, RecordReader, type Said, saying } from "../records.ts";
 import { isSpoken } from "./records.ts";
 
@@ -101,7 +101,7 @@ function newIn(one: Message, known: Told): { said: Said | null; memory: string }
     }
     case "user": {
       const spoken = told.words ? [] : wordsOf(one);
-      return { said: saying("user", spoken), memory: remember({ ...told, words: true }) };
+      return { said: saidByPerson(spoken), memory: remember({ ...told, words: true }) };
     }
     case "info":
     case "warning":

@@ -203,6 +203,26 @@ describe("a conversation", () => {
     });
   });
 
+  test("a command that was run in the client's shell is no word of the person's", async () => {
+    const said = (command: string, output: string): string =>
+      `I ran the following shell command:\n\`\`\`sh\n${command}\n\`\`\`\n\nThis produced the following result:\n\`\`\`\n${output}\n\`\`\``;
+    const found = await messagesIn(
+      gemini,
+      message("u", "user", [{ text: said("npm test", "3 passed\n") }]),
+      message("v", "user", [{ text: "I ran the following shell command:\n```sh\nmake" }]),
+    );
+    expect(found.map(({ role, blocks }) => ({ role, blocks }))).toEqual([
+      {
+        role: "system",
+        blocks: [
+          { kind: "note", text: "! npm test" },
+          { kind: "note", text: "3 passed" },
+        ],
+      },
+      { role: "user", blocks: [{ kind: "text", text: "I ran the following shell command:\n```sh\nmake" }] },
+    ]);
+  });
+
   test("whatever a log holds, it is read or left", () => {
     neverThrows(
       gemini,

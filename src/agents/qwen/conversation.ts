@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { type ConversationReader, type ReadingPlace, transcriptStart } from "../conversation.ts";
 import { parseLine } from "../json-line.ts";
-import { blocksOf, parts, resultOf, text } from "../parts.ts";
+import { blocksOf, parts, resultOf, saidByPerson, text } from "../parts.ts";
 import { asObject, RecordReader, type Said, saying } from "../records.ts";
 import { isSpoken } from "./records.ts";
 
@@ -32,8 +32,7 @@ function saidIn(entry: Entry): Said | null {
   const said = entry.message?.parts ?? [];
   switch (entry.type) {
     case "user":
-      return saying(
-        "user",
+      return saidByPerson(
         said.filter((one) => one.text === undefined || isSpoken(one.text)).flatMap(blocksOf),
       );
     case "assistant":

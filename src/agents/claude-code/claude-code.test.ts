@@ -151,10 +151,10 @@ describe("find", () => {
     expect(claudeCode.places(found!, place).root).toEqual([place.root]);
   });
 
-  test("a conversation whose shell is in another work tree stays where it was begun", async () => {
+  test("gone on with in another work tree, from where the client finds it as well, it belongs there", async () => {
     const wt = place.worktrees[1]!;
-    session(projectKey(place.root), one, [user(place.root, "begun"), user(wt, "cd ../shop-wt")]);
-    expect(await claudeCode.find(place)).toMatchObject([{ cwd: place.root, workTree: place.root }]);
+    session(projectKey(place.root), one, [user(place.root, "begun"), user(wt, "gone on")]);
+    expect(await claudeCode.find(place)).toMatchObject([{ cwd: wt, workTree: wt, begunIn: place.root }]);
   });
 
   test("a session that came from Windows keeps its subdirectory", async () => {

@@ -4,6 +4,7 @@ import { basename, dirname, join } from "node:path";
 import type { FoundSession, HowFound, WatchedFolder, Workplace } from "../agent.ts";
 import { leadsToFolder, listed } from "../folders.ts";
 import { readEnds, type Where, windowBytes, workTreeOf, writtenSince } from "../glimpse.ts";
+import { checkoutAround } from "../spellings.ts";
 import { liveSessions } from "./live.ts";
 import { mayBelong, projectKey, projectsDir } from "./store.ts";
 import { type Glimpse, glimpse } from "./transcript.ts";
@@ -142,21 +143,22 @@ async function look(
     if (seen.directories.length > 0 || ends.complete) break;
   }
   if (seen === null) return null;
-  const where = whereIn(basename(dirname(path)), seen.directories, place);
-  if (where === null) return { glimpse: seen, where };
-  const begun = seen.begunIn === null ? null : workTreeOf(seen.begunIn, place);
-  return { glimpse: seen, where: { ...where, begunIn: (begun ?? where).root } };
+  return { glimpse: seen, where: whereIn(basename(dirname(path)), seen, place) };
 }
 
 /**
- * Where a conversation belongs of which the newest directories are these. It may have moved from one work tree to another
- * (EnterWorktree), and its file with it; or have gone on on another device, where it is told from the checkout. So the
- * folder decides between them.
+ * Where a conversation belongs: to the work tree it last was in. But one that was taken to another (EnterWorktree, which
+ * moves its file there, too) and has gone on on another device since seems to be back, as it is told from where it was begun.
  */
-function whereIn(folder: string, directories: readonly string[], place: Workplace): Where | null {
+function whereIn(folder: string, { directories, begunIn }: Glimpse, place: Workplace): Belonging | null {
   const all = directories.map((cwd) => workTreeOf(cwd, place)).filter((where) => where !== null);
+  const [newest] = all;
+  if (newest === undefined) return null;
+  const begun = ((begunIn === null ? null : workTreeOf(begunIn, place)) ?? newest).root;
   const root = ownerOf(folder, place);
-  const there = all.find((where) => where.root === root);
-  if (there || root === null || all.length === 0) return there ?? all[0] ?? null;
-  return folder === projectKey(root) ? { root, cwd: root } : all[0]!;
+  const isBack = newest.root === (checkoutAround(begun, place) ?? begun);
+  const isThere = root !== null && root !== newest.root && folder === projectKey(root);
+  const there =
+    isBack && isThere ? (all.find((where) => where.root === root) ?? { root, cwd: root }) : newest;
+  return { ...there, begunIn: begun };
 }

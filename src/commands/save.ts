@@ -111,7 +111,7 @@ export default async function saveCommand(
     if (publish.status === "pushed" && !isLeft) terminal.note(`Ready to resume on any device${where}.`);
     terminal.note(`Resume with: git convosync resume ${first.session.slice(0, 8)}`);
   }
-  if (result.unsaved.length > 0) tellUnsaved(terminal, result.unsaved);
+  tellUnsaved(terminal, result.unsaved);
   const waiting = publish.status === "queued" && remote ? queuedError(publish, remote) : null;
   terminal.document({
     session: first?.session ?? null,
@@ -153,12 +153,13 @@ export default async function saveCommand(
 }
 
 /** Several conversations may go on at once in a work tree, and this save was of one. */
-function tellUnsaved(terminal: Terminal, unsaved: SaveResult["unsaved"]): void {
-  const [{ found } = { found: null }] = unsaved;
+function tellUnsaved(terminal: Terminal, [first, ...more]: SaveResult["unsaved"]): void {
+  if (!first) return;
+  const { id, title } = first.found;
   const what =
-    unsaved.length === 1 && found
-      ? `another conversation here is not: ${found.id.slice(0, 8)} ${safeText(found.title, 40)}`
-      : `${unsaved.length} other conversations here are not`;
+    more.length === 0
+      ? `another conversation here is not: ${id.slice(0, 8)} ${safeText(title, 40)}`
+      : `${more.length + 1} other conversations here are not`;
   terminal.note(`\nThis one is saved; ${what}.`);
   terminal.note("Save all of them with: git convosync save --all-sessions");
 }

@@ -44,7 +44,7 @@ describe("the program", () => {
     ["src/program.ts", ["commander"], 80_000],
     ["src/commands/list.ts", light, 74_000],
     ["src/commands/status.ts", light, 90_000],
-    ["src/commands/save.ts", full, 249_000],
+    ["src/commands/save.ts", full, 251_000],
     ["src/commands/resume.ts", full, 225_000],
     ["src/commands/sync.ts", full, 185_000],
     ["src/commands/show.ts", full, 183_000],

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { ConvosyncError, Exit } from "../errors.ts";
 import type { Oid } from "../refs/object-database.ts";
 import type { CodeState } from "../worktree/code-state.ts";
@@ -12,6 +14,7 @@ import {
 import { defaultExcludes } from "../worktree/exclude.ts";
 import { lookAtCode, type Untracked, untrackedApart } from "./code-here.ts";
 import { note } from "./operations.ts";
+import { isWithin } from "./real-paths.ts";
 import type { Context } from "./repository.ts";
 
 export interface SaveCodeOptions {
@@ -52,7 +55,11 @@ export async function planCode(
     sizes,
     force: options.force === true,
   });
-  for (const why of leftOutWhy) if (plan[why].length > 0) tell({ step: "left-out", why, paths: plan[why] });
+  for (const why of leftOutWhy) {
+    // Work trees of this repository, as Claude Code makes them in `.claude/worktrees`, are saved by themselves.
+    const paths = plan[why].filter((path) => why !== "repositories" || !isOwnWorkTree(context, path));
+    if (paths.length > 0) tell({ step: "left-out", why, paths });
+  }
   if (plan.tooLarge.length > 0) {
     throw new ConvosyncError(
       "large-files",
@@ -65,6 +72,17 @@ export async function planCode(
   const large = plan.add.filter((path) => (sizes.get(path) ?? 0) > defaultMaxUntrackedBytes);
   if (large.length > 0) tell({ step: "large-files", files: named(large, sizes) });
   return plan;
+}
+
+/** Whether a folder, relative to the root, is a linked work tree of this repository. */
+function isOwnWorkTree({ repo }: Context, path: string): boolean {
+  try {
+    const folder = join(repo.root!, path);
+    const gitDir = /^gitdir: (.+)\n?$/.exec(readFileSync(join(folder, ".git"), "utf8"))?.[1];
+    return gitDir !== undefined && isWithin(resolve(folder, gitDir), join(repo.commonDir, "worktrees"));
+  } catch {
+    return false;
+  }
 }
 
 /** Most saves find no untracked file at all. */

@@ -140,6 +140,15 @@ describe("repositories", () => {
     const atInside = (machine: Machine): Machine =>
       machine.with({ path: join(machine.path, ".claude/worktrees/feat") });
 
+    test("is not said to be left out when the checkout is saved", async () => {
+      const { desktop } = await taken();
+      desktop.say(0, 1, two);
+      desktop.write("more.txt", "1\n");
+      const { stderr } = done(await desktop.run("save", "More"));
+      expect(stderr).not.toContain("left out");
+      expect(desktop.git("show", "--format=", "--name-only")).toBe("more.txt");
+    });
+
     test("goes on in the checkout when the work tree is gone, with a cursor or without", async () => {
       const { desktop, laptop } = await taken();
       done(await laptop.run("resume"));

@@ -61,5 +61,6 @@ export const systemHints = {
   EDQUOT: "your disk quota is used up: make room, then run the command again",
   EACCES: "check who owns it and who may write to it: git convosync doctor",
   EPERM: "check who owns it and who may write to it: git convosync doctor",
-  EROFS: "the file system is read-only",
+  EROFS:
+    "the file system is read-only; an agent's sandbox makes it so for its commands: run this in a terminal of your own",
 } as const;

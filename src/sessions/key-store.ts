@@ -1,4 +1,14 @@
-import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+} from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { Device } from "../crypto/device.ts";
@@ -98,6 +108,11 @@ export class KeyStore {
     const here = cloneIdentity(commonDir);
     const clones = (await this.state()).repos[repo]?.clones ?? [];
     return clones.find((one) => isSameClone(one, here))?.replica ?? null;
+  }
+
+  /** Throws the system's error where the state could not be changed: before anything is done that this would leave half done. */
+  requireWritable(): void {
+    if (existsSync(this.dir)) accessSync(this.dir, constants.W_OK);
   }
 
   async state(): Promise<DeviceState> {

@@ -118,6 +118,7 @@ async function saveLocked(
   if (dead.size > 0) tell({ step: "stay-deleted", sessions: [...dead] });
   const chosen = found.filter((one) => !dead.has(one.found.id));
 
+  if (!options.dryRun) context.keys.requireWritable();
   const { state, committed } =
     code === null || options.stash
       ? { state: before, committed: false }

@@ -121,6 +121,22 @@ describe("save", () => {
     },
   );
 
+  test.skipIf(process.getuid?.() === 0)(
+    "where the keys' folder cannot be written to, as in an agent's sandbox (not tried as root)",
+    async () => {
+      desktop.write("new.txt", "new\n");
+      const keys = join(desktop.home, ".config/convosync");
+      chmodSync(keys, 0o500);
+      const head = desktop.head();
+      const { exit, stderr } = await desktop.run("save");
+      chmodSync(keys, 0o700);
+      expect(exit).toBe(1);
+      expect(stderr).toMatch(/EACCES.*\.config\/convosync/);
+      expect(desktop.head()).toBe(head);
+      done(await desktop.run("save"));
+    },
+  );
+
   test("a dry run changes nothing, and says what it would do", async () => {
     desktop.write("new.txt", "new\n");
     const before = { here: desktop.footprint(), there: box.remoteGit("for-each-ref") };

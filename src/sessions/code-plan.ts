@@ -102,10 +102,12 @@ export async function planCode(
   const tip = upstream ?? (await resolveCommit(context, `refs/heads/${branch}`));
   const apart = now === commit && tip !== null && (await standing(context, now, tip)) === "diverged";
   const found = (apart && (await renamed(context, commit, links, tip))) || now;
-  // Merged and deleted: where HEAD has what the branch became, that is the place to go on.
-  const merged = found !== commit && tip === null && state.head !== null;
-  if (merged && ["equal", "behind"].includes(await standing(context, found, state.head!)))
-    return { kind: "nothing", commit: found, ahead: found !== state.head, ...was(commit, found) };
+  // Merged and deleted: where HEAD has what the branch became, or has gone on from it, that is the place to go on.
+  if (tip === null && state.head !== null && (found !== commit || online)) {
+    const there = await standing(context, found, state.head);
+    if (there === "behind" || (there === "equal" && found !== commit))
+      return { kind: "nothing", commit: found, ahead: found !== state.head, ...was(commit, found) };
+  }
   const plan =
     state.branch === branch
       ? await planHere(context, state, branch, found, upstream, options)

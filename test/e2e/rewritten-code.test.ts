@@ -48,6 +48,31 @@ describe("resume after the history was rewritten", () => {
     tablet.hears(2);
   });
 
+  test("a branch that was merged into main and deleted: where main has it, it is not made again", async () => {
+    const { desktop, laptop, tablet } = await pair();
+    desktop.git("switch", "-q", "-c", "feature/oauth");
+    desktop.write("auth.js", "auth\n");
+    desktop.say(0, 1);
+    done(await desktop.run("save", "Add auth.js"));
+    await tablet.join();
+    desktop.git("switch", "-q", "main");
+    desktop.git("merge", "-q", "--no-ff", "-m", "OAuth (#1)", "feature/oauth");
+    desktop.git("push", "-q", "origin", "main", ":refs/heads/feature/oauth");
+
+    laptop.git("pull", "-q");
+    const { document } = await laptop.json("resume");
+    expect(document["code"]).toBe("newer");
+    expect({ branch: laptop.branch(), head: laptop.head() }).toEqual({
+      branch: "main",
+      head: desktop.head(),
+    });
+    laptop.hears(1);
+    expect(laptop.git("branch", "--format=%(refname:short)")).toBe("main");
+    // Where it is not there yet, the conversation's code is what it was.
+    done(await tablet.run("resume"));
+    expect(tablet.branch()).toBe("feature/oauth");
+  });
+
   test("a commit that is gone without a trace stops it, and the conversation can be had alone", async () => {
     const box = sandbox();
     await box.desktop.begin();

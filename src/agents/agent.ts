@@ -108,8 +108,8 @@ export interface Agent {
   elsewhere?(id: string, place: Workplace): Pick<FoundSession, "cwd" | "path"> | null;
   /** The conversation that is going on in this work tree, or was last. */
   current(place: Workplace): Promise<{ session: FoundSession; how: HowFound } | null>;
-  /** The conversations in this work tree that were written to since then, newest first. */
-  lately(place: Workplace, since: Date): Promise<FoundSession[]>;
+  /** The conversations in this work tree that were written to since then, newest first, but for those with these ids. */
+  lately(place: Workplace, since: Date, but: ReadonlySet<string>): Promise<FoundSession[]>;
   /** All that belongs to a session. Capture files before streams: the main stream names them. */
   inventory(session: FoundSession, place: Workplace): Promise<Inventory>;
   /** The paths that are made portable in a session that runs in `cwd` of `workTree`. */

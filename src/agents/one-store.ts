@@ -68,10 +68,15 @@ export async function currentIn(
   return null;
 }
 
-/** The sessions of this work tree that were written to since then, newest first. */
-export const latelyIn = (store: OneStore, place: Workplace, since: Date): Promise<FoundSession[]> =>
+/** The sessions of this work tree that were written to since then, newest first, but for some. */
+export const latelyIn = (
+  store: OneStore,
+  place: Workplace,
+  since: Date,
+  but: ReadonlySet<string>,
+): Promise<FoundSession[]> =>
   writtenSince(
-    newestFirst(store, place, () => true),
+    newestFirst(store, place, (id) => !but.has(id)),
     place,
     since,
   );

@@ -166,7 +166,8 @@ async function saveLocked(
   let unsaved: ChosenSession[] = [];
   if (options.session === undefined && !options.allSessions)
     context.chores.later(async () => {
-      unsaved = await unsavedBeside(context, place, heads, vault, keys);
+      const here = { ref: vault.ref, device: vault.device.id };
+      unsaved = await unsavedSessions(context, place, await loadAgents(), heads, here, found);
     });
   if (options.noPush || !remote) {
     if (branch) await holdBack(context, forCode, branch);
@@ -183,19 +184,6 @@ async function saveLocked(
   });
   await context.chores.do();
   return { ...result, publish: outcome, unsaved };
-}
-
-/** What is not saved beside the sessions with these keys. */
-async function unsavedBeside(
-  context: Context,
-  place: Workplace,
-  heads: Heads,
-  vault: OpenVault,
-  saved: readonly string[],
-): Promise<ChosenSession[]> {
-  const here = { ref: vault.ref, device: vault.device.id };
-  const all = await unsavedSessions(context, place, await loadAgents(), heads, here);
-  return all.filter(({ agent, found }) => !saved.includes(`${agent.name}:${found.id}`));
 }
 
 /**

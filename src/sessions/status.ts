@@ -11,10 +11,10 @@ import { openOverview } from "./overview.ts";
 import { describePending, remoteQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
 import { isWorking } from "./start-worker.ts";
-import { unsavedSessions } from "./unsaved.ts";
+import { hasGoneOn, unsavedSessions } from "./unsaved.ts";
 import { waitingSessions } from "./waiting.ts";
 import { workerReport } from "./worker-report.ts";
-import { type ChosenSession, currentSession, openWorkplace } from "./workplace.ts";
+import { currentSession, openWorkplace } from "./workplace.ts";
 
 export interface StatusResult {
   readonly repository: string;
@@ -76,9 +76,7 @@ export async function status(context: Context): Promise<StatusResult> {
   const known = catalog(heads, overview);
   const agents = await loadAgents();
   const found = await currentSession(place, agents);
-  const unsaved = await unsavedSessions(context, place, agents, heads, overview);
-  const isCurrent = (one: ChosenSession): boolean =>
-    one.found.id === found?.found.id && one.agent === found.agent;
+  const unsaved = await unsavedSessions(context, place, agents, heads, overview, found ? [found] : []);
   const saved = found && known.find((one) => one.key === `${found.agent.name}:${found.found.id}`);
   const nameOf = (device: string): string => overview.members.get(device)?.name ?? device.slice(0, 8);
   const lastSave = new Map<string, string>();
@@ -96,11 +94,9 @@ export async function status(context: Context): Promise<StatusResult> {
       saved: saved !== null && saved !== undefined,
       savedMessages: saved?.newest.entry.n ?? null,
       savedAt: saved?.newest.entry.u ?? null,
-      unsaved: !saved || unsaved.some(isCurrent),
+      unsaved: !saved || (await hasGoneOn(context, overview.device, found)),
     },
-    unsaved: unsaved
-      .filter((one) => !isCurrent(one))
-      .map((one) => ({ session: one.found.id, agent: one.agent.name, title: one.found.title })),
+    unsaved: unsaved.map(({ agent, found: { id, title } }) => ({ session: id, agent: agent.name, title })),
     queue: {
       waiting,
       since: waiting.length > 0 ? (queue?.since ?? null) : null,

@@ -1,5 +1,5 @@
 import { lstatSync } from "node:fs";
-import type { Agent, FoundSession, Workplace } from "../agents/agent.ts";
+import type { Agent, Workplace } from "../agents/agent.ts";
 import { buriedAmong, catalog, type Heads } from "./catalog.ts";
 import { readCursor } from "./cursor.ts";
 import type { Context } from "./repository.ts";
@@ -13,6 +13,7 @@ const recentMs = 12 * 3_600_000;
  * at once, and a save means one. Those that were deleted on purpose are not meant to be.
  *
  * @param here the vault's `<vault>` of the ref names, and this device's id
+ * @param but those that are not asked after
  */
 export async function unsavedSessions(
   context: Context,
@@ -20,14 +21,16 @@ export async function unsavedSessions(
   agents: readonly Agent[],
   heads: Heads,
   here: { readonly ref: string; readonly device: string },
+  but: readonly ChosenSession[],
 ): Promise<ChosenSession[]> {
   const since = new Date(context.world.now().getTime() - recentMs);
   const saved = new Set(catalog(heads, here).map(({ key }) => key));
   const unsaved: (ChosenSession & { key: string })[] = [];
   for (const agent of agents) {
-    for (const found of await agent.lately(place, since)) {
+    const ids = new Set(but.filter((one) => one.agent === agent).map((one) => one.found.id));
+    for (const found of await agent.lately(place, since, ids)) {
       const key = `${agent.name}:${found.id}`;
-      if (!saved.has(key) || (await hasGoneOn(context, here.device, agent, found)))
+      if (!saved.has(key) || (await hasGoneOn(context, here.device, { agent, found })))
         unsaved.push({ agent, found, key });
     }
   }
@@ -38,12 +41,12 @@ export async function unsavedSessions(
 }
 
 /** Whether somebody has gone on with it since it was last saved or restored here; not where nobody remembers when. */
-async function hasGoneOn(
+export async function hasGoneOn(
   context: Context,
   device: string,
-  agent: Agent,
-  { id, path }: FoundSession,
+  { agent, found }: ChosenSession,
 ): Promise<boolean> {
+  const { id, path } = found;
   const main = (await readCursor(context, device, `${agent.name}:${id}`)).streams["main"];
   const info = main && lstatSync(path, { throwIfNoEntry: false });
   if (info === undefined || (info.ino === main!.ino && info.size === main!.offset)) return false;

@@ -43,7 +43,7 @@ interface Candidate {
 /** Sessions of all the repository's work trees, newest first; only those whose id begins with `prefix`, if given. */
 export async function find(place: Workplace, prefix = ""): Promise<FoundSession[]> {
   const found: FoundSession[] = [];
-  for await (const session of newestFirst(place, prefix)) found.push(session);
+  for await (const session of newestFirst(place, (id) => id.startsWith(prefix))) found.push(session);
   return found;
 }
 
@@ -68,13 +68,20 @@ export async function current(place: Workplace): Promise<{ session: FoundSession
   return null;
 }
 
-export const lately = (place: Workplace, since: Date): Promise<FoundSession[]> =>
-  writtenSince(newestFirst(place), place, since);
+export const lately = (place: Workplace, since: Date, but: ReadonlySet<string>): Promise<FoundSession[]> =>
+  writtenSince(
+    newestFirst(place, (id) => !but.has(id)),
+    place,
+    since,
+  );
 
-async function* newestFirst(place: Workplace, prefix = ""): AsyncGenerator<FoundSession> {
+async function* newestFirst(
+  place: Workplace,
+  wanted: (id: string) => boolean = () => true,
+): AsyncGenerator<FoundSession> {
   const candidates = list(place, (folder) => mayBelong(folder, place));
   for (const candidate of candidates) {
-    if (!candidate.id.startsWith(prefix)) continue;
+    if (!wanted(candidate.id)) continue;
     const seen = await look(candidate.path, place);
     if (seen?.where) yield found(candidate, seen.glimpse, seen.where);
   }

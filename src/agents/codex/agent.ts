@@ -20,7 +20,7 @@ export const codex: Agent = {
   find: (place, prefix) => findIn(rolloutStore, place, prefix),
   elsewhere: (id, place) => elsewhereIn(rolloutStore, id, place),
   current: (place) => currentIn(rolloutStore, place),
-  lately: (place, since) => latelyIn(rolloutStore, place, since),
+  lately: (place, since, but) => latelyIn(rolloutStore, place, since, but),
   inventory: async ({ path }) => ({ streams: [{ name: "main", path }], files: [] }),
   places: (session, place) => placesOf(session, codexHome(place), place),
   target,

@@ -31,7 +31,7 @@ export const copilot: Agent = {
   find: (place, prefix) => findIn(sessionStore, place, prefix),
   elsewhere: (id, place) => elsewhereIn(sessionStore, id, place),
   current: (place) => currentIn(sessionStore, place),
-  lately: (place, since) => latelyIn(sessionStore, place, since),
+  lately: (place, since, but) => latelyIn(sessionStore, place, since, but),
   inventory,
   places: (session, place) => placesOf(session, copilotHome(place), place),
   target,

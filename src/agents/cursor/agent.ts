@@ -45,9 +45,9 @@ export const cursor: Agent = {
   store: cursorHome,
   find,
   current,
-  lately: (place, since) =>
+  lately: (place, since, but) =>
     writtenSince(
-      newestFirst(place, () => true),
+      newestFirst(place, (id) => !but.has(id)),
       place,
       since,
     ),

@@ -39,7 +39,7 @@ export const gemini: Agent = {
   store: geminiHome,
   find: (place, prefix) => findIn(chatStore, place, prefix),
   current: (place) => currentIn(chatStore, place),
-  lately: (place, since) => latelyIn(chatStore, place, since),
+  lately: (place, since, but) => latelyIn(chatStore, place, since, but),
   inventory,
   // The folder has another name on every machine, so it stands for the store as a whole.
   places: (session, place) => placesOf(session, projectDir(session.cwd, place), place),

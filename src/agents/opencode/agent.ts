@@ -52,8 +52,10 @@ export const opencode: Agent = {
     return validId(prefix) ? Promise.all(found.map((one) => upToDate(one, place))) : found;
   },
   current,
-  lately: async (place, since) =>
-    sessionsIn(place).filter(({ workTree, updatedAt }) => workTree === place.root && updatedAt >= since),
+  lately: async (place, since, but) =>
+    sessionsIn(place).filter(
+      ({ id, workTree, updatedAt }) => workTree === place.root && updatedAt >= since && !but.has(id),
+    ),
   inventory,
   places: (session, place) => placesOf(session, dataDir(place), place),
   target,

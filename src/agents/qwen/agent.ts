@@ -22,7 +22,7 @@ export const qwen: Agent = {
   store: qwenHome,
   find: (place, prefix) => findIn(chatStore, place, prefix),
   current: (place) => currentIn(chatStore, place),
-  lately: (place, since) => latelyIn(chatStore, place, since),
+  lately: (place, since, but) => latelyIn(chatStore, place, since, but),
   inventory: async ({ id, path }, place) => ({
     streams: [{ name: "main", path }],
     files: todosOf(id, place),

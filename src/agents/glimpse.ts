@@ -84,6 +84,9 @@ function isRepository(folder: string, whatever: boolean): boolean {
   }
 }
 
+/** More of an agent's sessions than these are not looked at for what is going on: a look takes half a millisecond. */
+const mostLately = 16;
+
 /** Those of `sessions`, which come newest first, that are of this work tree and were written to since then. */
 export async function writtenSince(
   sessions: AsyncIterable<FoundSession>,
@@ -91,9 +94,11 @@ export async function writtenSince(
   since: Date,
 ): Promise<FoundSession[]> {
   const found: FoundSession[] = [];
+  let looked = 0;
   for await (const session of sessions) {
     if (session.updatedAt < since) break;
     if (session.workTree === place.root) found.push(session);
+    if (++looked === mostLately) break;
   }
   return found;
 }

@@ -40,6 +40,8 @@ export type Resolution = "mine" | "theirs" | "merge" | "fork";
 
 /** The conversation in the agent's own file here, where it went on apart from all that is saved. */
 export interface LocalBranch {
+  /** The first stream that parted: `main`, or a helper's. */
+  readonly stream: string;
   readonly path: string;
   readonly lines: number;
   /** Lines that it shares with the saved one. */
@@ -140,6 +142,8 @@ async function idleSide(
   const mine = local ? null : (mineOf(tips, heads) ?? null);
   const [other, ...more] = tips.filter((one) => one !== mine);
   if (!other || more.length > 0 || (!local && !mine) || !agent.reader) return null;
+  // Where a helper's talk parted, that tells nothing of the conversation itself.
+  if (local && local.stream !== "main") return null;
   const shared = local ? local.common : sharedLines(mine!, other);
   const reader = () => agent.reader!({ line: shared, n: 1, key: null });
   const stored = (one: StoredSession) => readStream(vault, one, mainStream(one.manifest)!);

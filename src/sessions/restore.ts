@@ -118,7 +118,7 @@ export class Restore {
       const relation = await this.#restoreStream(record, one, true);
       if (relation === "diverged") {
         if (!(await this.#isHeld(record, one))) {
-          this.branching ??= await this.#branch(target.path);
+          this.branching ??= await this.#branch(record.name, target.path);
           this.#paths = this.#prepared.map((one) => one.target.path);
           return;
         }
@@ -128,7 +128,7 @@ export class Restore {
         const anew = { ...one, file: await RestoreFile.create(target.path, this.#agent.store(this.#place)) };
         this.#prepared.push(anew);
         await this.#restoreStream(record, anew, false);
-        const { lines } = await this.#branch(target.path);
+        const { lines } = await this.#branch(record.name, target.path);
         if (record.name === "main") this.fresh = Math.max(0, record.lines - lines);
       } else if (relation !== "behind") {
         await file.abort();
@@ -193,10 +193,10 @@ export class Restore {
     return false;
   }
 
-  async #branch(path: string): Promise<LocalBranch> {
+  async #branch(stream: string, path: string): Promise<LocalBranch> {
     let lines = 0;
     for await (const chunk of readWholeLines(path)) lines += countLines(chunk);
-    return { path, lines, common: this.#common, at: (await stat(path)).mtime };
+    return { stream, path, lines, common: this.#common, at: (await stat(path)).mtime };
   }
 
   /** Whether the local file is behind (or missing), equal, ahead of, or apart from what is stored. */

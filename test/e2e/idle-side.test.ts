@@ -1,6 +1,7 @@
 // A conversation is often saved from within: what the agent notes after that must not make a question of coming back.
 
 import { appendFileSync } from "node:fs";
+import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { done, expectTranscript, lines, type Machine, one, pair, type Sandbox } from "./harness.ts";
 
@@ -99,6 +100,21 @@ describe("the side that nobody went on with", () => {
     expect(desktop.heard()).toContain("It is saved.");
     expect(desktop.heard()).toContain("Step 4");
   });
+});
+
+test("where a helper's talk parted, and the conversation itself went on here, it is asked about", async () => {
+  const helper = (machine: Machine): string => join(machine.project, one, "subagents/agent-a1.jsonl");
+  const told = (text: string): string => `${JSON.stringify({ ...answer(text), isSidechain: true })}\n`;
+  desktop.write(helper(desktop), told("both"));
+  done(await desktop.run("save"));
+  done(await laptop.run("resume"));
+  appendFileSync(helper(laptop), told("laptop"));
+  done(await laptop.run("save"));
+  appendFileSync(helper(desktop), told("desktop"));
+  desktop.say(3, 4);
+  const before = desktop.footprint();
+  expect((await desktop.run("resume")).exit).toBe(5);
+  expect(desktop.footprint()).toEqual(before);
 });
 
 describe("a side that somebody did go on with is asked about", () => {

@@ -31,14 +31,17 @@ function stateOf(pid: number | "self"): ProcessState | null {
 /**
  * Whether a process of this machine runs. One that has ended and whose parent has not asked how does not, though it still
  * has its number: in a container the first process often asks after none.
+ *
+ * @param began when it began, in ticks since the system did: another one may have its number by now
  */
-export function isRunning(pid: number): boolean {
+export function isRunning(pid: number, began?: string): boolean {
   try {
     process.kill(pid, 0);
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
   }
-  return !/^[ZX]/.test(stateOf(pid)?.state ?? "");
+  const now = stateOf(pid);
+  return now === null || (!/^[ZX]/.test(now.state) && (began ?? now.began) === now.began);
 }
 
 let began: string | undefined;
@@ -56,11 +59,8 @@ export const isElsewhere = (name: string): boolean => name.split("@")[1] !== hos
 export function isGone(name: string): boolean {
   const [pid, , rest = ""] = name.split("@");
   if (isElsewhere(name)) return false;
-  if (!isRunning(Number(pid))) return true;
-  // After a crash of the machine its number is soon another program's.
-  const [, then] = rest.split("-");
-  const now = stateOf(Number(pid))?.began;
-  return then !== undefined && now !== undefined && then !== now;
+  const [, began] = rest.split("-");
+  return !isRunning(Number(pid), began);
 }
 
 /** Whether a file is too old for its writer to be at work on it. */

@@ -45,7 +45,7 @@ describe("the program", () => {
     ["src/commands/list.ts", light, 74_000],
     ["src/commands/status.ts", light, 90_000],
     ["src/commands/save.ts", full, 251_000],
-    ["src/commands/resume.ts", full, 225_000],
+    ["src/commands/resume.ts", full, 226_000],
     ["src/commands/sync.ts", full, 185_000],
     ["src/commands/show.ts", full, 183_000],
     ["src/commands/log.ts", full, 168_000],

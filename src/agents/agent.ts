@@ -35,12 +35,18 @@ export interface StreamSource {
   readonly path: string;
 }
 
-/** A sidecar, kept whole. */
-export interface FileSource {
-  readonly name: string;
+/** Where a logical name lives on this machine. */
+export interface Target {
   readonly path: string;
   /** How paths stand in it; `raw` bytes are never converted. */
   readonly form: PathForm | "raw";
+  /** The agent's copy of a file of the user's: it keeps that one's permissions, and gives them back with what is in it. */
+  readonly copied?: true;
+}
+
+/** A sidecar, kept whole. */
+export interface FileSource extends Target {
+  readonly name: string;
   /** Bytes. */
   readonly size: number;
 }
@@ -50,12 +56,6 @@ export interface Inventory {
   readonly files: readonly FileSource[];
   /** What belongs to them but cannot be read; nothing when absent. */
   readonly unreadable?: readonly Pick<FileSource, "name" | "path">[];
-}
-
-/** Where a logical name lives on this machine. */
-export interface Target {
-  readonly path: string;
-  readonly form: PathForm | "raw";
 }
 
 /** A process that has the session open. */
@@ -90,8 +90,10 @@ export interface Agent {
     | "cursor-cli";
   readonly title: string;
 
-  /** The folder all the agent's files lie in. Nothing is written outside it, or through a symlink further below it. */
+  /** The folder the agent's files lie in. Nothing is written outside it, or through a symlink further below it. */
   store(place: Workplace): string;
+  /** Another such folder, that of its settings, where the user has the conversations' own files elsewhere. */
+  settings?(place: Workplace): string;
   /** Where the agent itself keeps its conversations, when that is not the store. */
   home?(place: Workplace): string;
   /** Why what it keeps cannot be read, so that none of its sessions are found; null when it can. */

@@ -16,6 +16,7 @@ import { basename, dirname, join, relative, sep } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { processName, sweep } from "../leftovers.ts";
+import type { Target } from "./agent.ts";
 import { isFolder, leadsToFolder } from "./folders.ts";
 
 const chunkBytes = 1 << 20;
@@ -97,27 +98,40 @@ export class RestoreFile {
   readonly #file: FileHandle;
   /** Folders that were made for it, the innermost first. */
   readonly #made: readonly string[];
+  readonly #time: Date | null;
   #bytes = 0;
 
-  private constructor(path: string, temporary: string, file: FileHandle, made: readonly string[]) {
+  private constructor(
+    path: string,
+    temporary: string,
+    file: FileHandle,
+    made: readonly string[],
+    time: Date | null,
+  ) {
     this.path = path;
     this.#temporary = temporary;
     this.#file = file;
     this.#made = made;
+    this.#time = time;
   }
 
   /**
    * `root` is the agent's store: it, and a folder directly in it, may be a symlink, as some keep theirs on another disk;
    * below, where names come from the conversation, every folder on the way must be a real one (`store-symlink`). Missing
    * folders are made, 0700.
+   *
+   * @param copied permissions of the agent's copy of a file of the user's; other files are 0600. It is older than any file
+   *   it may be compared with: agents take one that is not for what the newest copy of it has, where mode and size agree
    */
-  static async create(path: string, root: string): Promise<RestoreFile> {
+  static async create(path: string, root: string, copied: number | null = null): Promise<RestoreFile> {
     const made = await makeFolders(dirname(path), root);
     const prefix = `.${basename(path).slice(0, 100)}.`;
     sweep(dirname(path), prefix, ".tmp");
     const temporary = join(dirname(path), `${prefix}${processName()}.tmp`);
     const flags = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | constants.O_RDWR;
-    return new RestoreFile(path, temporary, await open(temporary, flags, 0o600), made);
+    const file = await open(temporary, flags, 0o600);
+    if (copied !== null) await file.chmod(permitted(copied));
+    return new RestoreFile(path, temporary, file, made, copied === null ? null : new Date(1000));
   }
 
   async write(bytes: Uint8Array): Promise<void> {
@@ -126,7 +140,7 @@ export class RestoreFile {
   }
 
   /**
-   * Puts the file in place; its times are now, because agents sweep old files. `expect` is what the caller saw
+   * Puts the file in place; its times are now, but for a copy's, because agents sweep old files. `expect` is what the caller saw
    * there (`identify`); anything else there now is `local-changed`, exit 4, and nothing happens. A local version
    * whose bytes do not all begin the new one is kept in `backupDir`; so are bytes that were appended to it in
    * the meantime. Returns where, or null.
@@ -137,8 +151,8 @@ export class RestoreFile {
       await this.#file.sync();
       if (!sameFile(await identify(this.path), expect)) throw localChanged(this.path);
       if (expect !== null) backup = await keep(this.path, backupDir);
-      const now = new Date();
-      await utimes(this.#temporary, now, now);
+      const time = this.#time ?? new Date();
+      await utimes(this.#temporary, time, time);
       if (!sameFile(await identify(this.path), expect)) throw localChanged(this.path);
       await replace(this.#temporary, this.path);
       await syncFolder(dirname(this.path));
@@ -177,6 +191,13 @@ export class RestoreFile {
     }
   }
 }
+
+/** Permissions that a file may have by the word of another device: its owner's own, and at most reading for others. */
+export const permitted = (mode: number): number => (mode & 0o755) | 0o600;
+
+/** With what `RestoreFile.create` makes a file that came with these permissions. */
+export const modeOf = (target: Pick<Target, "copied">, mode: number | undefined): number | null =>
+  target.copied ? (mode ?? 0o600) : null;
 
 export interface CommitOptions {
   /** Made when needed, 0700. */

@@ -1,12 +1,19 @@
 import { realpathSync } from "node:fs";
 import { relative, resolve, sep } from "node:path";
-import type { FoundSession, Workplace } from "./agent.ts";
+import type { Agent, FoundSession, Workplace } from "./agent.ts";
 import type { Places } from "./portable-paths.ts";
 
 /** Whether `path` is `directory` or lies below it. Both absolute and normalised; no disk access. */
 export function isInside(path: string, directory: string): boolean {
   if (path === directory) return true;
   return path.startsWith(directory.endsWith(sep) ? directory : directory + sep);
+}
+
+/** The one of an agent's folders that a path lies in. */
+export function storeAround(path: string, agent: Agent, place: Workplace): string {
+  const store = agent.store(place);
+  const settings = agent.settings?.(place);
+  return settings !== undefined && !isInside(path, store) && isInside(path, settings) ? settings : store;
 }
 
 /** A path without symlinks; the path itself where it does not exist. */

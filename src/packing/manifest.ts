@@ -71,6 +71,8 @@ const file = v.looseObject({
   epoch: v.pipe(count, v.minValue(1)),
   /** How its paths were made portable; absent when its bytes are stored as they are. */
   form: v.optional(v.picklist(["jsonl", "text"])),
+  /** Permissions, of the agent's copy of a file of the user's. */
+  mode: v.optional(v.pipe(count, v.maxValue(0o777))),
 });
 
 const upto = v.record(name, v.tuple([count, count]));

@@ -99,7 +99,7 @@ const kinds: Readonly<Record<AgentName, Kind>> = {
   },
   qwen: {
     title: "Qwen Code",
-    folder: ({ home }) => join(home, ".qwen"),
+    folder: ({ env, home }) => env["QWEN_HOME"] || join(home, ".qwen"),
     file: "settings.json",
     edit: claudeShaped("qwen", {
       SessionStart: "session-start",

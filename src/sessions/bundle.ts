@@ -63,6 +63,7 @@ const headerSchema = v.looseObject({
         bytes: v.pipe(fields.count, v.maxValue(limits.fileBytes)),
         sha: fields.hash,
         form: v.optional(v.picklist(["jsonl", "text"])),
+        mode: v.optional(v.pipe(fields.count, v.maxValue(0o777))),
       }),
     ),
     v.maxLength(limits.files),
@@ -95,7 +96,11 @@ export async function* writeBundle(reading: Reading, to: BundleFor): AsyncGenera
     title: reading.session.newest.entry.t,
     cwd: manifest.meta.cwd,
     streams,
-    files: manifest.files.map(({ name, bytes, sha, form }) => ({ name, bytes, sha, ...(form && { form }) })),
+    files: manifest.files.map(({ name, bytes, sha, form, mode }) => ({
+      ...{ name, bytes, sha },
+      ...(form && { form }),
+      ...(mode !== undefined && { mode }),
+    })),
     snapshots: upTo(reading, manifest.snapshots),
     links: manifest.links.filter((one) => (one.gen ?? 0) === reading.gen && one.upto <= reading.lines),
   };

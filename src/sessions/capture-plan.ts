@@ -67,6 +67,7 @@ interface FilePlan {
   /** The content to store, in portable form; null when what is stored is still right. */
   readonly content: Uint8Array | null;
   readonly sha: string;
+  readonly mode: number;
 }
 
 export async function planCapture(
@@ -285,6 +286,7 @@ async function planFile(
   if (info.size > limits.fileBytes) return "too-large";
   const at = cursor.files[source.name];
   const now = { ino: info.ino, size: info.size, mtimeMs: info.mtimeMs };
+  const mode = info.mode & 0o777;
   if (
     stored &&
     at &&
@@ -293,11 +295,11 @@ async function planFile(
     at.mtimeMs === now.mtimeMs &&
     at.sha === stored.sha
   ) {
-    return { source, stored, stat: now, content: null, sha: stored.sha };
+    return { source, stored, stat: now, content: null, sha: stored.sha, mode };
   }
   const raw = await readFile(source.path);
   const content = source.form !== "raw" && places ? toPortable(raw, places, source.form) : raw;
   if (content.length > limits.fileBytes) return "too-large";
   const sha = await hashOf(content);
-  return { source, stored, stat: now, content: stored?.sha === sha ? null : content, sha };
+  return { source, stored, stat: now, content: stored?.sha === sha ? null : content, sha, mode };
 }

@@ -62,7 +62,7 @@ export async function* captureTree(
     yield keep(filePath(record.ct));
     result.files.push(record);
   }
-  for (const { source, stored, content, sha, stat: info } of plan.files) {
+  for (const { source, stored, content, sha, mode, stat: info } of plan.files) {
     result.cursor.files[source.name] = { ...info, sha };
     if (content === null) {
       yield keep(filePath(stored!.ct));
@@ -73,7 +73,8 @@ export async function* captureTree(
     const ct = await hashOf(file);
     yield { path: filePath(ct), content: file };
     const form = source.form !== "raw" && plan.places ? { form: source.form } : {};
-    result.files.push({ name: source.name, bytes: content.length, sha, ct, epoch, ...form });
+    const copied = source.copied ? { mode } : {};
+    result.files.push({ name: source.name, bytes: content.length, sha, ct, epoch, ...form, ...copied });
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Agent, Workplace } from "../agents/agent.ts";
-import { identify, RestoreFile } from "../agents/local-files.ts";
+import { identify, modeOf, RestoreFile } from "../agents/local-files.ts";
 import { toLocal } from "../agents/portable-paths.ts";
+import { storeAround } from "../agents/spellings.ts";
 import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { currentStreams, type Manifest, type Snapshot, type StreamRecord } from "../packing/manifest.ts";
@@ -32,9 +33,10 @@ export async function writeCopy(
   const renamed = (bytes: Uint8Array): Uint8Array => agent.withId?.(bytes, session, id) ?? bytes;
   const places = agent.places({ cwd, workTree: place.root }, place);
   const files: RestoreFile[] = [];
-  const open = async (name: string, kind: "stream" | "file"): Promise<RestoreFile> => {
-    const { path } = agent.target(name, kind, { id, cwd }, place);
-    const file = await RestoreFile.create(path, agent.store(place));
+  const open = async (name: string, kind: "stream" | "file", mode?: number): Promise<RestoreFile> => {
+    const target = agent.target(name, kind, { id, cwd }, place);
+    const store = storeAround(target.path, agent, place);
+    const file = await RestoreFile.create(target.path, store, modeOf(target, mode));
     files.push(file);
     return file;
   };
@@ -42,7 +44,7 @@ export async function writeCopy(
     for (const record of stored.manifest.files) {
       // What is here already, under an id that is new, is another session's, too: a plan, which has a name of its own.
       if (await identify(agent.target(record.name, "file", { id, cwd }, place).path)) continue;
-      const file = await open(record.name, "file");
+      const file = await open(record.name, "file", record.mode);
       const bytes = await readSidecar(vault, stored, record);
       await file.write(record.form ? renamed(toLocal(bytes, places, record.form)) : bytes);
     }

@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { permitted } from "../agents/local-files.ts";
 import { toLocal } from "../agents/portable-paths.ts";
 import { isAgentName, loadAgent } from "../agents/registry.ts";
 import { safeSegments } from "../agents/safe-name.ts";
@@ -24,9 +25,10 @@ export async function exportNative(context: Context, reading: Reading, folder: s
   const put = async (
     name: string,
     parts: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    mode = 0o600,
   ): Promise<void> => {
     await mkdir(dirname(join(folder, name)), { recursive: true });
-    await writeParts(join(folder, name), parts);
+    await writeParts(join(folder, name), parts, permitted(mode));
     names.push(name);
   };
   const below = (name: string): string => {
@@ -37,7 +39,7 @@ export async function exportNative(context: Context, reading: Reading, folder: s
   for (const record of stored.manifest.files) {
     const bytes = await readSidecar(vault, stored, record);
     const content = record.form && places ? toLocal(bytes, places, record.form) : bytes;
-    await put(below(record.name), [content]);
+    await put(below(record.name), [content], record.mode);
   }
   async function* local(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const part of content) yield places ? toLocal(part, places, "jsonl") : part;

@@ -1,11 +1,11 @@
 import { lstat, open, readdir, readFile, stat } from "node:fs/promises";
 import { basename, join, relative, sep } from "node:path";
-import type { Agent, FoundSession, Workplace } from "../agents/agent.ts";
-import { identify, RestoreFile, readWholeLines } from "../agents/local-files.ts";
+import type { Agent, FoundSession, Target, Workplace } from "../agents/agent.ts";
+import { identify, modeOf, RestoreFile, readWholeLines } from "../agents/local-files.ts";
 import { type Places, toLocal, toPortable } from "../agents/portable-paths.ts";
 import { isAgentName, loadAgent, loadAgents } from "../agents/registry.ts";
 import { replaceId } from "../agents/session-id.ts";
-import { isInside } from "../agents/spellings.ts";
+import { isInside, storeAround } from "../agents/spellings.ts";
 import { toBase64url } from "../crypto/encoding.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { countLines } from "../packing/lines.ts";
@@ -56,6 +56,7 @@ interface Incoming {
   readonly files: readonly {
     readonly name: string;
     readonly form: "jsonl" | "text" | "raw";
+    readonly mode: number | undefined;
     content(): Promise<Uint8Array>;
   }[];
   /** What `content` gives is in this machine's form already. */
@@ -113,6 +114,7 @@ async function fromBundle(
       files: header.files.map((one) => ({
         name: one.name,
         form: one.form ?? "raw",
+        mode: one.mode,
         content: () => bundle.file(one),
       })),
       local: false,
@@ -158,8 +160,9 @@ async function fromAgent(options: ImportOptions, place: Workplace, folder: boole
     foreign && form !== "raw" ? toPortable(bytes, foreign, form) : bytes;
   const session = { id, cwd: place.root };
   const streams = sidecars.filter((one) => isStream(agent, one.name, session, place));
-  const files = sidecars.filter((one) => !streams.includes(one));
-  for (const one of files) await refuseLarge(one.path);
+  const files = [];
+  for (const one of sidecars.filter((one) => !streams.includes(one)))
+    files.push({ ...one, mode: await smallFile(one.path) });
   return {
     agent,
     id,
@@ -174,7 +177,8 @@ async function fromAgent(options: ImportOptions, place: Workplace, folder: boole
     ],
     files: files.map((one) => {
       const { form } = agent.target(one.name, "file", session, place);
-      return { name: one.name, form, content: async () => convert(await readFile(one.path), form) };
+      const content = async () => convert(await readFile(one.path), form);
+      return { name: one.name, form, mode: one.mode, content };
     }),
     local: foreign === null,
     close: async () => undefined,
@@ -205,8 +209,10 @@ async function sidecarsIn(folder: string, prefix: string): Promise<{ name: strin
   return found;
 }
 
-async function refuseLarge(path: string): Promise<void> {
-  if ((await stat(path)).size <= limits.fileBytes) return;
+/** The permissions of a file that can be taken. */
+async function smallFile(path: string): Promise<number> {
+  const { size, mode } = await stat(path);
+  if (size <= limits.fileBytes) return mode & 0o777;
   throw new ConvosyncError("file-too-large", Exit.failed, `'${path}' is larger than 32 MiB`, [
     "move it out of the folder to import the rest",
   ]);
@@ -313,7 +319,8 @@ async function put(
   const inPlace = (bytes: Uint8Array, form: "jsonl" | "text" | "raw"): Uint8Array =>
     form === "raw" ? bytes : renamed(incoming.local ? bytes : toLocal(bytes, places, form));
   const destination = { id, cwd };
-  const store = agent.store(place);
+  const create = (target: Target, mode?: number) =>
+    RestoreFile.create(target.path, storeAround(target.path, agent, place), modeOf(target, mode));
   const written: RestoreFile[] = [];
   const names: string[] = [];
   let messages = 0;
@@ -328,7 +335,7 @@ async function put(
       names.push(target.path);
       const bytes = inPlace(await one.content(), one.form);
       if (dryRun) continue;
-      written.push(await RestoreFile.create(target.path, store));
+      written.push(await create(target, one.mode));
       await written.at(-1)!.write(bytes);
     }
     // The main stream last: until it is in place, there is no session.
@@ -336,7 +343,7 @@ async function put(
       const target = agent.target(one.name, "stream", destination, place);
       if ((await identify(target.path)) !== null) throw occupied(target.path);
       names.push(target.path);
-      const file = dryRun ? null : await RestoreFile.create(target.path, store);
+      const file = dryRun ? null : await create(target);
       if (file) written.push(file);
       for await (const part of one.content()) {
         if (one.name === "main") messages += countLines(part);

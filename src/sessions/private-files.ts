@@ -24,10 +24,9 @@ export async function privateFiles(
 ): Promise<ReadonlySet<string>> {
   const root = realOr(context.repo.root!);
   const place = await openWorkplace(context);
-  const agents = (await loadAgents()).flatMap(({ home, store }) => [
-    store(place),
-    ...(home ? [home(place)] : []),
-  ]);
+  const agents = (await loadAgents()).flatMap(({ home, store, settings }) =>
+    [store, home, settings].flatMap((folder) => folder?.(place) ?? []),
+  );
   const own = [context.keys.dir, context.stateDir, context.cacheDir];
   const folders = [...agents, ...own, context.repo.gitDir, context.repo.commonDir]
     .filter((folder) => isWithin(folder, root))

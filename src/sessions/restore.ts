@@ -2,8 +2,9 @@ import { existsSync } from "node:fs";
 import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import type { Agent, Target, Workplace } from "../agents/agent.ts";
-import { type FileIdentity, identify, RestoreFile, readWholeLines } from "../agents/local-files.ts";
+import { type FileIdentity, identify, modeOf, RestoreFile, readWholeLines } from "../agents/local-files.ts";
 import { asBuffer, type Places, toLocal } from "../agents/portable-paths.ts";
+import { storeAround } from "../agents/spellings.ts";
 import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { countLines } from "../packing/lines.ts";
@@ -112,7 +113,7 @@ export class Restore {
       const target = this.#agent.target(record.name, "stream", destination, this.#place);
       this.#streamPaths.set(record.name, target.path);
       const expect = await identify(target.path);
-      const file = await RestoreFile.create(target.path, this.#agent.store(this.#place));
+      const file = await this.#create(target.path);
       const one = { name: record.name, target, file, expect };
       this.#prepared.push(one);
       const relation = await this.#restoreStream(record, one, true);
@@ -125,7 +126,7 @@ export class Restore {
         // All of it is stored, so the stream as it stands takes its place.
         await file.abort();
         this.#prepared.pop();
-        const anew = { ...one, file: await RestoreFile.create(target.path, this.#agent.store(this.#place)) };
+        const anew = { ...one, file: await this.#create(target.path) };
         this.#prepared.push(anew);
         await this.#restoreStream(record, anew, false);
         const { lines } = await this.#branch(record.name, target.path);
@@ -142,7 +143,7 @@ export class Restore {
       const content = record.form ? toLocal(bytes, this.#places, record.form) : bytes;
       const expect = await identify(target.path);
       if (expect && (await sameContent(target.path, content))) continue;
-      const file = await RestoreFile.create(target.path, this.#agent.store(this.#place));
+      const file = await this.#create(target.path, modeOf(target, record.mode));
       this.#prepared.push({ name: record.name, target, file, expect });
       await file.write(content);
     }
@@ -163,6 +164,10 @@ export class Restore {
       below !== "" && former.cwd.endsWith(sep + below) ? former.cwd.slice(0, -below.length - 1) : former.cwd;
     this.#former = this.#agent.places({ cwd: former.cwd, workTree }, this.#place);
     return former.path;
+  }
+
+  #create(path: string, mode: number | null = null): Promise<RestoreFile> {
+    return RestoreFile.create(path, storeAround(path, this.#agent, this.#place), mode);
   }
 
   /** Whether a generation of a stream, in other words than it is restored with now, holds all that the local file has. */

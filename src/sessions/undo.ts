@@ -2,6 +2,7 @@ import { lstat, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { identify, RestoreFile } from "../agents/local-files.ts";
 import { isAgentName, loadAgent } from "../agents/registry.ts";
+import { storeAround } from "../agents/spellings.ts";
 import { sessionDir } from "../crypto/names.ts";
 import { type Entry, lastUse, type Tombstone } from "../domains/head.ts";
 import { proveSession, readSession, type StoredSession } from "../domains/reader.ts";
@@ -162,7 +163,7 @@ async function goBack(context: Context, one: ResumeOperation): Promise<UndoEvent
   // The main transcript was put in place last and goes first, so that a halted undo leaves no session in parts.
   for (const file of [...one.files].reverse()) {
     if (file.before === null) await rm(file.path);
-    else await putBack(file, agent.store(place), backupDir);
+    else await putBack(file, storeAround(file.path, agent, place), backupDir);
     did.push({ step: file.before === null ? "file-removed" : "file-restored", path: file.path });
   }
   await deliver(agent, { id, cwd }, place);

@@ -35,7 +35,15 @@ interface ServiceCommand {
 
 /** Variables without which agents' folders, keys or git would not be found where they are now. */
 const kept = [
-  ...["PATH", "CLAUDE_CONFIG_DIR", "CODEX_HOME", "COPILOT_HOME", "GEMINI_CLI_HOME"],
+  ...[
+    "PATH",
+    "CLAUDE_CONFIG_DIR",
+    "CODEX_HOME",
+    "COPILOT_HOME",
+    "GEMINI_CLI_HOME",
+    "QWEN_HOME",
+    "QWEN_RUNTIME_DIR",
+  ],
   ...[
     "XDG_CONFIG_HOME",
     "XDG_STATE_HOME",

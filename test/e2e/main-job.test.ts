@@ -1,6 +1,6 @@
 // Save here, resume there, go on, and back again.
 
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { done, lines, type Machine, one, pair, type Sandbox } from "./harness.ts";
@@ -33,9 +33,13 @@ const sidecars = (machine: Machine): Record<string, string> => {
       2,
     ),
     [join(session, "tool-results/toolu_1.txt")]: `listing of ${cwd}\n${home}/notes\n`,
-    [join(home, ".claude/file-history", one, "992963597d5e2ddf@v1")]: `raw bytes, ${"kept as they are"}\n`,
+    [history(machine)]: `raw bytes, ${"kept as they are"}\n`,
   };
 };
+
+/** Whatever session's it is, of the files as they were before the client changed them. */
+const history = (machine: Machine, session = one): string =>
+  join(machine.home, ".claude/file-history", session, "992963597d5e2ddf@v1");
 
 describe("the main job", () => {
   let box: Sandbox;
@@ -201,4 +205,24 @@ test("a file beside the conversation that is too large is left out, and what was
   done(await laptop.run("resume"));
   laptop.hears(4);
   expect(readFileSync(log(laptop), "utf8")).toBe("short\n");
+});
+
+// Of a file that is as long, has the same mode and is not younger, the client would believe that it is what the copy is.
+test("the client's copies of files keep their permissions, however they come, and are older than any file", async () => {
+  const { desktop, laptop, base } = await pair();
+  desktop.say(0, 2);
+  desktop.write(history(desktop), "#!/bin/sh\n");
+  chmodSync(history(desktop), 0o775);
+  done(await desktop.run("save"));
+  done(await desktop.run("export", one, "--format", "bundle", "--output", join(base, "bundle")));
+  const isAsItWas = (session: string): void => {
+    const { mode, mtimeMs } = statSync(history(laptop, session));
+    expect((mode & 0o777).toString(8)).toBe("755");
+    expect(mtimeMs).toBeLessThan(Date.UTC(1971, 0));
+  };
+  done(await laptop.run("resume"));
+  isAsItWas(one);
+  isAsItWas((await laptop.json("fork", one)).document["session"]);
+  for (const path of [history(laptop), laptop.transcript()]) rmSync(path);
+  isAsItWas((await laptop.json("import", join(base, "bundle"))).document["session"]);
 });

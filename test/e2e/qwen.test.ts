@@ -1,7 +1,7 @@
 // Qwen Code: its logs are saved here and resumed there.
 
-import { appendFileSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { storeKey } from "../fixtures/conversation.ts";
 import { done, type Machine, one, pair, type Sandbox } from "./harness.ts";
@@ -13,8 +13,29 @@ const log = (machine: Machine): string =>
 
 const todos = (machine: Machine, session = id): string =>
   join(machine.home, ".qwen/todos", `${session}.json`);
-const todosOf = (machine: Machine, session = id): string =>
-  JSON.stringify({ todos: [{ id: "1", content: `mend ${machine.scene.cwd}/fence` }], sessionId: session });
+
+/** What belongs to a session, in the folders of a client with these; in the order in which it is restored. */
+function sidecars(
+  { scene, home }: Machine,
+  session = id,
+  qwenHome = join(home, ".qwen"),
+  runtime = qwenHome,
+): Record<string, string> {
+  const helper = join(runtime, "projects", storeKey(scene.cwd), "subagents", session, "agent-scout-call_1");
+  return {
+    [`${helper}.jsonl`]: `${JSON.stringify({ uuid: "a", sessionId: session, cwd: scene.cwd, isSidechain: true })}\n`,
+    [`${helper}.meta.json`]: JSON.stringify({ agentId: "scout-call_1", parentSessionId: session }),
+    [join(qwenHome, "file-history", session, "e298ac5b6b1fb866@v2")]: "as it was\n",
+    [join(runtime, "todos", `${session}.json`)]: JSON.stringify({
+      todos: [{ id: "1", content: `mend ${scene.cwd}/fence` }],
+      sessionId: session,
+    }),
+    [join(qwenHome, "plans", `${session}.md`)]: `Mend ${scene.cwd}/fence\n`,
+  };
+}
+
+const contentsOf = (paths: Record<string, string>): Record<string, string> =>
+  Object.fromEntries(Object.keys(paths).map((path) => [path, readFileSync(path, "utf8")]));
 
 /** Turns `from` up to `to`: a question, a look at a file, an answer; four records each. */
 function recordsOf({ scene }: Machine, from: number, to: number, voice = ""): string {
@@ -48,7 +69,13 @@ itself({
   name: "qwen",
   title: "Qwen Code",
   variable: "CONVOSYNC_QWEN",
-  run(prompt, _, url) {
+  run(prompt, { home }, url) {
+    // Since version 0.23 the tool that notes what is to be done has to be asked for.
+    const settings = join(home, ".qwen/settings.json");
+    if (!existsSync(settings)) {
+      mkdirSync(dirname(settings), { recursive: true });
+      writeFileSync(settings, JSON.stringify({ tools: { todoWrite: { enabled: true } } }));
+    }
     const api = ["--auth-type", "openai", "--openai-api-key", "none", "--openai-base-url", `${url}/v1`];
     return { args: [...api, "--model", "m1", "-y", "RESUME", "-p", prompt], env: {} };
   },
@@ -72,19 +99,20 @@ describe("a conversation of Qwen Code", () => {
   beforeAll(async () => {
     box = await pair();
     box.desktop.write(log(box.desktop), recordsOf(box.desktop, 0, 2));
-    box.desktop.write(todos(box.desktop), todosOf(box.desktop));
+    for (const [path, content] of Object.entries(sidecars(box.desktop))) box.desktop.write(path, content);
+    // Of this machine alone.
+    box.desktop.write(log(box.desktop).replace(".jsonl", ".runtime.json"), "{}");
+    const [helper] = Object.keys(sidecars(box.desktop));
+    box.desktop.write(`${helper}.stream`, "half an answ");
   });
 
   test("goes to the other machine, into the folder of its directory, and comes back as it went on", async () => {
     const { desktop, laptop } = box;
     expect((await desktop.json("save")).document).toMatchObject({ session: id, agent: "qwen", messages: 8 });
-    expect((await laptop.json("resume")).document).toMatchObject({
-      session: id,
-      agent: "qwen",
-      resumeCommand: ["qwen", "--resume", id],
-      restored: [log(laptop), todos(laptop)],
-    });
-    expect(readFileSync(todos(laptop), "utf8")).toBe(todosOf(laptop));
+    const { document } = await laptop.json("resume");
+    expect(document).toMatchObject({ session: id, agent: "qwen", resumeCommand: ["qwen", "--resume", id] });
+    expect(document["restored"].toSorted()).toEqual([log(laptop), ...Object.keys(sidecars(laptop))].sort());
+    expect(contentsOf(sidecars(laptop))).toEqual(sidecars(laptop));
     expect(readFileSync(log(laptop), "utf8")).toBe(recordsOf(laptop, 0, 2));
     appendFileSync(log(laptop), recordsOf(laptop, 2, 3));
     done(await laptop.run("save"));
@@ -101,9 +129,9 @@ describe("a conversation of Qwen Code", () => {
     const { document } = await laptop.json("fork", id);
     const copy = document["session"] as string;
     const path = log(laptop).replace(id, copy);
-    expect(document["restored"]).toEqual([todos(laptop, copy), path]);
+    expect(document["restored"].toSorted()).toEqual([...Object.keys(sidecars(laptop, copy)), path].sort());
     expect(readFileSync(path, "utf8")).toBe(recordsOf(laptop, 0, 3).replaceAll(id, copy));
-    expect(readFileSync(todos(laptop, copy), "utf8")).toBe(todosOf(laptop, copy));
+    expect(contentsOf(sidecars(laptop, copy))).toEqual(sidecars(laptop, copy));
     laptop.say(0, 1);
     const imported = async (file: string) => (await laptop.json("import", file, "--dry-run")).document;
     expect(await imported(path)).toMatchObject({ agent: "qwen" });
@@ -141,5 +169,36 @@ describe("a conversation of Qwen Code", () => {
     done(await laptop.run("verify"));
     done(await box.desktop.run("resume"));
     expect(readFileSync(log(box.desktop), "utf8")).toContain("Answer 5 in the copy");
+  });
+
+  test("is in the client's folders, wherever they are; one that the client has open is left alone", async () => {
+    const { desktop, laptop } = await pair();
+    desktop.write(log(desktop), recordsOf(desktop, 0, 2));
+    for (const [path, content] of Object.entries(sidecars(desktop))) desktop.write(path, content);
+    done(await desktop.run("save"));
+    const [home, runtime] = [join(laptop.home, "etc/qwen"), join(laptop.home, "var/qwen")];
+    const elsewhere = laptop.with({ env: { QWEN_HOME: "~/etc/qwen", QWEN_RUNTIME_DIR: runtime } });
+    done(await elsewhere.run("resume"));
+    const chat = log(laptop).replace(join(laptop.home, ".qwen"), runtime);
+    expect(readFileSync(chat, "utf8")).toBe(recordsOf(laptop, 0, 2));
+    const paths = sidecars(laptop, id, home, runtime);
+    expect(contentsOf(paths)).toEqual(paths);
+
+    appendFileSync(chat, recordsOf(laptop, 2, 3));
+    done(await elsewhere.run("save"));
+    const { pid } = process;
+    const entry = { pid, sessionId: id, cwd: desktop.path, startedAt: Date.now(), kind: "tui" };
+    desktop.write(join(desktop.home, ".qwen/sessions", `${pid}.json`), JSON.stringify(entry));
+    expect(await desktop.run("resume")).toMatchObject({
+      exit: 4,
+      stderr: expect.stringContaining(`Qwen Code has this conversation open (process ${pid}`),
+    });
+    // The number is another process's by now.
+    const left = { ...entry, procStart: "5c0f3b52-0a4e-4c1d-8b7f-3d7c1f0b9a11:1" };
+    desktop.write(join(desktop.home, ".qwen/sessions", `${pid}.json`), JSON.stringify(left));
+    if (process.platform === "linux") {
+      done(await desktop.run("resume"));
+      expect(readFileSync(log(desktop), "utf8")).toBe(recordsOf(desktop, 0, 3));
+    }
   });
 });

@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
 import type { Agent } from "../agent.ts";
+import { liveIn } from "../process-registry.ts";
 import { placesOf } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";
 import { joinTranscripts } from "./join.ts";
 import { inventory, target } from "./layout.ts";
-import { live } from "./live.ts";
 import { current, find, lately, validId, watchedFolders } from "./sessions.ts";
-import { configDir, projectName } from "./store.ts";
+import { configDir, liveDir, projectName } from "./store.ts";
 import { glimpse, sessionOf } from "./transcript.ts";
 
 export const claudeCode: Agent = {
@@ -21,7 +21,7 @@ export const claudeCode: Agent = {
   places: (session, place) =>
     placesOf(session, configDir(place), place, (directory) => projectName(directory, place)),
   target,
-  live,
+  live: (id, place) => liveIn(liveDir(place), id),
   describe(head, tail) {
     const { title, version, directories, branch, updatedAt } = glimpse(head, tail);
     return { title, toolVersion: version, cwd: directories[0] ?? null, branch, updatedAt };

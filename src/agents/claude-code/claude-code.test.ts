@@ -385,6 +385,7 @@ describe("inventory and target", () => {
       expect(claudeCode.target(file.name, "file", { id: one, cwd: place.root }, place)).toEqual({
         path: file.path,
         form: file.form,
+        ...(file.name.startsWith("file-history/") && { copied: true }),
       });
     }
   });

@@ -56,7 +56,7 @@ export async function inventory(session: FoundSession, place: Workplace): Promis
     const from = tree === "plans" ? realPath(folder) : folder;
     for (const { name, path, size } of walk(from, tree, passed)) {
       if (isStream(name)) streams.push({ name, path });
-      else files.push({ name, path, size, form: formOf(name) });
+      else files.push({ name, path, size, ...kindOf(name) });
     }
   }
   return { streams, files };
@@ -94,14 +94,13 @@ export function target(
       `the saved session names a ${kind} Claude Code does not have: '${name}'`,
     );
   }
-  return { path: join(treeDir(tree, session, place), ...segments.slice(1)), form: formOf(name) };
+  return { path: join(treeDir(tree, session, place), ...segments.slice(1)), ...kindOf(name) };
 }
 
 const isStream = (name: string): boolean => name.startsWith("subagents/") && name.endsWith(".jsonl");
 
-function formOf(name: string): FileSource["form"] {
-  return name.startsWith("file-history/") ? "raw" : formByName(name);
-}
+const kindOf = (name: string): Omit<Target, "path"> =>
+  name.startsWith("file-history/") ? { form: "raw", copied: true } : { form: formByName(name) };
 
 /** The project folder that holds the session: where it is, else where the client would put it. */
 function homeDir(session: Destination, place: Workplace): string {

@@ -4,9 +4,9 @@ import { basename, dirname, join } from "node:path";
 import type { FoundSession, HowFound, WatchedFolder, Workplace } from "../agent.ts";
 import { leadsToFolder, listed } from "../folders.ts";
 import { readEnds, type Where, windowBytes, workTreeOf, writtenSince } from "../glimpse.ts";
+import { runningIn } from "../process-registry.ts";
 import { checkoutAround } from "../spellings.ts";
-import { liveSessions } from "./live.ts";
-import { mayBelong, projectKey, projectsDir } from "./store.ts";
+import { liveDir, mayBelong, projectKey, projectsDir } from "./store.ts";
 import { type Glimpse, glimpse } from "./transcript.ts";
 
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -57,7 +57,7 @@ export async function current(place: Workplace): Promise<{ session: FoundSession
     const session = await findById(named, place);
     if (session) return { session, how: "environment" };
   }
-  for (const entry of await liveSessions(place)) {
+  for (const entry of await runningIn(liveDir(place))) {
     if (workTreeOf(entry.cwd, place)?.root !== place.root) continue;
     const session = await findById(entry.sessionId, place);
     if (session) return { session, how: "live" };

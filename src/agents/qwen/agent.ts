@@ -1,36 +1,58 @@
 import { randomUUID } from "node:crypto";
 import { lstatSync } from "node:fs";
+import { join } from "node:path";
 import { integrityError } from "../../errors.ts";
-import type { Agent, Destination, FileSource, Target, Workplace } from "../agent.ts";
+import type { Agent, Destination, FileSource, FoundSession, Inventory, Target, Workplace } from "../agent.ts";
 import { joinByActivity } from "../line-logs.ts";
 import { currentIn, findIn, latelyIn } from "../one-store.ts";
+import { liveIn } from "../process-registry.ts";
+import { safeSegments } from "../safe-name.ts";
 import { replaceId } from "../session-id.ts";
-import { formByName } from "../sidecars.ts";
+import { formByName, walk } from "../sidecars.ts";
 import { placesOf } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";
 import { glimpse } from "./records.ts";
-import { chatPath, chatStore, projectKey, qwenHome, todosPath, validId, watchedFolders } from "./store.ts";
+import {
+  chatPath,
+  chatStore,
+  fileHistoryDir,
+  helpersDir,
+  planPath,
+  projectKey,
+  qwenHome,
+  registry,
+  runtimeDir,
+  todosPath,
+  validId,
+  watchedFolders,
+} from "./store.ts";
 
 /**
  * Qwen Code, from version 0.5 on: one log per session, in a folder named after the directory it runs in. The client opens
- * it only where the directory in its first record is its own.
+ * it only where the directory in its first record is its own. What belongs to it:
+ *
+ *   main                                <runtime>/projects/<key>/chats/<id>.jsonl             stream
+ *   subagents/agent-<name>.jsonl        <runtime>/projects/<key>/subagents/<id>/…             stream
+ *   subagents/agent-<name>.meta.json    <runtime>/projects/<key>/subagents/<id>/…             file
+ *   file-history/<hash>@v<n>            <home>/file-history/<id>/…                            file, always raw
+ *   todos.json                          <runtime>/todos/<id>.json                             file
+ *   plan.md                             <home>/plans/<id>.md                                  file
+ *
+ * All else is for one machine: the process that runs (runtime.json), its work tree, answers that are half there (.stream).
  */
 export const qwen: Agent = {
   name: "qwen",
   tool: "qwen-code",
   title: "Qwen Code",
-  store: qwenHome,
+  store: runtimeDir,
+  settings: qwenHome,
   find: (place, prefix) => findIn(chatStore, place, prefix),
   current: (place) => currentIn(chatStore, place),
   lately: (place, since, but) => latelyIn(chatStore, place, since, but),
-  inventory: async ({ id, path }, place) => ({
-    streams: [{ name: "main", path }],
-    files: todosOf(id, place),
-  }),
-  places: (session, place) => placesOf(session, qwenHome(place), place, projectKey),
+  inventory,
+  places: (session, place) => placesOf(session, runtimeDir(place), place, projectKey),
   target,
-  // It keeps no list of what is open.
-  live: async () => null,
+  live: (id, place) => liveIn(registry(place), id),
   describe(head, tail) {
     const seen = glimpse(head, tail);
     return {
@@ -60,24 +82,50 @@ export const qwen: Agent = {
   withId: replaceId,
 };
 
-/** What is to be done, as the client shows it. */
-const todos = "todos.json";
+const trees = { subagents: /^agent-[^/]+\.(?:jsonl|meta\.json)$/, "file-history": /^[0-9a-f]+@v[0-9]+$/ };
+const single = { "todos.json": todosPath, "plan.md": planPath };
 
-function todosOf(id: string, place: Workplace): FileSource[] {
-  const path = todosPath(id, place);
-  const info = lstatSync(path, { throwIfNoEntry: false });
-  return info?.isFile() ? [{ name: todos, path, form: formByName(todos), size: info.size }] : [];
+const isTree = (name: string | undefined): name is keyof typeof trees =>
+  name !== undefined && Object.hasOwn(trees, name);
+const isSingle = (name: string): name is keyof typeof single => Object.hasOwn(single, name);
+
+const treeDir = (tree: keyof typeof trees, id: string, chat: string, place: Workplace): string =>
+  tree === "subagents" ? helpersDir(id, chat) : fileHistoryDir(id, place);
+
+const isStream = (name: string): boolean => name.startsWith("subagents/") && name.endsWith(".jsonl");
+
+const kindOf = (name: string): Omit<Target, "path"> =>
+  name.startsWith("file-history/") ? { form: "raw", copied: true } : { form: formByName(name) };
+
+async function inventory({ id, path }: FoundSession, place: Workplace): Promise<Inventory> {
+  const streams = [{ name: "main", path }];
+  const files: FileSource[] = [];
+  for (const tree of Object.keys(trees).filter(isTree)) {
+    for (const one of walk(treeDir(tree, id, path, place), tree, (name) => !trees[tree].test(name))) {
+      if (isStream(one.name)) streams.push({ name: one.name, path: one.path });
+      else files.push({ ...one, ...kindOf(one.name) });
+    }
+  }
+  for (const name of Object.keys(single).filter(isSingle)) {
+    const path = single[name](id, place);
+    const info = lstatSync(path, { throwIfNoEntry: false });
+    if (info?.isFile()) files.push({ name, path, size: info.size, ...kindOf(name) });
+  }
+  return { streams, files };
 }
 
 function target(name: string, kind: "stream" | "file", session: Destination, place: Workplace): Target {
   if (!validId(session.id))
     throw integrityError("unsafe-name", `not a Qwen Code session id: '${session.id}'`);
-  if (name === todos && kind === "file")
-    return { path: todosPath(session.id, place), form: formByName(todos) };
-  if (name !== "main" || kind !== "stream")
+  const path = session.path ?? chatPath(session.id, session.cwd, place);
+  if (name === "main" && kind === "stream") return { path, form: "jsonl" };
+  if (isSingle(name) && kind === "file") return { path: single[name](session.id, place), ...kindOf(name) };
+  const [tree, file, ...more] = safeSegments(name) ?? [];
+  const known = isTree(tree) && file !== undefined && more.length === 0 && trees[tree].test(file);
+  if (!known || isStream(name) !== (kind === "stream"))
     throw integrityError(
       "unsafe-name",
       `the saved session names a ${kind} Qwen Code does not have: '${name}'`,
     );
-  return { path: session.path ?? chatPath(session.id, session.cwd, place), form: "jsonl" };
+  return { path: join(treeDir(tree, session.id, path, place), file), ...kindOf(name) };
 }

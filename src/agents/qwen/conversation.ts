@@ -3,7 +3,7 @@ import { type ConversationReader, type ReadingPlace, transcriptStart } from "../
 import { parseLine } from "../json-line.ts";
 import { blocksOf, parts, resultOf, saidByPerson, text } from "../parts.ts";
 import { asObject, RecordReader, type Said, saying } from "../records.ts";
-import { isSpoken } from "./records.ts";
+import { isPerson, isSpoken } from "./records.ts";
 
 // Qwen Code's records as a neutral conversation. Messages are lists of Gemini's parts; what is of type `system` tells of
 // the client, but for a compression of what came before.
@@ -32,9 +32,9 @@ function saidIn(entry: Entry): Said | null {
   const said = entry.message?.parts ?? [];
   switch (entry.type) {
     case "user":
-      return saidByPerson(
-        said.filter((one) => one.text === undefined || isSpoken(one.text)).flatMap(blocksOf),
-      );
+      return isPerson(entry.subtype)
+        ? saidByPerson(said.filter((one) => one.text === undefined || isSpoken(one.text)).flatMap(blocksOf))
+        : told(entry);
     case "assistant":
       return saying("assistant", said.flatMap(blocksOf));
     case "tool_result": {
@@ -51,6 +51,14 @@ function saidIn(entry: Entry): Said | null {
     default:
       return null;
   }
+}
+
+/** What the client tells the model in a person's name, as it shows it itself. */
+function told({ systemPayload, message }: Entry): Said | null {
+  const { displayText } = asObject(systemPayload);
+  const first = message?.parts.find((one) => one.text !== undefined)?.text;
+  const note = typeof displayText === "string" ? displayText : first;
+  return note === undefined ? null : saying("system", [{ kind: "note", text: note.trim() }]);
 }
 
 /** The first words of the history that takes the place of the old one. */

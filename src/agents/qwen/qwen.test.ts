@@ -35,6 +35,33 @@ test("a log lies in the folder of its directory; no name but 'main', no id but a
   expect(() => qwen.target("main", "stream", { ...session, id: "../x" }, here)).toThrow(/session id/);
 });
 
+test("what belongs to a log lies where the client looks for it; other names lead nowhere", () => {
+  const path = (name: string, kind: "stream" | "file" = "file", env = {}): string =>
+    qwen.target(name, kind, session, { ...here, env }).path;
+  const project = "/home/me/.qwen/projects/-home-me-code-my-shop";
+  expect(path("subagents/agent-a.jsonl", "stream")).toBe(`${project}/subagents/${id}/agent-a.jsonl`);
+  expect(path("subagents/agent-a.meta.json")).toBe(`${project}/subagents/${id}/agent-a.meta.json`);
+  expect(path("file-history/ab@v2")).toBe(`/home/me/.qwen/file-history/${id}/ab@v2`);
+  expect(path("plan.md", "file", { QWEN_HOME: "/etc/qwen", QWEN_RUNTIME_DIR: "run" })).toBe(
+    `/etc/qwen/plans/${id}.md`,
+  );
+  expect(path("todos.json", "file", { QWEN_RUNTIME_DIR: "~/run" })).toBe(`/home/me/run/todos/${id}.json`);
+  for (const name of [
+    "plan.md/x",
+    "subagents",
+    "subagents/../../x.jsonl",
+    "subagents/agent-a.jsonl",
+    "subagents/agent-a.jsonl.stream",
+    "subagents/a/agent-b.meta.json",
+    "file-history/.bashrc",
+    "file-history/ab@v2/x",
+    "toString",
+    "constructor/agent-a.meta.json",
+  ])
+    expect(() => path(name)).toThrow(/does not have/);
+  expect(() => path("subagents/agent-a.meta.json", "stream")).toThrow(/does not have/);
+});
+
 test("a log tells whose it is; Claude Code does not take it for its own, nor the other way round", () => {
   const said = message("user", { text: "<reminder>x</reminder>" }, { text: "Add\n a login" });
   const head = Buffer.from(`${said}\n${record("system", { cwd: `${here.root}/web` })}\n`);
@@ -49,6 +76,23 @@ test("a log tells whose it is; Claude Code does not take it for its own, nor the
   const claude = Buffer.from(`${record("user", { message: { role: "user", content: "Hello" } })}\n`);
   expect(qwen.recognise?.(claude)).toBeNull();
   expect(claudeCode.recognise?.(claude)).toEqual({ id });
+});
+
+test("is called what its person called it last, else what they said first", () => {
+  const titleOf = (...lines: string[]): string =>
+    qwen.describe(Buffer.from(`${lines.join("\n")}\n`), new Uint8Array()).title;
+  const named = (customTitle: string): string =>
+    record("system", { subtype: "custom_title", systemPayload: { customTitle } });
+  const told = record("user", {
+    subtype: "cron",
+    message: { role: "user", parts: [{ text: "Look again." }] },
+  });
+  const said = message("user", { text: "Mend it" });
+  expect(titleOf(told, said)).toBe("Mend it");
+  expect(titleOf(said, named("fence"), named("the fence"), said)).toBe("the fence");
+  expect(
+    titleOf(said, record("system", { subtype: "custom_title", systemPayload: { customTitle: 7 } })),
+  ).toBe("Mend it");
 });
 
 describe("the conversation in it", () => {
@@ -84,6 +128,23 @@ describe("the conversation in it", () => {
       ],
     });
     expect(found[2]!.blocks).toEqual([{ kind: "compaction", summary: "So far." }]);
+  });
+
+  test("tells what the client says in a person's name from what they say", async () => {
+    const inTheirName = (subtype: string, said: string, more = {}): string =>
+      record("user", { subtype, message: { role: "user", parts: [{ text: said }] }, ...more });
+    const found = await messages(
+      inTheirName("goal_runtime", "Continue working on the goal."),
+      inTheirName("notification", "<task-notification>", {
+        systemPayload: { displayText: "A helper is done." },
+      }),
+      inTheirName("mid_turn_user_message", "Stop that."),
+    );
+    expect(found.map(({ role, blocks }) => [role, blocks])).toEqual([
+      ["system", [{ kind: "note", text: "Continue working on the goal." }]],
+      ["system", [{ kind: "note", text: "A helper is done." }]],
+      ["user", [{ kind: "text", text: "Stop that." }]],
+    ]);
   });
 
   test.each<[string, string, object]>([

@@ -1,12 +1,28 @@
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import type { WatchedFolder, Workplace } from "../agent.ts";
 import { leadsToFolder, listed, namesIn } from "../folders.ts";
 import { type OneStore, startedAt } from "../one-store.ts";
+import { runningIn } from "../process-registry.ts";
 import { glimpse } from "./records.ts";
 
-export const qwenHome = ({ home }: Workplace): string => join(home, ".qwen").normalize("NFC");
+/** `QWEN_HOME`, else `~/.qwen`. */
+export const qwenHome = (place: Workplace): string =>
+  configured(place, "QWEN_HOME") ?? join(place.home, ".qwen");
 
-const projectsDir = (place: Workplace): string => join(qwenHome(place), "projects");
+/** `QWEN_RUNTIME_DIR`, else the same: what the client writes while it runs, conversations above all. */
+export const runtimeDir = (place: Workplace): string =>
+  (configured(place, "QWEN_RUNTIME_DIR") ?? qwenHome(place)).normalize("NFC");
+
+function configured({ env, home, cwd }: Workplace, name: string): string | null {
+  const path = env[name];
+  if (!path) return null;
+  return path === "~" || path.startsWith("~/") ? join(home, path.slice(1)) : resolve(cwd, path);
+}
+
+/** `<pid>.json` for each process that runs. */
+export const registry = (place: Workplace): string => join(qwenHome(place), "sessions");
+
+const projectsDir = (place: Workplace): string => join(runtimeDir(place), "projects");
 
 /** The folder name Qwen Code derives from a working directory. Lossy: `a_b` and `a-b` collide. */
 export const projectKey = (directory: string): string =>
@@ -26,9 +42,19 @@ function sessionNamed(name: string): string | null {
 export const chatPath = (id: string, cwd: string, place: Workplace): string =>
   join(projectsDir(place), projectKey(cwd), "chats", `${id}.jsonl`);
 
-/** Where the client keeps what is to be done in a session. */
+/** The folder of the helpers that were at work in a session with this log. */
+export const helpersDir = (id: string, chat: string): string => join(dirname(dirname(chat)), "subagents", id);
+
+/** What is to be done in a session. */
 export const todosPath = (id: string, place: Workplace): string =>
-  join(qwenHome(place), "todos", `${id}.json`);
+  join(runtimeDir(place), "todos", `${id}.json`);
+
+/** The plan that was agreed on in a session. */
+export const planPath = (id: string, place: Workplace): string => join(qwenHome(place), "plans", `${id}.md`);
+
+/** Files as they were before the session changed them. */
+export const fileHistoryDir = (id: string, place: Workplace): string =>
+  join(qwenHome(place), "file-history", id);
 
 export const chatStore: OneStore = {
   *files(place) {
@@ -40,9 +66,8 @@ export const chatStore: OneStore = {
       }
     }
   },
-  // It tells its shell nothing, and keeps no list of what is open.
-  named: () => undefined,
-  open: async () => new Set(),
+  named: (env) => env["QWEN_CODE_SESSION_ID"],
+  open: async (place) => new Set((await runningIn(registry(place))).map(({ sessionId }) => sessionId)),
   glimpse,
 };
 

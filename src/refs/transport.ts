@@ -418,7 +418,7 @@ function complaint(stderr: string, code: number): string {
   // What ssh, or the program in its place, said last, before git could only say that nothing came.
   const broken = lines.findIndex((line) => line.startsWith("fatal: Could not read from remote repository"));
   const specific =
-    lines.find((line) => /^(?:ssh: |.*Permission denied|remote: |ERROR: |error: RPC)/.test(line)) ??
+    lines.find((line) => /^(?:ssh: |.*Permission denied|remote: |ERROR: |FATAL: |error: RPC)/.test(line)) ??
     lines.slice(0, Math.max(0, broken)).findLast((line) => line !== "");
   return scrubUrl(specific ?? firstComplaint(stderr) ?? `git gave up with exit status ${code}`);
 }

@@ -78,6 +78,10 @@ test.each([
     "kex_exchange_identification: Connection closed by remote host",
     "kex_exchange_identification: Connection closed by remote host\r\n",
   ],
+  [
+    "FATAL: W any shop anna DENIED by fallthru",
+    "FATAL: W any shop anna DENIED by fallthru\n(or you mis-spelled the reponame)\n",
+  ],
   ["ERROR: Repository not found", "ERROR: Repository not found.\n"],
   ["Could not read from remote repository", ""],
 ])("that gives up is told in its own words: %s", async (told, saying) => {

@@ -10,7 +10,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { opening, openingLines, rolloutId, turnLines, turns, writeRollout } from "../fixtures/rollout.ts";
 import { done, type Machine, one, pair, type Sandbox } from "./harness.ts";
@@ -183,6 +183,31 @@ describe("Codex beside Claude Code", () => {
       hints: [`have Codex unpack it, then run the same again: codex resume ${rolloutId}`],
     });
     expect(existsSync(restored(laptop))).toBe(false);
+  });
+
+  test("one that Codex has in its archive is left there, and the code where it is", async () => {
+    const { desktop, laptop } = await pair();
+    writeRollout(desktop.home, told(desktop, 1));
+    done(await desktop.run("save"));
+    const old = writeRollout(laptop.home, told(laptop, 1));
+    const archived = join(laptop.home, ".codex/archived_sessions", basename(old));
+    mkdirSync(dirname(archived));
+    renameSync(old, archived);
+    desktop.write("work.txt", "one\n");
+    done(await desktop.run("save"));
+    const before = laptop.head();
+    for (const name of [archived, `${archived}.zst`]) {
+      if (name !== archived) renameSync(archived, name);
+      const { document } = await laptop.json("resume");
+      expect(document["error"]).toMatchObject({
+        code: "archived-session",
+        exit: 4,
+        message: expect.stringContaining(name),
+        hints: [`take it out of there, then run the same again: codex unarchive ${rolloutId}`],
+      });
+      expect(existsSync(restored(laptop))).toBe(false);
+      expect(laptop.head()).toBe(before);
+    }
   });
 
   const flock = spawnSync("flock", ["--version"]).status === 0 && existsSync("/proc/locks");

@@ -6,7 +6,7 @@ import { placesOf } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";
 import { glimpse, metaIn } from "./rollout.ts";
 import { live, rolloutStore, watchedFolders } from "./sessions.ts";
-import { codexHome, compressedRollout, newId, rolloutPath, validId } from "./store.ts";
+import { archivedRollout, codexHome, compressedRollout, newId, rolloutPath, validId } from "./store.ts";
 
 /**
  * OpenAI Codex CLI, from version 0.32 on: one file per session, to which it only appends. What it keeps in databases
@@ -62,6 +62,15 @@ function target(name: string, kind: "stream" | "file", session: Destination, pla
       Exit.stopped,
       `Codex has compressed its copy of this conversation, and it cannot be compared: ${compressed}`,
       [`have Codex unpack it, then run the same again: codex resume ${session.id}`],
+    );
+  // Codex would not go on with a plain one, and `unarchive` would put the archived one in its place.
+  const archived = archivedRollout(session.id, place);
+  if (archived !== null)
+    throw new ConvosyncError(
+      "archived-session",
+      Exit.stopped,
+      `Codex has this conversation in its archive: ${archived}`,
+      [`take it out of there, then run the same again: codex unarchive ${session.id}`],
     );
   return { path: rolloutPath(session.id, place), form: "jsonl" };
 }

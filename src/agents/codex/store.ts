@@ -49,6 +49,14 @@ export function compressedRollout(id: string, place: Workplace): string | null {
   return null;
 }
 
+/** The file of a session that was archived (`codex archive`), compressed or not; null when there is none. */
+export function archivedRollout(id: string, place: Workplace): string | null {
+  const folder = join(codexHome(place), "archived_sessions");
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  const name = names.find((one) => /\.jsonl(?:\.zst)?$/.test(one) && one.includes(`-${id}.`));
+  return name === undefined ? null : join(folder, name);
+}
+
 /** An id as Codex makes them: UUID version 7. */
 export function newId(): string {
   const time = Date.now().toString(16).padStart(12, "0");

@@ -88,7 +88,10 @@ function print(terminal: Terminal, result: StatusResult, now: Date): void {
   if (result.failure) row("Hooks", `the last capture failed: ${safeText(result.failure, 300)}`);
   for (const [index, one] of result.waiting.slice(0, 5).entries()) {
     const name = `${one.session.slice(0, 8)} ${safeText(one.title, 40)}`;
-    row(index === 0 ? "Elsewhere" : "", `${name} went on on ${safeText(one.device)}`);
+    row(
+      index === 0 ? "Elsewhere" : "",
+      `${name} went on ${one.thisDevice ? "in another clone here" : `on ${safeText(one.device)}`}`,
+    );
   }
   for (const one of result.open)
     row("Open", `${one.session.slice(0, 8)} on ${safeText(one.device)} since ${ago(one.since)}`);

@@ -35,6 +35,8 @@ export interface CapturePlan {
   readonly leftOut: readonly LeftOut[];
   /** Whether anything is new. */
   readonly news: boolean;
+  /** Whether there was a cursor: else the whole file was compared. */
+  readonly remembered: boolean;
   readonly places: Places | null;
 }
 
@@ -116,6 +118,7 @@ export async function planCapture(
     keptFiles: (basis?.manifest.files ?? []).filter((one) => !presentFiles.has(one.name)),
     leftOut,
     news: streams.some((one) => one.news) || files.some((one) => one.content !== null),
+    remembered: cursor.streams["main"] !== undefined,
     places,
   };
 }

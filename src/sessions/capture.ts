@@ -54,8 +54,7 @@ export async function* captureTree(
     if (stream.news || !stream.stored) yield* captureStream(context, vault, plan, stream, numbers, result);
     else {
       result.streams.push(stream.stored);
-      if (stream.hash)
-        await noteCursor(result, stream, stream.stored, stream.hash, stream.offset, stream.starts);
+      noteUnchanged(result.cursor, stream);
     }
   }
   for (const record of plan.keptFiles) {
@@ -138,23 +137,36 @@ async function* captureStream(
   }
   const record = { name: source.name, gen, lines, bytes, sha: toBase64url(hash.digest()), segments };
   result.streams.push(record);
-  await noteCursor(result, stream, record, hash, packer.range.end, packer.range.starts);
+  note(result.cursor, stream, record, hash, packer.range.end, packer.range.starts);
 }
 
-async function noteCursor(
-  result: CaptureResult,
+/** The cursor of a conversation of which all is stored. */
+export function cursorOf(plan: CapturePlan): Cursor {
+  const cursor: Cursor = { v: 1, streams: {}, files: {} };
+  for (const stream of plan.streams) noteUnchanged(cursor, stream);
+  for (const { source, stat, sha } of plan.files) cursor.files[source.name] = { ...stat, sha };
+  return cursor;
+}
+
+function noteUnchanged(cursor: Cursor, stream: StreamPlan): void {
+  const { stored, hash, offset, starts } = stream;
+  if (stored && hash) note(cursor, stream, stored, hash, offset, starts);
+}
+
+function note(
+  cursor: Cursor,
   { source, gen }: StreamPlan,
   record: StreamRecord,
   hash: StreamHash,
   offset: number,
   starts: readonly number[],
-): Promise<void> {
+): void {
   const at = examineTail(source.path, offset);
   if (!at) return;
   const { ino, tail } = at;
   const { bytes, lines, sha } = record;
   const state = hash.save();
-  result.cursor.streams[source.name] = {
+  cursor.streams[source.name] = {
     ino,
     offset,
     tail,

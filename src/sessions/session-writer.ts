@@ -14,7 +14,7 @@ import {
 import { formatRef, vaultPrefix } from "../refs/names.ts";
 import type { NewCommit, NewFile, Oid } from "../refs/object-database.ts";
 import type { HeadState } from "../worktree/code-state.ts";
-import { type CaptureResult, captureTree } from "./capture.ts";
+import { type CaptureResult, captureTree, cursorOf } from "./capture.ts";
 import type { CapturePlan, LeftOut } from "./capture-plan.ts";
 import { type Heads, tombstonesOf } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
@@ -99,6 +99,8 @@ export async function store(
       last.commit === now.state.head &&
       last.branch === now.state.branch
     ) {
+      if (!plan.remembered)
+        context.chores.later(() => writeCursor(context, vault.device.id, plan.key, cursorOf(plan)));
       saved.push(summarise(plan, stored, 0));
       continue;
     }

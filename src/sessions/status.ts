@@ -47,8 +47,13 @@ export interface StatusResult {
   readonly noted: number;
   /** Why the last capture by itself failed. */
   readonly failure: string | null;
-  /** Sessions that another device has taken further. */
-  readonly waiting: readonly { readonly session: string; readonly title: string; readonly device: string }[];
+  /** Sessions that another device has taken further, or this one in another clone. */
+  readonly waiting: readonly {
+    readonly session: string;
+    readonly title: string;
+    readonly device: string;
+    readonly thisDevice: boolean;
+  }[];
   /** Sessions an agent has open on another device. */
   readonly open: readonly { readonly session: string; readonly device: string; readonly since: string }[];
   readonly devices: readonly {
@@ -116,6 +121,7 @@ export async function status(context: Context): Promise<StatusResult> {
       session: session.id,
       title: session.newest.entry.t,
       device: nameOf(device),
+      thisDevice: device === overview.device,
     })),
     open: known.flatMap(({ key, id }) => {
       const lease = liveElsewhere(heads, key, context.world.now());

@@ -54,7 +54,8 @@ export async function noteWaiting(
     const { br: branch, u } = session.newest.entry;
     if (branch === null || lines.has(branch) || lines.size === mostBranches) continue;
     const day = u.slice(0, 16).replace("T", " ");
-    const what = `a conversation on this branch went on on ${plain(nameOf(device))} (${day} UTC)`;
+    const where = device === here.device ? "in another clone here" : `on ${plain(nameOf(device))}`;
+    const what = `a conversation on this branch went on ${where} (${day} UTC)`;
     lines.set(branch, `convosync: ${what}: git convosync resume ${session.id.slice(0, 8)}`);
   }
   const text = [...lines].map(([branch, line]) => `${branch}\t${line}\n`).join("");

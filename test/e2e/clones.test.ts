@@ -182,6 +182,23 @@ describe("a project cloned anew, of which the agent has the conversation still",
     expect(await snapshots(desktop)).toEqual(["Fifth", "Fourth", "Third", "Second", "First"]);
   });
 
+  test("is not said to have gone on in a clone that is no more, once a save has found nothing new", async () => {
+    const { desktop } = await pair();
+    desktop.say(0, 2);
+    done(await desktop.run("save"));
+    rmSync(desktop.path, { recursive: true });
+    desktop.clone();
+    await desktop.init();
+    const elsewhere = async (): Promise<string> =>
+      (await desktop.run("status")).stdout.split("\n").find((line) => line.startsWith("Elsewhere")) ?? "";
+    expect(await elsewhere()).toMatch(/went on in another clone here$/);
+    expect(done(await desktop.run("save")).stderr).toMatch(/Nothing new since the last save/);
+    expect(await elsewhere()).toBe("");
+    // What was compared once is remembered.
+    desktop.say(2, 3);
+    expect((await desktop.json("save")).document).toMatchObject({ newMessages: lines(1) });
+  });
+
   test("while the remote is away it is saved all the same", async () => {
     const box = await clonedAnew();
     await offline(box, async () => {

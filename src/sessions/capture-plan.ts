@@ -3,6 +3,7 @@ import { open, readFile, stat } from "node:fs/promises";
 import type { Agent, FileSource, FoundSession, StreamSource, Workplace } from "../agents/agent.ts";
 import { readWholeLines } from "../agents/local-files.ts";
 import { type Places, toLocal, toPortable } from "../agents/portable-paths.ts";
+import { isInside } from "../agents/spellings.ts";
 import { readStream, type StoredSession } from "../domains/reader.ts";
 import { hashOf, type Vault } from "../domains/sealed-objects.ts";
 import { relateVersions } from "../domains/sessions.ts";
@@ -81,9 +82,9 @@ export async function planCapture(
   known: { session: CatalogEntry | null; replica: string | null; rawPaths: boolean },
 ): Promise<CapturePlan> {
   const key = `${agent.name}:${found.id}`;
-  const places = known.rawPaths ? null : agent.places(found, place);
-  const inventory = await agent.inventory(found, place);
   const cursor = await readCursor(context, vault.device.id, key);
+  const places = known.rawPaths ? null : agent.places(placed(found, cursor), place);
+  const inventory = await agent.inventory(found, place);
   const main = inventory.streams.find((one) => one.name === "main");
   if (!main || !existsSync(main.path)) {
     throw new ConvosyncError("no-transcript", Exit.failed, `session ${found.id} has no transcript`, [
@@ -121,6 +122,13 @@ export async function planCapture(
     remembered: cursor.streams["main"] !== undefined,
     places,
   };
+}
+
+/** Where a session is: still in its own work tree, where that lay within this one and is gone since it was last stored. */
+function placed(found: FoundSession, { root }: Cursor): Pick<FoundSession, "cwd" | "workTree" | "begunIn"> {
+  const isGone =
+    root !== undefined && root !== found.workTree && isInside(found.cwd, root) && !existsSync(root);
+  return isGone ? { cwd: found.cwd, workTree: root } : found;
 }
 
 /**

@@ -40,6 +40,7 @@ export async function* captureTree(
   result: CaptureResult,
 ): AsyncGenerator<NewFile> {
   const kept = plan.basis?.files ?? new Map<string, Oid>();
+  Object.assign(result.cursor, toldFrom(plan));
   const keep = (path: string): NewFile => ({ path, content: kept.get(path)! });
   const known = (plan.basis?.manifest.streams ?? []).flatMap((one) => one.segments.map((part) => part.i));
   const numbers = { next: known.reduce((most, i) => Math.max(most, i + 1), 0), bytes: 0 };
@@ -140,9 +141,14 @@ async function* captureStream(
   note(result.cursor, stream, record, hash, packer.range.end, packer.range.starts);
 }
 
+function toldFrom({ places }: CapturePlan): Pick<Cursor, "root"> {
+  const root = places?.root[0];
+  return root === undefined ? {} : { root };
+}
+
 /** The cursor of a conversation of which all is stored. */
 export function cursorOf(plan: CapturePlan): Cursor {
-  const cursor: Cursor = { v: 1, streams: {}, files: {} };
+  const cursor: Cursor = { v: 1, ...toldFrom(plan), streams: {}, files: {} };
   for (const stream of plan.streams) noteUnchanged(cursor, stream);
   for (const { source, stat, sha } of plan.files) cursor.files[source.name] = { ...stat, sha };
   return cursor;

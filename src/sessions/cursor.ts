@@ -39,6 +39,8 @@ const streamCursor = v.object({
 const fileCursor = v.object({ ino: v.number(), size: v.number(), mtimeMs: v.number(), sha: v.string() });
 const cursorSchema = v.object({
   v: v.literal(1),
+  /** Root of the work tree that the paths were told from; absent where they were stored as they are. */
+  root: v.optional(v.string()),
   streams: v.record(v.string(), streamCursor),
   files: v.record(v.string(), fileCursor),
 });

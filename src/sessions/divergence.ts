@@ -101,7 +101,12 @@ export async function settleDivergence(
   const heads = await loadHeads(context, vault);
   const session = catalog(heads, vault).find((one) => one.key === now.session.key)!;
   const stored = await fetchSession(context, vault, heads, session, null);
-  const tips = await tipsOf(vault, stored);
+  const captured = await tipsOf(vault, stored);
+  // Where the other one is what was here before, what is here was captured as what the agent has made of it.
+  const rewritten = captured.length === 1 && now.local !== null && how !== null;
+  const tips = rewritten
+    ? [...captured, ...before.filter(({ commit }) => commit !== captured[0]!.commit)]
+    : captured;
   if (tips.length === 1) return tips[0]!;
 
   const byTime = [...tips].sort((a, b) => (lastTime(a) < lastTime(b) ? 1 : -1));
@@ -142,8 +147,9 @@ async function idleSide(
   const mine = local ? null : (mineOf(tips, heads) ?? null);
   const [other, ...more] = tips.filter((one) => one !== mine);
   if (!other || more.length > 0 || (!local && !mine) || !agent.reader) return null;
-  // Where a helper's talk parted, that tells nothing of the conversation itself.
-  if (local && local.stream !== "main") return null;
+  // Where a helper's talk parted, that tells nothing of the conversation itself; and where what is here parted from what this
+  // clone has saved, it was rewritten: taken back, it may be.
+  if (local && (local.stream !== "main" || mineOf([other], heads))) return null;
   const shared = local ? local.common : sharedLines(mine!, other);
   const reader = () => agent.reader!({ line: shared, n: 1, key: null });
   const stored = (one: StoredSession) => readStream(vault, one, mainStream(one.manifest)!);

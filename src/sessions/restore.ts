@@ -1,8 +1,15 @@
 import { existsSync } from "node:fs";
 import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
-import type { Agent, Target, Workplace } from "../agents/agent.ts";
-import { type FileIdentity, identify, modeOf, RestoreFile, readWholeLines } from "../agents/local-files.ts";
+import type { Agent, FoundSession, Target, Workplace } from "../agents/agent.ts";
+import {
+  type FileIdentity,
+  identify,
+  localChanged,
+  modeOf,
+  RestoreFile,
+  readWholeLines,
+} from "../agents/local-files.ts";
 import { asBuffer, type Places, toLocal } from "../agents/portable-paths.ts";
 import { storeAround } from "../agents/spellings.ts";
 import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
@@ -29,9 +36,10 @@ export async function restoreSession(
   const restore = new Restore(vault, stored, agent, place);
   try {
     await restore.prepare();
-    if (restore.branching) throw new Error("the conversation here is not part of the version to be restored");
     await restore.commit(join(context.stateDir, "backup", session));
-    await writeCursor(context, vault.device.id, `${agent.name}:${session}`, restore.cursor);
+    context.chores.later(() =>
+      writeCursor(context, vault.device.id, `${agent.name}:${session}`, restore.cursor),
+    );
     const { cwd } = restore;
     const { workingDirectory } = settleIn(cwd, place);
     if (agent.deliver) await (await import("./deliver.ts")).deliver(agent, { id: session, cwd }, place);
@@ -72,9 +80,9 @@ export class Restore {
   /** Where the conversation runs here. */
   cwd: string;
   #places: Places;
-  /** Those of the directory that the session was in before the project was moved here. */
+  /** Those of the directory, gone since, that the session was in here before. */
   #former: Places | null = null;
-  /** Set when the local transcript went on apart from all that is saved: then nothing may be put in its place. */
+  /** Set when the local transcript went on apart from all that is saved: then nothing is put in its place. */
   branching: LocalBranch | null = null;
   #prepared: Prepared[] = [];
   #paths: readonly string[] = [];
@@ -107,7 +115,8 @@ export class Restore {
       this.cwd = here.cwd;
       this.#places = this.#agent.places(here, this.#place);
     }
-    const path = here?.path ?? this.#formerPath();
+    this.cursor.root = this.#places.root[0];
+    const path = here ? await this.#pathOf(here) : this.#formerPath();
     const destination = { id: manifest.session, cwd: this.cwd, ...(path !== null && { path }) };
     for (const record of currentStreams(manifest)) {
       const target = this.#agent.target(record.name, "stream", destination, this.#place);
@@ -118,7 +127,7 @@ export class Restore {
       this.#prepared.push(one);
       const relation = await this.#restoreStream(record, one, true);
       if (relation === "diverged") {
-        if (!(await this.#isHeld(record, one))) {
+        if (!(await this.#isHeld(record, target.path))) {
           this.branching ??= await this.#branch(record.name, target.path);
           this.#paths = this.#prepared.map((one) => one.target.path);
           return;
@@ -151,6 +160,26 @@ export class Restore {
   }
 
   /**
+   * The file of a session that is here; null where it was in a work tree within this one that is gone, and all it has is
+   * stored: then it goes on here, where the agent will look for it.
+   */
+  async #pathOf(here: FoundSession): Promise<string | null> {
+    const gone = here.workTree === this.#place.root && here.cwd !== this.cwd && !existsSync(here.cwd);
+    const main = gone && currentStreams(this.#session.manifest).find(({ name }) => name === "main");
+    if (!main) return here.path;
+    this.#former = this.#placesAround(here.cwd);
+    const isFound = this.#agent.elsewhere === undefined;
+    return isFound && (await this.#isHeld(main, here.path)) ? null : here.path;
+  }
+
+  /** Those of a work tree that is no more, of which the session ran in this directory. */
+  #placesAround(cwd: string): Places {
+    const below = relative(this.#place.root, this.cwd);
+    const workTree = below !== "" && cwd.endsWith(sep + below) ? cwd.slice(0, -below.length - 1) : cwd;
+    return this.#agent.places({ cwd, workTree }, this.#place);
+  }
+
+  /**
    * The file of a session that the agent can have only once, where it belongs to another directory: one that is gone, since
    * the project was moved. One that is there has the session, and keeps it.
    */
@@ -159,10 +188,7 @@ export class Restore {
     const former = this.#agent.elsewhere?.(session, this.#place);
     if (!former) return null;
     if (existsSync(former.cwd)) throw inAnotherDirectory(this.#agent, session, former.cwd);
-    const below = relative(this.#place.root, this.cwd);
-    const workTree =
-      below !== "" && former.cwd.endsWith(sep + below) ? former.cwd.slice(0, -below.length - 1) : former.cwd;
-    this.#former = this.#agent.places({ cwd: former.cwd, workTree }, this.#place);
+    this.#former = this.#placesAround(former.cwd);
     return former.path;
   }
 
@@ -171,26 +197,26 @@ export class Restore {
   }
 
   /** Whether a generation of a stream, in other words than it is restored with now, holds all that the local file has. */
-  async #isHeld(record: StreamRecord, { target, expect }: Prepared): Promise<boolean> {
+  async #isHeld(record: StreamRecord, path: string): Promise<boolean> {
+    const { size } = await stat(path);
     const all = this.#session.manifest.streams.filter((one) => one.name === record.name);
     const older = all.filter((one) => one.gen !== record.gen).map((one) => [one, this.#places] as const);
     const former = this.#former;
     const moved = former ? all.map((one) => [one, former] as const) : [];
     for (const [stream, places] of [...moved, ...older]) {
-      const local = await open(target.path, "r");
+      const local = await open(path, "r");
       try {
         let offset = 0;
         let same = true;
         for await (const part of readStream(this.#vault, this.#session, stream)) {
-          if (!same || offset >= expect!.size) continue;
+          if (!same || offset >= size) continue;
           const bytes = asBuffer(toLocal(part, places, "jsonl"));
-          const length = Math.min(bytes.length, expect!.size - offset);
+          const length = Math.min(bytes.length, size - offset);
           const { buffer, bytesRead } = await local.read(Buffer.alloc(length), 0, length, offset);
           same = bytes.subarray(0, bytesRead).equals(buffer.subarray(0, bytesRead));
           offset += bytes.length;
         }
-        if (same && (offset >= expect!.size || !(await hasLineFeed(local, offset, expect!.size))))
-          return true;
+        if (same && (offset >= size || !(await hasLineFeed(local, offset, size)))) return true;
       } finally {
         await local.close();
       }
@@ -261,8 +287,12 @@ export class Restore {
     }
   }
 
-  /** Puts everything in place, sidecars first, the main transcript last. Returns what it replaced, and by what. */
+  /**
+   * Puts everything in place, sidecars first, the main transcript last. Returns what it replaced, and by what. Where the
+   * conversation here has lines that the version lacks, as the agent went on meanwhile, nothing is (`local-changed`).
+   */
   async commit(backupDir: string): Promise<ResumeOperation["files"]> {
+    if (this.branching) throw localChanged(this.branching.path);
     const written: ResumeOperation["files"] = [];
     const ordered = [...this.#prepared].sort((a, b) => Number(a.name === "main") - Number(b.name === "main"));
     if (ordered.length > 0) await this.#agent.settle?.(this.cwd, this.#place);

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Agent, Workplace } from "../agents/agent.ts";
+import { localChanged } from "../agents/local-files.ts";
 import { merge } from "../domains/domain.ts";
 import type { StoredSession } from "../domains/reader.ts";
 import { sessions as sessionsDomain } from "../domains/sessions.ts";
@@ -151,6 +152,7 @@ async function resumeLocked(
       chosen = await settleDivergence(context, situation, decide, tell);
       settled = true;
       restore = await prepare();
+      if (restore.branching && !dryRun) throw localChanged(restore.branching.path);
     }
     const snapshot = chosen.manifest.snapshots.at(-1) ?? null;
     const now = settled ? surveyCode(context, chosen.manifest, codeRemote, known, options) : survey;
@@ -192,7 +194,9 @@ async function resumeLocked(
     await bringCode(context, plan, options, tell);
     const files = await restore.commit(join(context.stateDir, "backup", session.id));
     for (const { backup } of files) if (backup) tell({ step: "kept-backup", path: backup });
-    await writeCursor(context, vault.device.id, session.key, restore.cursor);
+    // In its turn: that of what was captured here, if it was, is still to be written.
+    const { cursor } = restore;
+    context.chores.later(() => writeCursor(context, vault.device.id, session.key, cursor));
     const after = moves ? await whereabouts(context) : nowhere;
     if (files.length > 0 || after.commit !== before.commit || after.branch !== before.branch)
       await note(context, { kind: "resume", session: session.key, before, after, branch, files });

@@ -2,9 +2,19 @@
 
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { installQuietHooks, work } from "./automatic.ts";
-import { done, lines, type Machine, one, pair, type Sandbox, sandbox, two } from "./harness.ts";
+import {
+  done,
+  expectTranscript,
+  lines,
+  type Machine,
+  one,
+  pair,
+  type Sandbox,
+  sandbox,
+  two,
+} from "./harness.ts";
 
 const messages = async (machine: Machine): Promise<Record<string, number>> => {
   const { document } = await machine.json("list", "--fetch", "--all");
@@ -265,6 +275,82 @@ test("a conversation of one work tree goes on from another, in its place and wit
   done(await side.run("save", "--session", one));
   done(await laptop.run("resume", "--stay-on-branch"));
   laptop.hears(3);
+});
+
+describe("a conversation of a work tree within the checkout, which is removed", () => {
+  let box: Sandbox;
+  let desktop: Machine;
+  let laptop: Machine;
+  let within: Machine;
+
+  /** Saved from there, and gone on with on the laptop. */
+  beforeEach(async () => {
+    box = await pair();
+    ({ desktop, laptop } = box);
+    desktop.write(".gitignore", ".worktrees\n");
+    desktop.commit("Ignore");
+    desktop.git("worktree", "add", "-q", "-b", "side", ".worktrees/side");
+    within = desktop.with({ path: join(desktop.path, ".worktrees/side") });
+    within.write("work.txt", "1\n");
+    within.say(0, 2);
+    done(await within.run("save"));
+    done(await laptop.run("resume"));
+    laptop.say(2, 3);
+    done(await laptop.run("save"));
+  });
+
+  const remove = (): string => {
+    const left = within.heard();
+    desktop.git("worktree", "remove", "--force", ".worktrees/side");
+    return left;
+  };
+
+  test("goes on in the checkout, where the agent looks for it, without a question", async () => {
+    remove();
+    const { document } = await desktop.json("resume");
+    expect(document).toMatchObject({ restored: [desktop.transcript()], workingDirectory: desktop.path });
+    desktop.hears(3);
+    expect(desktop.branch()).toBe("side");
+    expect((await desktop.json("status")).document["current"]).toMatchObject({ unsaved: false });
+    desktop.say(3, 4);
+    expect((await desktop.json("save")).document).toMatchObject({ newMessages: lines(1) });
+    done(await laptop.run("resume"));
+    laptop.hears(4);
+  });
+
+  test("is saved as what it was, from the checkout", async () => {
+    done(await within.run("resume"));
+    within.say(3, 4);
+    remove();
+    const { stderr } = done(await desktop.run("save"));
+    expect(stderr).toContain(`${lines(1)} new`);
+    expect(stderr).not.toContain("rewritten");
+    done(await laptop.run("resume"));
+    laptop.hears(4);
+  });
+
+  test.each([
+    ["--theirs", () => desktop.told(3)],
+    ["--mine", () => desktop.told(2) + desktop.told(3, one, " (side)", 2)],
+    ["--merge", () => desktop.told(2) + desktop.told(3, one, " (side)", 2) + desktop.told(3, one, "", 2)],
+  ])("with lines that were not saved: %s", async (how, result) => {
+    within.say(2, 3, one, " (side)");
+    const left = remove();
+    expect((await desktop.run("resume")).exit).toBe(5);
+    done(await desktop.run("resume", how));
+    expectTranscript(desktop.heard(), result());
+    expect(within.heard()).toBe(left);
+    expect((await desktop.json("status")).document["current"]).toMatchObject({ unsaved: false });
+    const { document } = await desktop.json("log", one);
+    const shown = await Promise.all(
+      document["snapshots"].map(({ n }: { n: number }) => desktop.run("show", `${one}@${n}`)),
+    );
+    expect(shown.some(({ stdout }) => stdout.includes("(side)"))).toBe(true);
+    done(await desktop.run("save"));
+    done(await desktop.run("verify"));
+    done(await laptop.run("resume"));
+    expect(laptop.heard().split("\n")).toHaveLength(result().split("\n").length);
+  });
 });
 
 describe("refs that were put back", () => {

@@ -1,5 +1,7 @@
 // A conversation, or its code, that went on separately on two devices: whatever is chosen, no line and no commit is lost.
 
+import { chmodSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { done, expectTranscript, lines, type Machine, one, pair, type Sandbox } from "./harness.ts";
 
@@ -87,6 +89,41 @@ describe("the conversation", () => {
     expectTranscript(desktop.heard(), common(desktop) + ofDesktop(desktop));
   });
 
+  test.each(["--theirs", "--merge"])(
+    "%s, and the agent goes on just then: it says so, and all is here",
+    async (how) => {
+      const late = laptop.told(7, one, " (late)", 6);
+      const bin = join(laptop.home, "bin");
+      laptop.write(join(laptop.home, "late"), late);
+      // After what is here was captured, as the joined version is written.
+      laptop.write(
+        join(bin, "git"),
+        `#!/bin/sh
+case "$*" in *fast-import*) echo >> '${laptop.home}/calls'; esac
+[ "$(wc -l < '${laptop.home}/calls')" != 2 ] || { cat '${laptop.home}/late' >> '${laptop.transcript()}'; : > '${laptop.home}/late'; }
+PATH=\${PATH#*:} exec git "$@"
+`,
+      );
+      laptop.write(join(laptop.home, "calls"), "");
+      chmodSync(join(bin, "git"), 0o755);
+      const mine = laptop.heard();
+      const head = laptop.head();
+      const busy = laptop.with({ env: { PATH: `${bin}:${laptop.env["PATH"]}` } });
+      expect(await busy.run("resume", how)).toMatchObject({
+        exit: 4,
+        stderr: expect.stringMatching(
+          /changed while it was being restored: .*11111111.*\n.*run the command again/,
+        ),
+      });
+      expectTranscript(laptop.heard(), mine + late);
+      expect(laptop.head()).toBe(head);
+      done(await laptop.run("resume", how));
+      done(await laptop.run("verify"));
+      const all = (await laptop.run("show", one)).stdout;
+      expect(all.includes("(late)")).toBe(how === "--merge");
+    },
+  );
+
   test("--theirs, and the other device goes on: nobody is asked again, here or there, and mine is still kept", async () => {
     done(await laptop.run("resume", "--theirs"));
     desktop.say(5, 7, one, " (desktop)");
@@ -166,6 +203,37 @@ describe("the conversation", () => {
     done(await box.tablet.run("resume", "--merge"));
     const { tablet } = box;
     expectTranscript(tablet.heard(), common(tablet) + ofDesktop(tablet) + ofLaptop(tablet));
+  });
+
+  describe("with what this device had saved itself, as the agent's file was put back since", () => {
+    /** The desktop's file has turns 0 to 2 and another one than the third that it saved. */
+    beforeEach(() =>
+      writeFileSync(desktop.transcript(), common(desktop) + desktop.told(4, one, " (again)", 3)),
+    );
+
+    const again = (machine: Machine): string => machine.told(4, one, " (again)", 3);
+    test.each([
+      ["--theirs", () => common(desktop) + ofDesktop(desktop)],
+      ["--mine", () => common(desktop) + again(desktop)],
+      ["--merge", () => common(desktop) + again(desktop) + ofDesktop(desktop)],
+      ["--fork", () => common(desktop) + again(desktop)],
+    ])("%s", async (how, result) => {
+      expect((await desktop.run("resume")).exit).toBe(5);
+      const { document } = await desktop.json("resume", how);
+      expectTranscript(desktop.heard(), result());
+      const { current } = (await desktop.json("status")).document;
+      // A fork is the last that was written.
+      if (how !== "--fork") expect(current).toMatchObject({ session: one, unsaved: false });
+      const sessions = (await desktop.json("list", "--all")).document["sessions"];
+      expect(document["session"]).toBe(one);
+      expect(sessions).toHaveLength(1);
+      const { snapshots } = (await desktop.json("log", one)).document as { snapshots: { n: number }[] };
+      const shown = await Promise.all(snapshots.map(({ n }) => desktop.run("show", `${one}@${n}`, "--raw")));
+      for (const version of [ofDesktop(desktop), again(desktop)])
+        expect(shown.some(({ stdout }) => stdout.includes(version))).toBe(true);
+      done(await desktop.run("save", "--session", one));
+      done(await desktop.run("verify"));
+    });
   });
 
   test("a dry run settles nothing", async () => {

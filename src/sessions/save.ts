@@ -21,7 +21,7 @@ import { changeBranch, commitCode, planCode, type SaveCodeEvent, type SaveCodeOp
 import { type Moment, type SavedSession, type StoreEvent, store, summarise } from "./session-writer.ts";
 import { unsavedSessions } from "./unsaved.ts";
 import { type OpenVault, openVault, ownReplica } from "./vault.ts";
-import { type ChosenSession, chooseLocalSessions, openWorkplace } from "./workplace.ts";
+import { type ChosenSession, chooseLocalSessions, currentSession, openWorkplace } from "./workplace.ts";
 
 export interface SaveOptions extends SaveCodeOptions {
   readonly noCode?: boolean;
@@ -148,7 +148,21 @@ async function saveLocked(
     return { sessions, ...remembered, committed, remote, ...nowhere, publish, devices: 0, unsaved: [] };
   }
   const now = { state, message: options.message?.trim() ?? "", remote, wip, environment };
-  const sessions = await store(context, vault, heads, replica, plans, now, tell);
+  const current = options.allSessions ? await currentSession(place, await loadAgents()) : null;
+  // Of all of them only the one that is going on has to do with the commit as it is now, and what else has gone on.
+  const rests = (plan: CapturePlan): boolean =>
+    options.allSessions === true && plan.found.id !== current?.found.id && plan.basis !== null && !plan.news;
+  const stored = await store(
+    context,
+    vault,
+    heads,
+    replica,
+    plans.filter((one) => !rests(one)),
+    now,
+    tell,
+  );
+  const resting = plans.filter(rests).map((one) => summarise(one, one.basis!.manifest, 0));
+  const sessions = [...stored, ...resting];
   if (wip) await (await import("./work.ts")).rememberWork(context, wip.hash);
   const own =
     !options.noCode && state.branch && state.head

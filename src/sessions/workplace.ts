@@ -53,7 +53,12 @@ export async function chooseLocalSessions(
     for (const agent of agents) {
       hits.push(...(await agent.find(place, wanted)).map((found) => ({ agent, found })));
     }
-    if (options.all && hits.length > 0) return hits;
+    if (options.all) {
+      // Those of other work trees belong to the commit and branch there.
+      const here = hits.filter(({ found }) => found.workTree === place.root);
+      if (here.length > 0) return here;
+      throw await noConversation(place, agents, undefined);
+    }
     const exact = hits.filter(({ found }) => found.id === wanted);
     if (exact.length === 1) return exact;
     if (hits.length === 1) return hits;

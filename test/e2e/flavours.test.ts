@@ -17,6 +17,7 @@ import {
   done,
   expectTranscript,
   git,
+  lines,
   type Machine,
   one,
   pair,
@@ -572,6 +573,66 @@ describe("paths", () => {
     const ambiguous = await laptop.with({}).run("resume", "1");
     expect(ambiguous.exit).toBe(0);
     expect((await laptop.run("show", "")).exit).toBe(1);
+  });
+});
+
+describe("save --all-sessions", () => {
+  const standing = async (machine: Machine): Promise<Record<string, string>> =>
+    Object.fromEntries(
+      (await machine.json("list", "--all")).document["sessions"].map(
+        ({ id, branch, commit }: { id: string; branch: string; commit: string }) => [
+          id,
+          `${branch} ${commit}`,
+        ],
+      ),
+    );
+
+  test("leaves what has not gone on at the commit where it was saved; the one that is going on is at the new one", async () => {
+    const { desktop } = await pair();
+    desktop.say(0, 1, one);
+    done(await desktop.run("save"));
+    const first = `main ${desktop.head()}`;
+    desktop.git("switch", "-q", "-c", "side");
+    desktop.say(0, 1, two);
+    await new Promise((after) => setTimeout(after, 20));
+    desktop.say(0, 1, three);
+    done(await desktop.run("save", "--session", three));
+    desktop.write("new.txt", "new\n");
+    const { document } = await desktop.json("save", "--all-sessions", "Side");
+    const second = `side ${desktop.head()}`;
+    expect(await standing(desktop)).toEqual({ [one]: first, [two]: second, [three]: second });
+    expect(document["sessions"].map((saved: { session: string }) => saved.session).sort()).toEqual([
+      one,
+      two,
+      three,
+    ]);
+  });
+
+  test("takes those of this work tree", async () => {
+    const { desktop } = await pair();
+    desktop.git("worktree", "add", "-q", "-b", "side", "../side");
+    const side = desktop.with({ path: join(desktop.path, "../side") });
+    side.say(0, 1, two);
+    const none = await desktop.run("save", "--all-sessions");
+    expect(none).toMatchObject({ exit: 1, stderr: expect.stringContaining(`cd '${side.path}'`) });
+    desktop.say(0, 1, one);
+    done(await desktop.run("save", "--all-sessions"));
+    expect(Object.keys(await standing(desktop))).toEqual([one]);
+    done(await side.run("save", "--all-sessions"));
+    expect(await standing(desktop)).toMatchObject({ [two]: expect.stringMatching(/^side /) });
+  });
+
+  test("takes a conversation once that the agent has in two folders", async () => {
+    const { desktop } = await pair();
+    desktop.write("web/index.html", "<p>\n");
+    desktop.with({ cwd: "web" }).say(0, 1, one);
+    await new Promise((after) => setTimeout(after, 20));
+    desktop.say(0, 2, one);
+    const { document } = await desktop.json("save", "--all-sessions");
+    expect(document["sessions"]).toMatchObject([{ session: one, messages: lines(2) }]);
+    desktop.say(0, 1, two);
+    done(await desktop.run("save"));
+    expect((await desktop.json("status")).document["unsaved"]).toEqual([]);
   });
 });
 

@@ -80,10 +80,14 @@ async function* newestFirst(
   wanted: (id: string) => boolean = () => true,
 ): AsyncGenerator<FoundSession> {
   const candidates = list(place, (folder) => mayBelong(folder, place));
+  // One that went on in another folder is still in the first: in a work tree's that is gone, say.
+  const known = new Set<string>();
   for (const candidate of candidates) {
-    if (!wanted(candidate.id)) continue;
+    if (!wanted(candidate.id) || known.has(candidate.id)) continue;
     const seen = await look(candidate.path, place);
-    if (seen?.where) yield found(candidate, seen.glimpse, seen.where);
+    if (!seen?.where) continue;
+    known.add(candidate.id);
+    yield found(candidate, seen.glimpse, seen.where);
   }
 }
 

@@ -91,8 +91,9 @@ async function* newestFirst(
   for (const candidate of candidates(store, place, wanted)) {
     if (candidate.cwd === undefined && startedAt(candidate.path, place) === null) continue;
     const session = await look(store, candidate, place, null);
-    if (!session || seen.has(session.id)) continue;
-    seen.add(session.id);
+    const key = session && `${session.id} ${session.workTree}`;
+    if (!key || seen.has(key)) continue;
+    seen.add(key);
     yield session;
   }
 }

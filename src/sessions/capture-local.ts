@@ -7,6 +7,7 @@ import { findRemote } from "./chosen-remote.ts";
 import type { Context } from "./repository.ts";
 import { store } from "./session-writer.ts";
 import { type OpenVault, ownReplica } from "./vault.ts";
+import { findSession } from "./workplace.ts";
 
 /**
  * Captures a conversation as it stands in the agent's file into this replica's own version, where that has anything
@@ -22,7 +23,7 @@ export async function captureLocal(
   const colon = key.indexOf(":");
   const session = key.slice(colon + 1);
   const agent = await loadAgent(key.slice(0, colon) as AgentName);
-  const found = (await agent.find(place, session)).find((one) => one.id === session);
+  const found = await findSession(agent, place, session);
   if (!found) return;
   const state = await inspectHead(context.git, context.repo);
   const remote = await findRemote(context, state.branch);

@@ -20,7 +20,7 @@ import { localDirectory, settleIn } from "./local-directory.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
 import { type OpenVault, openVault } from "./vault.ts";
-import { openWorkplace } from "./workplace.ts";
+import { findSession, openWorkplace } from "./workplace.ts";
 
 export interface ImportOptions {
   readonly path: string;
@@ -302,7 +302,7 @@ async function put(
 ): Promise<ImportResult> {
   const { agent, cwd } = incoming;
   const places = agent.places({ cwd, workTree: place.root }, place);
-  const here = (await agent.find(place, incoming.id)).find((one) => one.id === incoming.id) ?? null;
+  const here = await findSession(agent, place, incoming.id);
   const clash = here ? await differs(incoming, here, places) : await isSavedAs(context, vault, incoming);
   const id = clash ? agent.newId() : incoming.id;
   const result = {

@@ -23,6 +23,7 @@ import { localDirectory, settleIn } from "./local-directory.ts";
 import type { ResumeOperation } from "./operations.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
+import { findSession } from "./workplace.ts";
 
 /** Puts a version into the agent's store, where the local file has nothing that it lacks. Returns the files written. */
 export async function restoreSession(
@@ -107,9 +108,7 @@ export class Restore {
   /** Decrypts and proves everything, writes it beside its place, and compares it with what is there. */
   async prepare(): Promise<void> {
     const { manifest } = this.#session;
-    const here = (await this.#agent.find(this.#place, manifest.session)).find(
-      (one) => one.id === manifest.session,
-    );
+    const here = await findSession(this.#agent, this.#place, manifest.session);
     // In another work tree of the repository it stays where it is, with the paths that are that one's.
     if (here && here.workTree !== this.#place.root) {
       this.cwd = here.cwd;

@@ -36,17 +36,18 @@ export async function sparedHere(
   for (const one of due) {
     const { session } = one;
     const agent = isAgentName(session.agent) ? await loadAgent(session.agent) : null;
-    const here = agent && (await agent.find(place, session.id)).find((found) => found.id === session.id);
-    if (!agent || !here) going.push(one);
-    else if (
+    // In several work trees, it may be.
+    const all = agent ? (await agent.find(place, session.id)).filter(({ id }) => id === session.id) : [];
+    const inUse = (here: FoundSession): boolean =>
       one.why === "age" &&
       here.updatedAt.toISOString() > one.lastUse &&
-      now - here.updatedAt.getTime() < (rule.days ?? 0) * dayMs
-    )
-      kept.push({ session, why: "in-use" });
-    else if (await hasUnsaved(context, vault, heads, session, { agent, here, place }, remote))
-      kept.push({ session, why: "unsaved" });
-    else going.push(one);
+      now - here.updatedAt.getTime() < (rule.days ?? 0) * dayMs;
+    let why: KeptSession["why"] | null = all.some(inUse) ? "in-use" : null;
+    for (const here of why === null ? all : [])
+      if (await hasUnsaved(context, vault, heads, session, { agent: agent!, here, place }, remote))
+        why = "unsaved";
+    if (why === null) going.push(one);
+    else kept.push({ session, why });
   }
   return { due: going, kept };
 }

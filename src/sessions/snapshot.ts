@@ -21,7 +21,7 @@ import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
 import { type Automatic, type SavedSession, store } from "./session-writer.ts";
 import { type OpenVault, openVault, ownReplica } from "./vault.ts";
-import { type ChosenSession, currentSession, openWorkplace } from "./workplace.ts";
+import { type ChosenSession, currentSession, findSession, openWorkplace } from "./workplace.ts";
 
 /**
  * Captures what hooks and `watch` have noted of one work tree, without anybody having asked: the conversation that is
@@ -177,7 +177,7 @@ async function chooseSessions(place: Workplace, events: readonly HookEvent[]): P
     // Other agents' conversations are not captured yet; their hooks may be installed all the same.
     if (!isAgentName(name)) continue;
     const agent = await loadAgent(name);
-    const found = (await agent.find(place, id)).find((one) => one.id === id);
+    const found = await findSession(agent, place, id);
     if (found) chosen.set(key, { agent, found });
   }
   const unnamed = events.some((one) => (one.kind === "commit" || one.kind === "rewrite") && !one.session);

@@ -36,7 +36,7 @@ import { publishSettled } from "./replica.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { type OpenVault, ownReplica } from "./vault.ts";
 import { tipsOf } from "./versions.ts";
-import { openWorkplace } from "./workplace.ts";
+import { findSession, openWorkplace } from "./workplace.ts";
 
 /** What an undo did, one thing after the other. */
 export type UndoEvent =
@@ -155,7 +155,7 @@ async function goBack(context: Context, one: ResumeOperation): Promise<UndoEvent
   if (await agent.live(id, place))
     throw refuse(`${agent.title} has this conversation open`, "leave it first");
   // What an agent that keeps no files has gone on with since is seen in them only once they are brought up to it.
-  const { cwd } = (await agent.find(place, id))[0] ?? { cwd: place.root };
+  const { cwd } = (await findSession(agent, place, id)) ?? { cwd: place.root };
   for (const file of one.files) await requireUnchanged(file);
   const did: UndoEvent[] = [];
   if (moved) did.push(...(await codeBack(context, one)));

@@ -51,7 +51,12 @@ export async function chooseLocalSessions(
     const wanted = options.session?.replace(/^[a-z-]+:/, "");
     const hits: ChosenSession[] = [];
     for (const agent of agents) {
-      hits.push(...(await agent.find(place, wanted)).map((found) => ({ agent, found })));
+      const found = new Map<string, FoundSession>();
+      for (const one of await agent.find(place, wanted)) {
+        const known = found.get(one.id);
+        found.set(one.id, known ? nearer(place, known, one) : one);
+      }
+      hits.push(...[...found.values()].map((one) => ({ agent, found: one })));
     }
     if (options.all) {
       // Those of other work trees belong to the commit and branch there.
@@ -76,6 +81,16 @@ export async function chooseLocalSessions(
   if (!current) throw await noConversation(place, agents, undefined);
   return [current];
 }
+
+/** The session with this id, in whatever work tree; where the agent has it in several, in this one, else the newest. */
+export async function findSession(agent: Agent, place: Workplace, id: string): Promise<FoundSession | null> {
+  const [first, ...more] = (await agent.find(place, id)).filter((one) => one.id === id);
+  return first ? more.reduce((known, one) => nearer(place, known, one), first) : null;
+}
+
+/** Of two, the one in this work tree, else the first. */
+const nearer = ({ root }: Workplace, one: FoundSession, other: FoundSession): FoundSession =>
+  one.workTree !== root && other.workTree === root ? other : one;
 
 /** The session a running agent names, else the newest of all agents; null when no agent has any here. */
 export async function currentSession(

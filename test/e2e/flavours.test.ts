@@ -622,6 +622,24 @@ describe("save --all-sessions", () => {
     expect(await standing(desktop)).toMatchObject({ [two]: expect.stringMatching(/^side /) });
   });
 
+  test("a conversation that the agent has in two work trees is in each the one that is there", async () => {
+    const { desktop } = await pair();
+    desktop.git("worktree", "add", "-q", "-b", "side", "../side");
+    const side = desktop.with({ path: join(desktop.path, "../side") });
+    side.say(0, 1, one);
+    await new Promise((after) => setTimeout(after, 20));
+    desktop.say(0, 2, one);
+    for (const [machine, messages] of [
+      [side, lines(1)],
+      [desktop, lines(2)],
+    ] as const) {
+      expect((await machine.json("status")).document["current"]).toMatchObject({ session: one });
+      for (const named of [["--session", "1111"], ["--all-sessions"], ["--no-code"]])
+        expect((await machine.json("save", "--dry-run", ...named)).document["session"]).toBe(one);
+      expect((await machine.json("save", "--no-code")).document).toMatchObject({ messages });
+    }
+  });
+
   test("takes a conversation once that the agent has in two folders", async () => {
     const { desktop } = await pair();
     desktop.write("web/index.html", "<p>\n");

@@ -83,10 +83,11 @@ async function* newestFirst(
   // One that went on in another folder is still in the first: in a work tree's that is gone, say.
   const known = new Set<string>();
   for (const candidate of candidates) {
-    if (!wanted(candidate.id) || known.has(candidate.id)) continue;
+    if (!wanted(candidate.id)) continue;
     const seen = await look(candidate.path, place);
-    if (!seen?.where) continue;
-    known.add(candidate.id);
+    const key = seen?.where && `${candidate.id} ${seen.where.root}`;
+    if (!seen?.where || !key || known.has(key)) continue;
+    known.add(key);
     yield found(candidate, seen.glimpse, seen.where);
   }
 }

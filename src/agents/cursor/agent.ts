@@ -89,10 +89,11 @@ async function current(place: Workplace): Promise<{ session: FoundSession; how: 
 async function* newestFirst(place: Workplace, wanted: (id: string) => boolean): AsyncGenerator<FoundSession> {
   const seen = new Set<string>();
   for (const one of transcriptsIn(place, wanted)) {
-    if (seen.has(one.id)) continue;
+    const key = `${one.id} ${one.workTree}`;
+    if (seen.has(key)) continue;
     const ends = readEnds(one.path, windowBytes);
     if (ends === null || !belongs(one, ends, place)) continue;
-    seen.add(one.id);
+    seen.add(key);
     yield { ...one, title: titleIn(ends.head) };
   }
 }

@@ -50,6 +50,8 @@ const problem = (text) => problems.push(`after step ${diary.length}: ${text}`);
 /** The session each line was said in. */
 const said = [];
 const sessions = [];
+/** Lines that an agent took back: who had not saved them had meant to. */
+const takenBack = new Set();
 /** Deleted by somebody: what is gone of them is meant to be. */
 const deleted = new Set();
 
@@ -74,7 +76,9 @@ class Device {
   constructor(name, folder) {
     this.name = name;
     this.env = machine(base, name);
-    this.path = join(this.env.HOME, folder);
+    this.checkout = join(this.env.HOME, folder);
+    /** Where its person is: there, or in a work tree within it. */
+    this.path = this.checkout;
     mkdirSync(this.env.HOME);
     introduce(base, this.env);
   }
@@ -144,11 +148,41 @@ class Device {
 
   /** A person who begins with a new clone, of which all is on the remote; what the agent has stays where it is. */
   cloneAnew() {
+    this.leave();
     if (this.convosync("sync", "--no-code").status !== 0) return;
     rmSync(this.path, { recursive: true });
     run(base, this.env, "git", ["clone", "-q", remote, this.path]);
     this.note("clones anew");
     this.convosync("init", "--yes", "--no-hooks", "--no-agent-hooks");
+  }
+
+  /** A person who goes on in a work tree within the checkout, as many keep them, and comes back, when it is removed. */
+  enter() {
+    if (this.path !== this.checkout) return;
+    appendFileSync(join(this.path, ".git/info/exclude"), ".worktrees\n");
+    const name = `tree-${diary.length}`;
+    this.git("worktree", "add", "-q", "-b", name, `.worktrees/${name}`);
+    this.path = join(this.checkout, ".worktrees", name);
+    if (!existsSync(this.path)) this.path = this.checkout;
+    this.note(`goes to ${this.path}`);
+  }
+
+  leave() {
+    if (this.path === this.checkout) return;
+    const gone = this.path;
+    this.path = this.checkout;
+    this.git("worktree", "remove", "--force", gone);
+    this.note("comes back");
+  }
+
+  /** What the agent, or a copy that is put back, makes of its file: lines of its end are no more. */
+  takeBack({ id, path }) {
+    const lines = readFileSync(path, "utf8").split("\n").slice(0, -1);
+    const left = lines.filter((line) => linesOf(line).length === 0).length + 1;
+    const kept = lines.slice(0, Math.max(left, lines.length - 1 - below(3)));
+    for (const n of linesOf(lines.slice(kept.length).join("\n"))) takenBack.add(n);
+    writeFileSync(path, `${kept.join("\n")}\n`);
+    this.note(`takes back ${lines.length - kept.length} of ${id.slice(0, 8)}`);
   }
 
   /** What the agent would stumble over. */
@@ -240,7 +274,7 @@ async function step(devices) {
   const any = oneOf(...sessions);
   /** One in six ends early. */
   const perhaps = async (...args) => (below(6) === 0 ? device.crash(...args) : device.convosync(...args));
-  const what = below(106);
+  const what = below(111);
   if (what < 28) {
     if (mine) device.say(mine, 1 + below(4));
   } else if (what < 30) {
@@ -272,6 +306,11 @@ async function step(devices) {
     if (mine) await perhaps("merge", any, mine.id);
   } else if (what < 104) {
     if (!away) device.cloneAnew();
+  } else if (what < 107) {
+    if (below(2) === 0) device.enter();
+    else device.leave();
+  } else if (what < 109) {
+    if (mine) device.takeBack(mine);
   } else if (here.length < 8) {
     const bundle = join(base, "talk.convosync");
     const { status } = device.convosync("export", any, "-o", bundle, "--force");
@@ -294,6 +333,7 @@ async function end(devices) {
   // Locks that a crash left count as held for a while: those on our refs for seconds, those on the user's for ever.
   await sleep(5_500);
   for (const device of devices) {
+    device.leave();
     for (const what of ["merge", "rebase", "cherry-pick"]) device.git(what, "--abort");
     device.git("stash");
     for (const file of ["index", "HEAD", "packed-refs"])
@@ -328,7 +368,9 @@ function judge() {
     for (const one of versions)
       for (const line of linesOf(must(other, "show", one, "--raw"))) found.add(line);
   }
-  const lost = [...said.entries()].filter(([line, id]) => !found.has(line) && !deleted.has(id));
+  const lost = [...said.entries()].filter(
+    ([line, id]) => !found.has(line) && !deleted.has(id) && !takenBack.has(line),
+  );
   for (const [line, id] of lost.slice(0, 5)) problem(`line ${line} of ${id} is lost`);
   return found.size;
 }

@@ -8,11 +8,18 @@ import { readStream, type StoredSession } from "../domains/reader.ts";
 import { hashOf, type Vault } from "../domains/sealed-objects.ts";
 import { relateVersions } from "../domains/sessions.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
-import { currentStreams, type FileRecord, limits, type StreamRecord } from "../packing/manifest.ts";
+import {
+  currentStreams,
+  type FileRecord,
+  limits,
+  mainStream,
+  type StreamRecord,
+} from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
 import { vaultPrefix } from "../refs/names.ts";
 import type { CatalogEntry, Copy } from "./catalog.ts";
 import { type Cursor, examineTail, readCursor } from "./cursor.ts";
+import { formerRoot, localDirectory } from "./local-directory.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
 import type { OpenVault } from "./vault.ts";
@@ -83,7 +90,7 @@ export async function planCapture(
 ): Promise<CapturePlan> {
   const key = `${agent.name}:${found.id}`;
   const cursor = await readCursor(context, vault.device.id, key);
-  const places = known.rawPaths ? null : agent.places(placed(found, cursor), place);
+  const places = known.rawPaths ? null : await placesIn(context, vault, agent, found, place, cursor, known);
   const inventory = await agent.inventory(found, place);
   const main = inventory.streams.find((one) => one.name === "main");
   if (!main || !existsSync(main.path)) {
@@ -124,11 +131,43 @@ export async function planCapture(
   };
 }
 
-/** Where a session is: still in its own work tree, where that lay within this one and is gone since it was last stored. */
-function placed(found: FoundSession, { root }: Cursor): Pick<FoundSession, "cwd" | "workTree" | "begunIn"> {
-  const isGone =
-    root !== undefined && root !== found.workTree && isInside(found.cwd, root) && !existsSync(root);
-  return isGone ? { cwd: found.cwd, workTree: root } : found;
+/**
+ * The paths that are made portable. What lies within the work tree may have been one of its own, which is gone: what ran in
+ * there is told from there still. The cursor knows; without one, that is so if what is stored begins so as what is here.
+ */
+async function placesIn(
+  context: Context,
+  vault: OpenVault,
+  agent: Agent,
+  found: FoundSession,
+  place: Workplace,
+  { root }: Cursor,
+  { session, replica }: { session: CatalogEntry | null; replica: string | null },
+): Promise<Places> {
+  const places = agent.places(found, place);
+  const { cwd: ranIn } = found;
+  if (ranIn === found.workTree) return places;
+  if (root !== undefined) {
+    const isGone = root !== places.root[0] && isInside(ranIn, root) && !place.worktrees.includes(root);
+    return isGone ? agent.places({ cwd: ranIn, workTree: root }, place) : places;
+  }
+  const copy = session && (session.copies.find((one) => one.replica === replica) ?? session.newest);
+  if (!copy) return places;
+  const stored = await localCopy(vault, copy, await context.db.refs(vaultPrefix(vault.ref)));
+  const main = stored && mainStream(stored.manifest);
+  if (!main) return places;
+  const there = { ...place, root: found.workTree };
+  const cwd = localDirectory(agent, there, stored.manifest.meta.cwd);
+  const former = agent.places({ cwd: ranIn, workTree: formerRoot(ranIn, cwd, there) }, place);
+  const here = await firstLine(readWholeLines(found.path));
+  const line = await firstLine(readStream(vault, stored, main));
+  const isTold = (as: Places): boolean => Buffer.compare(toLocal(line, as, "jsonl"), here) === 0;
+  return !isTold(places) && isTold(former) ? former : places;
+}
+
+async function firstLine(parts: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  for await (const part of parts) return part.slice(0, part.indexOf(0x0a) + 1);
+  return new Uint8Array();
 }
 
 /**

@@ -16,6 +16,12 @@ export function localDirectory(agent: Agent, place: Workplace, recorded: string)
   return isInside(cwd, place.root) && checkoutAround(cwd, place) !== place.root ? cwd : place.root;
 }
 
+/** The root of a work tree that is gone, where a conversation ran in `was`, as it runs in `cwd` of this one now. */
+export function formerRoot(was: string, cwd: string, { root }: Pick<Workplace, "root">): string {
+  const below = relative(root, cwd);
+  return below !== "" && was.endsWith(sep + below) ? was.slice(0, -below.length - 1) : was;
+}
+
 /**
  * Where the conversation goes on: there, if need be in an empty folder that is made for it, as the code here may lack the
  * one it ran in, and agents look for a conversation where it ran. Where that cannot be, in the work tree's root.

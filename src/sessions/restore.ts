@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
-import { join, relative, sep } from "node:path";
+import { join } from "node:path";
 import type { Agent, FoundSession, Target, Workplace } from "../agents/agent.ts";
 import {
   type FileIdentity,
@@ -15,11 +15,11 @@ import { storeAround } from "../agents/spellings.ts";
 import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { countLines } from "../packing/lines.ts";
-import { currentStreams, type StreamRecord } from "../packing/manifest.ts";
+import { currentStreams, mainStream, type StreamRecord } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
 import { type Cursor, examineTail, writeCursor } from "./cursor.ts";
 import type { LocalBranch } from "./divergence.ts";
-import { localDirectory, settleIn } from "./local-directory.ts";
+import { formerRoot, localDirectory, settleIn } from "./local-directory.ts";
 import type { ResumeOperation } from "./operations.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
@@ -163,9 +163,8 @@ export class Restore {
    * stored: then it goes on here, where the agent will look for it.
    */
   async #pathOf(here: FoundSession): Promise<string | null> {
-    const gone = here.workTree === this.#place.root && here.cwd !== this.cwd && !existsSync(here.cwd);
-    const main = gone && currentStreams(this.#session.manifest).find(({ name }) => name === "main");
-    if (!main) return here.path;
+    const main = mainStream(this.#session.manifest);
+    if (!main || here.workTree !== this.#place.root || here.cwd === this.cwd) return here.path;
     this.#former = this.#placesAround(here.cwd);
     const isFound = this.#agent.elsewhere === undefined;
     return isFound && (await this.#isHeld(main, here.path)) ? null : here.path;
@@ -173,9 +172,7 @@ export class Restore {
 
   /** Those of a work tree that is no more, of which the session ran in this directory. */
   #placesAround(cwd: string): Places {
-    const below = relative(this.#place.root, this.cwd);
-    const workTree = below !== "" && cwd.endsWith(sep + below) ? cwd.slice(0, -below.length - 1) : cwd;
-    return this.#agent.places({ cwd, workTree }, this.#place);
+    return this.#agent.places({ cwd, workTree: formerRoot(cwd, this.cwd, this.#place) }, this.#place);
   }
 
   /**
@@ -208,7 +205,7 @@ export class Restore {
         let offset = 0;
         let same = true;
         for await (const part of readStream(this.#vault, this.#session, stream)) {
-          if (!same || offset >= size) continue;
+          if (!same || offset >= size) break;
           const bytes = asBuffer(toLocal(part, places, "jsonl"));
           const length = Math.min(bytes.length, size - offset);
           const { buffer, bytesRead } = await local.read(Buffer.alloc(length), 0, length, offset);

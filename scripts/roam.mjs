@@ -169,6 +169,9 @@ class Device {
 
   leave() {
     if (this.path === this.checkout) return;
+    // What Cursor has of a directory is found from there alone.
+    for (const { id } of sessionsOf(this, "cursor"))
+      this.convosync("save", "--no-code", "--session", id, "--force");
     const gone = this.path;
     this.path = this.checkout;
     this.git("worktree", "remove", "--force", gone);

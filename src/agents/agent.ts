@@ -28,6 +28,9 @@ export interface FoundSession {
   readonly path: string;
 }
 
+/** Where a session is; with its main file, where the agent has it already. */
+export type Placed = Pick<FoundSession, "cwd" | "workTree" | "begunIn"> & Partial<Pick<FoundSession, "path">>;
+
 /** An append-only log of LF-terminated lines, in form `jsonl`. */
 export interface StreamSource {
   /** `main`, `subagents/agent-x.jsonl`: the same on every machine. */
@@ -115,7 +118,7 @@ export interface Agent {
   /** All that belongs to a session. Capture files before streams: the main stream names them. */
   inventory(session: FoundSession, place: Workplace): Promise<Inventory>;
   /** The paths that are made portable in a session that runs in `cwd` of `workTree`. */
-  places(session: Pick<FoundSession, "cwd" | "workTree" | "begunIn">, place: Workplace): Places;
+  places(session: Placed, place: Workplace): Places;
   /**
    * Where a logical name from another device lives here: beside the session's main file when it is known here,
    * else in the folder for `cwd`. Unknown and unsafe names are an integrity error (`unsafe-name`).

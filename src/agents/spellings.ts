@@ -67,21 +67,29 @@ export function checkoutAround(
  * The paths that are made portable in a session of an agent that keeps its data in `store`.
  *
  * @param key the agent's encoded folder name of a directory, where it has any
+ * @param folder the one that the session's files lie in, which is that of the directory it began in; where it is not known
+ *   yet, they will come to that of `cwd`
  */
 export function placesOf(
   { cwd, workTree, begunIn = workTree }: Pick<FoundSession, "cwd" | "workTree" | "begunIn">,
   store: string,
   place: Pick<Workplace, "home" | "env" | "worktrees">,
   key?: (directory: string) => string,
+  folder?: string,
 ): Places {
   const { home, env } = place;
   const detours = [home, ...(env["PWD"] ? [env["PWD"]] : [])];
   const root = checkoutAround(begunIn, place) ?? begunIn;
-  const directories = checkoutAround(cwd, place) === root ? [root] : [root, cwd];
   return {
     root: spellings(root, detours),
     home: spellings(home),
     store: spellings(store, [home]),
-    keys: key ? [...new Set(directories.map(key))] : [],
+    keys: key ? keysOf(key(root), folder ?? key(checkoutAround(cwd, place) === root ? root : cwd)) : [],
   };
 }
+
+/** Of the root, and of the session: the second means the session's own folder, also where that is the root's. */
+const keysOf = (root: string, own: string): string[] => [
+  root,
+  own.startsWith(`${root}--claude-worktrees-`) ? root : own,
+];

@@ -149,7 +149,7 @@ async function placesIn(
   if (ranIn === found.workTree) return places;
   if (root !== undefined) {
     const isGone = root !== places.root[0] && isInside(ranIn, root) && !place.worktrees.includes(root);
-    return isGone ? agent.places({ cwd: ranIn, workTree: root }, place) : places;
+    return isGone ? agent.places({ ...found, workTree: root, begunIn: root }, place) : places;
   }
   const copy = session && (session.copies.find((one) => one.replica === replica) ?? session.newest);
   if (!copy) return places;
@@ -158,7 +158,8 @@ async function placesIn(
   if (!main) return places;
   const there = { ...place, root: found.workTree };
   const cwd = localDirectory(agent, there, stored.manifest.meta.cwd);
-  const former = agent.places({ cwd: ranIn, workTree: formerRoot(ranIn, cwd, there) }, place);
+  const workTree = formerRoot(ranIn, cwd, there);
+  const former = agent.places({ ...found, workTree, begunIn: workTree }, place);
   const here = await firstLine(readWholeLines(found.path));
   const line = await firstLine(readStream(vault, stored, main));
   const isTold = (as: Places): boolean => Buffer.compare(toLocal(line, as, "jsonl"), here) === 0;

@@ -15,7 +15,7 @@ import { storeAround } from "../agents/spellings.ts";
 import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { countLines } from "../packing/lines.ts";
-import { currentStreams, mainStream, type StreamRecord } from "../packing/manifest.ts";
+import { currentStreams, type StreamRecord } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
 import { type Cursor, examineTail, writeCursor } from "./cursor.ts";
 import type { LocalBranch } from "./divergence.ts";
@@ -117,6 +117,8 @@ export class Restore {
     this.cursor.root = this.#places.root[0];
     const path = here ? await this.#pathOf(here) : this.#formerPath();
     const destination = { id: manifest.session, cwd: this.cwd, ...(path !== null && { path }) };
+    if (here && path !== null && here.workTree === this.#place.root)
+      this.#places = this.#agent.places({ cwd: this.cwd, workTree: this.#place.root, path }, this.#place);
     for (const record of currentStreams(manifest)) {
       const target = this.#agent.target(record.name, "stream", destination, this.#place);
       this.#streamPaths.set(record.name, target.path);
@@ -163,16 +165,18 @@ export class Restore {
    * stored: then it goes on here, where the agent will look for it.
    */
   async #pathOf(here: FoundSession): Promise<string | null> {
-    const main = mainStream(this.#session.manifest);
-    if (!main || here.workTree !== this.#place.root || here.cwd === this.cwd) return here.path;
-    this.#former = this.#placesAround(here.cwd);
-    const isFound = this.#agent.elsewhere === undefined;
-    return isFound && (await this.#isHeld(main, here.path)) ? null : here.path;
+    if (here.workTree !== this.#place.root || here.cwd === this.cwd) return here.path;
+    const former = this.#placesAround(here.cwd, here.path);
+    if (former.root[0] === this.#places.root[0]) return here.path;
+    this.#former = former;
+    const isById = this.#agent.elsewhere !== undefined;
+    return isById || !(await this.#isHeldBy(former, "main", here.path)) ? here.path : null;
   }
 
   /** Those of a work tree that is no more, of which the session ran in this directory. */
-  #placesAround(cwd: string): Places {
-    return this.#agent.places({ cwd, workTree: formerRoot(cwd, this.cwd, this.#place) }, this.#place);
+  #placesAround(cwd: string, path: string): Places {
+    const workTree = formerRoot(cwd, this.cwd, this.#place);
+    return this.#agent.places({ cwd, workTree, path }, this.#place);
   }
 
   /**
@@ -184,7 +188,7 @@ export class Restore {
     const former = this.#agent.elsewhere?.(session, this.#place);
     if (!former) return null;
     if (existsSync(former.cwd)) throw inAnotherDirectory(this.#agent, session, former.cwd);
-    this.#former = this.#placesAround(former.cwd);
+    this.#former = this.#placesAround(former.cwd, former.path);
     return former.path;
   }
 
@@ -194,12 +198,15 @@ export class Restore {
 
   /** Whether a generation of a stream, in other words than it is restored with now, holds all that the local file has. */
   async #isHeld(record: StreamRecord, path: string): Promise<boolean> {
+    if (this.#former && (await this.#isHeldBy(this.#former, record.name, path))) return true;
+    return this.#isHeldBy(this.#places, record.name, path, record);
+  }
+
+  /** Whether one of the generations of a stream, but for this one, holds it as these places tell it. */
+  async #isHeldBy(places: Places, name: string, path: string, but?: StreamRecord): Promise<boolean> {
     const { size } = await stat(path);
-    const all = this.#session.manifest.streams.filter((one) => one.name === record.name);
-    const older = all.filter((one) => one.gen !== record.gen).map((one) => [one, this.#places] as const);
-    const former = this.#former;
-    const moved = former ? all.map((one) => [one, former] as const) : [];
-    for (const [stream, places] of [...moved, ...older]) {
+    for (const stream of this.#session.manifest.streams) {
+      if (stream.name !== name || stream.gen === but?.gen) continue;
       const local = await open(path, "r");
       try {
         let offset = 0;

@@ -576,6 +576,31 @@ describe("paths", () => {
   });
 });
 
+test("a conversation that goes from a folder to the root and back stays in the agent's folder where it began", async () => {
+  const { desktop, laptop } = await pair();
+  desktop.write("web/index.html", "<p>\n");
+  desktop.commit("Web");
+  const [begun, there] = [desktop, laptop].map((machine) => machine.with({ cwd: "web" }));
+  begun!.say(0, 1);
+  done(await desktop.run("save"));
+  done(await laptop.run("resume"));
+  /** In the root, then in the folder, and so on. */
+  const told = (root: Machine, folder: Machine, turns: number): string =>
+    Array.from({ length: turns }, (_, n) => (n % 2 === 1 ? root : folder).told(n + 1, one, "", n)).join("");
+  for (let turns = 2; turns < 6; turns++) {
+    const speaks = turns % 4 < 2 ? begun! : there!;
+    writeFileSync(
+      speaks.transcript(),
+      turns % 4 < 2 ? told(desktop, begun!, turns) : told(laptop, there!, turns),
+    );
+    done(await (speaks === begun ? desktop : laptop).run("save"));
+    done(await (speaks === begun ? laptop : desktop).run("resume"));
+    expectTranscript(begun!.heard(), told(desktop, begun!, turns));
+    expectTranscript(there!.heard(), told(laptop, there!, turns));
+  }
+  for (const machine of [desktop, laptop]) expect(existsSync(machine.transcript())).toBe(false);
+});
+
 describe("save --all-sessions", () => {
   const standing = async (machine: Machine): Promise<Record<string, string>> =>
     Object.fromEntries(

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { basename, dirname } from "node:path";
 import type { Agent } from "../agent.ts";
 import { liveIn } from "../process-registry.ts";
 import { placesOf } from "../spellings.ts";
@@ -19,7 +20,13 @@ export const claudeCode: Agent = {
   lately,
   inventory,
   places: (session, place) =>
-    placesOf(session, configDir(place), place, (directory) => projectName(directory, place)),
+    placesOf(
+      session,
+      configDir(place),
+      place,
+      (directory) => projectName(directory, place),
+      session.path && basename(dirname(session.path)),
+    ),
   target,
   live: (id, place) => liveIn(liveDir(place), id),
   describe(head, tail) {

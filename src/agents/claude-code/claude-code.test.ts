@@ -117,7 +117,8 @@ describe("find", () => {
         [two, inside(), inside()],
         [one, inside(), inside()],
       ]);
-      const expected = { root: [place.root], keys: [projectKey(place.root)] };
+      const key = projectKey(place.root);
+      const expected = { root: [place.root], keys: [key, key] };
       for (const one of found) expect(claudeCode.places(one, there())).toMatchObject(expected);
       const gone = await claudeCode.find(place);
       expect(gone.map(({ workTree }) => workTree)).toEqual([place.root, place.root]);
@@ -509,6 +510,17 @@ describe("places", () => {
       store: [join(place.home, ".claude")],
       keys: [projectKey(place.root), projectKey(there.cwd)],
     });
+  });
+
+  test("the session's own folder is the one it lies in, wherever it has gone on since", () => {
+    const begun = join(place.home, ".claude/projects", projectKey(join(place.root, "web")), `${one}.jsonl`);
+    const at = { cwd: place.root, workTree: place.root };
+    expect(claudeCode.places({ ...at, path: begun }, place).keys).toEqual([
+      projectKey(place.root),
+      projectKey(join(place.root, "web")),
+    ]);
+    const inTree = begun.replace("-web/", "--claude-worktrees-x/");
+    expect(claudeCode.places({ ...at, path: inTree }, place).keys).toEqual(claudeCode.places(at, place).keys);
   });
 });
 

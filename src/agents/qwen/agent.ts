@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { lstatSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { integrityError } from "../../errors.ts";
 import type { Agent, Destination, FileSource, FoundSession, Inventory, Target, Workplace } from "../agent.ts";
 import { joinByActivity } from "../line-logs.ts";
@@ -50,7 +50,14 @@ export const qwen: Agent = {
   current: (place) => currentIn(chatStore, place),
   lately: (place, since, but) => latelyIn(chatStore, place, since, but),
   inventory,
-  places: (session, place) => placesOf(session, runtimeDir(place), place, projectKey),
+  places: (session, place) =>
+    placesOf(
+      session,
+      runtimeDir(place),
+      place,
+      projectKey,
+      session.path && basename(dirname(dirname(session.path))),
+    ),
   target,
   live: (id, place) => liveIn(registry(place), id),
   describe(head, tail) {

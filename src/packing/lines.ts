@@ -83,6 +83,13 @@ export async function* segmentLines(
   if (whole > 0) yield cut();
 }
 
+/** How many lines two logs begin with alike. */
+export function commonLines(a: Uint8Array, b: Uint8Array): number {
+  let at = 0;
+  while (at < a.length && at < b.length && a[at] === b[at]) at++;
+  return countLines(a.subarray(0, at));
+}
+
 /** How many lines end in `bytes`. */
 export function countLines(bytes: Uint8Array): number {
   let lines = 0;

@@ -3,6 +3,7 @@ import { readWholeLines } from "../agents/local-files.ts";
 import { readStream, type StoredSession } from "../domains/reader.ts";
 import { commonBytes, furthestOf } from "../domains/sessions.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
+import { commonLines } from "../packing/lines.ts";
 import { type Manifest, mainStream } from "../packing/manifest.ts";
 import { captureLocal } from "./capture-local.ts";
 import { type CatalogEntry, catalog, type Heads } from "./catalog.ts";
@@ -150,12 +151,35 @@ async function idleSide(
   // Where a helper's talk parted, that tells nothing of the conversation itself; and where what is here parted from what this
   // clone has saved, it was rewritten: taken back, it may be.
   if (local && (local.stream !== "main" || mineOf([other], heads))) return null;
-  const shared = local ? local.common : sharedLines(mine!, other);
+  const shared = local ? local.common : await sharedBeginning(vault, mine!, other);
   const reader = () => agent.reader!({ line: shared, n: 1, key: null });
   const stored = (one: StoredSession) => readStream(vault, one, mainStream(one.manifest)!);
   const ours = local ? readWholeLines(local.path) : stored(mine!);
   if (await isIdleBeyond(shared, ours, reader())) return { side: "mine", other };
   return (await isIdleBeyond(shared, stored(other), reader())) ? { side: "theirs", other } : null;
+}
+
+/** Lines that two versions begin with alike, also where they were cut in other places. */
+async function sharedBeginning(vault: OpenVault, one: StoredSession, other: StoredSession): Promise<number> {
+  const partsOf = (each: StoredSession) => readStream(vault, each, mainStream(each.manifest)!);
+  const [ours, theirs] = [partsOf(one), partsOf(other)];
+  let a: Uint8Array = new Uint8Array();
+  let b: Uint8Array = new Uint8Array();
+  let lines = 0;
+  try {
+    for (;;) {
+      if (a.length === 0) a = (await ours.next()).value ?? a;
+      if (b.length === 0) b = (await theirs.next()).value ?? b;
+      const length = Math.min(a.length, b.length);
+      const [x, y] = [a.subarray(0, length), b.subarray(0, length)];
+      lines += commonLines(x, y);
+      if (length === 0 || Buffer.compare(x, y) !== 0) return lines;
+      [a, b] = [a.subarray(length), b.subarray(length)];
+    }
+  } finally {
+    await ours.return(undefined);
+    await theirs.return(undefined);
+  }
 }
 
 const lastTime = (one: StoredSession): string => one.manifest.snapshots.at(-1)?.ts ?? "";

@@ -14,7 +14,7 @@ import { asBuffer, type Places, toLocal } from "../agents/portable-paths.ts";
 import { storeAround } from "../agents/spellings.ts";
 import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
-import { countLines } from "../packing/lines.ts";
+import { commonLines, countLines } from "../packing/lines.ts";
 import { currentStreams, type StreamRecord } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
 import { type Cursor, examineTail, writeCursor } from "./cursor.ts";
@@ -318,12 +318,6 @@ export class Restore {
     // The last one first: the folders that one file made are empty only when the later ones are gone.
     for (const { file } of [...this.#prepared].reverse()) await file.abort().catch(() => undefined);
   }
-}
-
-function commonLines(a: Buffer, b: Buffer): number {
-  let at = 0;
-  while (at < a.length && at < b.length && a[at] === b[at]) at++;
-  return countLines(a.subarray(0, at));
 }
 
 async function hasLineFeed(

@@ -80,6 +80,18 @@ describe("the side that nobody went on with", () => {
     laptop.hears(5);
   });
 
+  test("also when it was saved by a device that has none of its own, and so is stored from its beginning", async () => {
+    note(laptop, answer("It is here."), ...notes);
+    desktop.say(3, 5);
+    done(await desktop.run("save"));
+    done(await laptop.run("list", "--fetch"));
+    done(await laptop.run("save", "--no-push"));
+    const { stderr } = done(await laptop.run("resume"));
+    expect(stderr).toMatch(/nobody went on here since they parted/);
+    expect(laptop.heard().split("\n")).toHaveLength(desktop.heard().split("\n").length);
+    done(await laptop.run("verify"));
+  });
+
   test("also when it is the other one", async () => {
     note(laptop, ...afterSave);
     done(await laptop.run("save"));

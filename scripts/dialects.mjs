@@ -22,6 +22,8 @@ function found(folder, pattern) {
 const uuid = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}";
 const last = (text, pattern) => [...text.matchAll(pattern)].at(-1)?.[1] ?? null;
 
+const cwdOf = (text) => JSON.parse(last(text, /"cwd":("(?:[^"\\]|\\.)*")/g) ?? "null");
+
 /** Each: what a session is begun with, what a line looks like, where its file is, and which there are. */
 export const dialects = {
   claude: {
@@ -72,11 +74,15 @@ export const dialects = {
           source: "cli",
         },
       }),
-    line(_, { before, type, content, timestamp }) {
-      const ordinal = before.split("\n").length - 1;
+    line({ path: cwd }, { before, type, content, timestamp }) {
+      let ordinal = before.split("\n").length - 1;
       const kind = type === "user" ? "input_text" : "output_text";
       const payload = { type: "message", role: type, content: [{ type: kind, text: content }] };
-      return json({ timestamp, ordinal, type: "response_item", payload });
+      const moved = cwdOf(before) !== cwd;
+      const where = moved
+        ? json({ timestamp, ordinal: ordinal++, type: "turn_context", payload: { cwd } })
+        : "";
+      return where + json({ timestamp, ordinal, type: "response_item", payload });
     },
   },
   copilot: {
@@ -94,10 +100,16 @@ export const dialects = {
         },
         ...{ id: sessionId.replace(/^0/, "f"), timestamp, parentId: null },
       }),
-    line(_, { n, before, type, content, timestamp }) {
-      const parentId = last(before, /"id":"([0-9a-f-]{36})"/g);
+    line({ path: cwd }, { n, before, type, content, timestamp }) {
+      let parentId = last(before, /"id":"([0-9a-f-]{36})"/g);
+      let where = "";
+      if (cwdOf(before) !== cwd) {
+        const id = idOf(n).replace(/^0/, "e");
+        where = json({ type: "session.resume", data: { context: { cwd } }, id, timestamp, parentId });
+        parentId = id;
+      }
       const data = type === "user" ? { content } : { content, model: "gpt-6", toolRequests: [] };
-      return json({ type: `${type}.message`, data, id: idOf(n), timestamp, parentId });
+      return where + json({ type: `${type}.message`, data, id: idOf(n), timestamp, parentId });
     },
   },
   gemini: {

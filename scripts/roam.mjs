@@ -3,7 +3,7 @@
 // that is not documented for it, and in the end every line that was said must be somewhere in the vault, nowhere twice
 // in one conversation, and all of it be proved. Run after a build:
 //
-//   node scripts/roam.mjs [--steps <n>] [--seed <n>] [--agents claude,codex,…] [--keep]
+//   node scripts/roam.mjs [--steps <n>] [--seed <n>] [--agents claude,codex,…] [--hooks] [--keep]
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -12,8 +12,10 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -29,6 +31,7 @@ const { values: options } = parseArgs({
     steps: { type: "string", default: "500" },
     seed: { type: "string", default: String(Date.now() % 100_000) },
     agents: { type: "string", default: "claude" },
+    hooks: { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
   },
 });
@@ -50,6 +53,8 @@ const problem = (text) => problems.push(`after step ${diary.length}: ${text}`);
 /** The session each line was said in. */
 const said = [];
 const sessions = [];
+/** The session each line was said in by a helper of its agent. */
+const saidBeside = [];
 /** Lines that an agent took back: who had not saved them had meant to. */
 const takenBack = new Set();
 /** Deleted by somebody: what is gone of them is meant to be. */
@@ -72,6 +77,15 @@ const mayFail = new RegExp(
   ].join("|"),
 );
 
+/** A crash takes the remote's end of a push with it, which lies on the same machine here. */
+const halfPushed = /the device that saved it may still be pushing/;
+
+/** Agents that may go on in a folder of the project. */
+const wanders = new Set(["claude", "qwen", "codex", "copilot"]);
+const names = ["desktop", "laptop", "tablet"];
+const strangers = ({ name }) => names.filter((other) => other !== name);
+const hooks = options.hooks ? [] : ["--no-hooks"];
+
 class Device {
   constructor(name, folder) {
     this.name = name;
@@ -93,7 +107,11 @@ class Device {
     });
     this.note(`${args.join(" ")}: ${status ?? signal}`);
     const said = `${stdout}${stderr}`;
-    if (/unexpected:/.test(said) || !([0, 3, 4, 5].includes(status) || (status === 1 && mayFail.test(said))))
+    const isKnown =
+      [0, 3, 4, 5].includes(status) ||
+      (status === 1 && mayFail.test(said)) ||
+      (status === 6 && halfPushed.test(said));
+    if (/unexpected:/.test(said) || !isKnown)
       problem(`${this.name}: ${args.join(" ")} ended with ${status ?? signal}\n${said}`);
     return { status, stdout, said };
   }
@@ -119,18 +137,26 @@ class Device {
     diary.push(`${this.name}: ${what}`);
   }
 
-  sessions() {
-    return agents.flatMap((agent) => sessionsOf(this, agent));
+  /** Where in the project an agent can be: at its root, or in a folder of it. */
+  get folder() {
+    return { env: this.env, path: join(this.path, "src") };
   }
 
-  say({ id, path, agent }, lines) {
+  sessions() {
+    const found = new Map();
+    for (const place of [this, this.folder])
+      for (const agent of agents) for (const one of sessionsOf(place, agent)) found.set(one.path, one);
+    return [...found.values()];
+  }
+
+  say({ id, path, agent }, lines, place = below(5) === 0 && wanders.has(agent) ? this.folder : this) {
     let text = existsSync(path) ? readFileSync(path, "utf8") : "";
     const before = text.length;
-    if (before === 0) text = dialects[agent].opening(this, id, new Date().toISOString());
+    if (before === 0) text = dialects[agent].opening(place, id, new Date().toISOString());
     for (let i = 0; i < lines; i++) {
       const content = `line ${said.length} on ${this.name}: see ${this.path}/src/${below(1000)}.ts`;
       const about = { id, n: said.length, type: oneOf("user", "assistant"), content };
-      text += dialects[agent].line(this, { ...about, before: text, timestamp: new Date().toISOString() });
+      text += dialects[agent].line(place, { ...about, before: text, timestamp: new Date().toISOString() });
       said.push(id);
     }
     mkdirSync(dirname(path), { recursive: true });
@@ -138,12 +164,38 @@ class Device {
     this.note(`says ${lines} in ${id.slice(0, 8)}`);
   }
 
+  /** What a helper of Claude Code writes beside the conversation. */
+  sayBeside({ id, path, agent }) {
+    if (agent !== "claude") return;
+    const file = join(path.replace(/\.jsonl$/, ""), "subagents", `agent-${below(2)}.jsonl`);
+    mkdirSync(dirname(file), { recursive: true });
+    const content = `beside ${saidBeside.length} on ${this.name}: see ${this.path}/src`;
+    const message = { role: "assistant", content: [{ type: "text", text: content }] };
+    const record = { isSidechain: true, sessionId: id, cwd: this.path, type: "assistant", message };
+    appendFileSync(file, `${JSON.stringify(record)}\n`, { mode: 0o600 });
+    saidBeside.push(id);
+    this.note(`says one beside ${id.slice(0, 8)}`);
+  }
+
   begin() {
     const id = `${String(sessions.length).padStart(8, "0")}-0000-4000-8000-${String(seed).padStart(12, "0")}`;
     const agent = oneOf(...agents);
     sessions.push(id);
     const { folder, path } = dialects[agent];
-    this.say({ id, agent, path: path(folder(this), id) }, 2);
+    const place = below(4) === 0 && wanders.has(agent) ? this.folder : this;
+    this.say({ id, agent, path: path(folder(place), id) }, 2, place);
+  }
+
+  /** A person who moves the project elsewhere; what the agent had of it is known by where it was. */
+  move() {
+    this.leave();
+    if (this.sessions().length > 0) this.convosync("save", "--all-sessions", "--no-code", "--force");
+    const to = join(this.env.HOME, `place ${diary.length}`, "shop");
+    mkdirSync(dirname(to), { recursive: true });
+    renameSync(this.checkout, to);
+    this.checkout = to;
+    this.path = to;
+    this.note(`moves to ${to}`);
   }
 
   /** A person who begins with a new clone, of which all is on the remote; what the agent has stays where it is. */
@@ -153,7 +205,7 @@ class Device {
     rmSync(this.path, { recursive: true });
     run(base, this.env, "git", ["clone", "-q", remote, this.path]);
     this.note("clones anew");
-    this.convosync("init", "--yes", "--no-hooks", "--no-agent-hooks");
+    this.convosync("init", "--yes", ...hooks, "--no-agent-hooks");
   }
 
   /** A person who goes on in a work tree within the checkout, as many keep them, and comes back, when it is removed. */
@@ -195,6 +247,8 @@ class Device {
       const lines = text.split("\n").slice(0, -1);
       const numbers = linesOf(text);
       if (new Set(numbers).size !== numbers.length) problem(`${this.name} has lines of ${id} twice`);
+      const strange = strangers(this).find((name) => text.includes(join(base, name)));
+      if (strange) problem(`${this.name} has a path of ${strange} in ${id}`);
       if (!text.endsWith("\n") || lines.some((line) => !line.startsWith("{") || !line.endsWith("}")))
         problem(`${this.name} has half a line in ${id}`);
     }
@@ -226,7 +280,7 @@ function begin() {
       "--yes",
       "--recovery-file",
       code,
-      "--no-hooks",
+      ...hooks,
       "--no-agent-hooks",
       ...more,
     );
@@ -277,7 +331,7 @@ async function step(devices) {
   const any = oneOf(...sessions);
   /** One in six ends early. */
   const perhaps = async (...args) => (below(6) === 0 ? device.crash(...args) : device.convosync(...args));
-  const what = below(111);
+  const what = below(125);
   if (what < 28) {
     if (mine) device.say(mine, 1 + below(4));
   } else if (what < 30) {
@@ -314,7 +368,16 @@ async function step(devices) {
     else device.leave();
   } else if (what < 109) {
     if (mine) device.takeBack(mine);
-  } else if (here.length < 8) {
+  } else if (what < 114) {
+    if (mine) device.sayBeside(mine);
+  } else if (what < 115) device.move();
+  else if (what < 117) {
+    device.git(...oneOf(["commit", "-q", "--amend", "-m", "other"], ["reset", "-q", "--hard", "HEAD~1"]));
+    device.note("changes what was committed");
+  } else if (what < 118) device.git("switch", "-q", "--detach");
+  else if (what < 120) device.git("pull", "-q", "--rebase", "origin", "main");
+  else if (what < 122) device.git("push", "-q", "origin", "HEAD");
+  else if (here.length < 8) {
     const bundle = join(base, "talk.convosync");
     const { status } = device.convosync("export", any, "-o", bundle, "--force");
     if (status === 0) oneOf(...devices).convosync("import", bundle);
@@ -335,6 +398,8 @@ async function end(devices) {
   if (away) remoteComesAndGoes();
   // Locks that a crash left count as held for a while: those on our refs for seconds, those on the user's for ever.
   await sleep(5_500);
+  for (const name of readdirSync(remote, { recursive: true, encoding: "utf8" }))
+    if (name.endsWith(".lock")) rmSync(join(remote, name));
   for (const device of devices) {
     device.leave();
     for (const what of ["merge", "rebase", "cherry-pick"]) device.git(what, "--abort");
@@ -371,11 +436,36 @@ function judge() {
     for (const one of versions)
       for (const line of linesOf(must(other, "show", one, "--raw"))) found.add(line);
   }
+  judgeHelpers(other);
   const lost = [...said.entries()].filter(
     ([line, id]) => !found.has(line) && !deleted.has(id) && !takenBack.has(line),
   );
   for (const [line, id] of lost.slice(0, 5)) problem(`line ${line} of ${id} is lost`);
   return found.size;
+}
+
+/** What helpers said comes with the conversation it belongs to. */
+function judgeHelpers(other) {
+  const found = new Set();
+  const all = listed(other);
+  const folder = join(other.env.HOME, ".claude/projects");
+  for (const id of all) {
+    const { snapshots } = JSON.parse(must(other, "log", id, "--json"));
+    for (const { n } of snapshots) {
+      rmSync(folder, { recursive: true, force: true });
+      if (other.convosync("resume", `${id}@${n}`, "--theirs", "--stay-on-branch").status !== 0) continue;
+      if (!existsSync(folder)) continue;
+      for (const name of readdirSync(folder, { recursive: true, encoding: "utf8" }))
+        if (/subagents.agent-\d\.jsonl$/.test(name)) {
+          const text = readFileSync(join(folder, name), "utf8");
+          const numbers = [...text.matchAll(/"beside (\d+) on /g)].map(([, one]) => Number(one));
+          if (new Set(numbers).size !== numbers.length) problem(`${name} has lines twice`);
+          for (const one of numbers) found.add(one);
+        }
+    }
+  }
+  const lost = [...saidBeside.entries()].filter(([n, id]) => !found.has(n) && !deleted.has(id));
+  for (const [n, id] of lost.slice(0, 5)) problem(`what a helper said of ${id}, ${n}, is lost`);
 }
 
 const begun = Date.now();
@@ -391,6 +481,7 @@ try {
   for (const one of problems) say(`✗ ${one}`);
   if (problems.length === 0)
     say(`✓ all ${found} lines of ${sessions.length} conversations are there, each once`);
+  if (options.keep) writeFileSync(join(base, "diary.txt"), `${diary.join("\n")}\n`);
   const kept = options.keep ? `, kept in ${base}` : "";
   say(`seed ${seed}, ${steps} steps, ${((Date.now() - begun) / 1000).toFixed(0)} s${kept}`);
   process.exitCode = problems.length === 0 ? 0 : 1;

@@ -8,6 +8,11 @@ export interface Workplace {
   readonly root: string;
   /** Roots of all work trees of the repository, `root` included. */
   readonly worktrees: readonly string[];
+  /**
+   * Roots of work trees that are gone, as the project was moved or they were removed, and that conversations here ran in;
+   * with a session's key, the one that this ran in. Not for agents: they look where the work trees are.
+   */
+  readonly formerRoots?: (key?: string) => Promise<readonly string[]>;
   readonly cwd: string;
   readonly home: string;
   readonly env: NodeJS.ProcessEnv;

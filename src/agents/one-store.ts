@@ -81,6 +81,9 @@ export const latelyIn = (
     since,
   );
 
+/** Of the sessions that were started elsewhere the newest so many may have been taken here: a look at the end tells. */
+const mostStrangers = 16;
+
 async function* newestFirst(
   store: OneStore,
   place: Workplace,
@@ -88,8 +91,10 @@ async function* newestFirst(
 ): AsyncGenerator<FoundSession> {
   // Gemini CLI begins another log of a session it resumes, and goes on in the first: that one has the talk.
   const seen = new Set<string>();
+  let strangers = 0;
   for (const candidate of candidates(store, place, wanted)) {
-    if (candidate.cwd === undefined && startedAt(candidate.path, place) === null) continue;
+    const isStranger = candidate.cwd === undefined && startedAt(candidate.path, place) === null;
+    if (isStranger && ++strangers > mostStrangers) continue;
     const session = await look(store, candidate, place, null);
     const key = session && `${session.id} ${session.workTree}`;
     if (!key || seen.has(key)) continue;
@@ -112,8 +117,16 @@ async function look(
     if (seen === null && !ends.complete) continue;
     if (seen?.id !== id || seen.helper) return null;
     const directories = cwd === undefined ? seen.directories : [cwd];
-    const where = directories.map((one) => workTreeOf(one, place)).find((one) => one !== null) ?? otherwise;
-    return where && { id, cwd: where.cwd, workTree: where.root, updatedAt, title: seen.title, path };
+    const known = directories.map((one) => workTreeOf(one, place));
+    const begun = cwd === undefined ? startedAt(path, place) : (known[0]?.root ?? null);
+    // What was started elsewhere is here as long as it stays.
+    const where = (begun === null ? known[0] : known.find((one) => one !== null)) ?? otherwise;
+    if (where === null) return null;
+    const { root: workTree } = where;
+    return {
+      ...{ id, cwd: where.cwd, workTree, begunIn: begun ?? workTree },
+      ...{ updatedAt, title: seen.title, path },
+    };
   }
   return null;
 }

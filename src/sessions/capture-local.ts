@@ -1,10 +1,13 @@
 import type { Workplace } from "../agents/agent.ts";
 import { type AgentName, loadAgent } from "../agents/registry.ts";
+import type { StoredSession } from "../domains/reader.ts";
 import { inspectHead } from "../worktree/code-state.ts";
 import { planCapture } from "./capture-plan.ts";
-import { catalog, type Heads } from "./catalog.ts";
+import { type CatalogEntry, catalog, type Heads } from "./catalog.ts";
 import { findRemote } from "./chosen-remote.ts";
+import { loadHeads } from "./heads.ts";
 import type { Context } from "./repository.ts";
+import { fetchSession } from "./session-fetch.ts";
 import { store } from "./session-writer.ts";
 import { type OpenVault, ownReplica } from "./vault.ts";
 import { findSession } from "./workplace.ts";
@@ -36,4 +39,18 @@ export async function captureLocal(
   if (!plan.news) return;
   const now = { state, message: "", remote, wip: null, environment: null };
   await store(context, vault, heads, replica, [plan], now, () => undefined);
+}
+
+/** The same, and what is stored of the session then. */
+export async function withCaptured(
+  context: Context,
+  vault: OpenVault,
+  before: Heads,
+  place: Workplace,
+  key: string,
+): Promise<{ heads: Heads; session: CatalogEntry; copies: StoredSession[] }> {
+  await captureLocal(context, vault, before, place, key);
+  const heads = await loadHeads(context, vault);
+  const session = catalog(heads, vault).find((one) => one.key === key)!;
+  return { heads, session, copies: await fetchSession(context, vault, heads, session, null) };
 }

@@ -19,7 +19,7 @@ import { StreamHash } from "../packing/stream-hash.ts";
 import { vaultPrefix } from "../refs/names.ts";
 import type { CatalogEntry, Copy } from "./catalog.ts";
 import { type Cursor, examineTail, readCursor } from "./cursor.ts";
-import { formerRoot, localDirectory } from "./local-directory.ts";
+import { formerRoot, localDirectory, placesIn } from "./local-directory.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
 import type { OpenVault } from "./vault.ts";
@@ -89,8 +89,12 @@ export async function planCapture(
   known: { session: CatalogEntry | null; replica: string | null; rawPaths: boolean },
 ): Promise<CapturePlan> {
   const key = `${agent.name}:${found.id}`;
-  const cursor = await readCursor(context, vault.device.id, key);
-  const places = known.rawPaths ? null : await placesIn(context, vault, agent, found, place, cursor, known);
+  const remembered = await readCursor(context, vault.device.id, key);
+  const places = known.rawPaths
+    ? null
+    : await placesOf(context, vault, agent, found, place, remembered, known);
+  // Told from elsewhere now, what is stored may be another text: then it is compared with the file.
+  const cursor = remembered.root === places?.root[0] ? remembered : { ...remembered, streams: {}, files: {} };
   const inventory = await agent.inventory(found, place);
   const main = inventory.streams.find((one) => one.name === "main");
   if (!main || !existsSync(main.path)) {
@@ -132,10 +136,10 @@ export async function planCapture(
 }
 
 /**
- * The paths that are made portable. What lies within the work tree may have been one of its own, which is gone: what ran in
- * there is told from there still. The cursor knows; without one, that is so if what is stored begins so as what is here.
+ * The paths that are made portable. What ran in a work tree that is gone, as the project was moved since or it lay within
+ * this one, is told from there still. The cursor knows; without one, that is so if what is stored begins so as what is here.
  */
-async function placesIn(
+async function placesOf(
   context: Context,
   vault: OpenVault,
   agent: Agent,
@@ -149,7 +153,7 @@ async function placesIn(
   if (ranIn === found.workTree) return places;
   if (root !== undefined) {
     const isGone = root !== places.root[0] && isInside(ranIn, root) && !place.worktrees.includes(root);
-    return isGone ? agent.places({ ...found, workTree: root, begunIn: root }, place) : places;
+    return isGone ? placesIn(agent, found, root, place) : places;
   }
   const copy = session && (session.copies.find((one) => one.replica === replica) ?? session.newest);
   if (!copy) return places;
@@ -159,7 +163,7 @@ async function placesIn(
   const there = { ...place, root: found.workTree };
   const cwd = localDirectory(agent, there, stored.manifest.meta.cwd);
   const workTree = formerRoot(ranIn, cwd, there);
-  const former = agent.places({ ...found, workTree, begunIn: workTree }, place);
+  const former = placesIn(agent, found, workTree, place);
   const here = await firstLine(readWholeLines(found.path));
   const line = await firstLine(readStream(vault, stored, main));
   const isTold = (as: Places): boolean => Buffer.compare(toLocal(line, as, "jsonl"), here) === 0;

@@ -58,8 +58,10 @@ export async function readCursor(context: Context, device: string, key: string):
   const path = cursorPath(context, device, key);
   // Asked for a thousand sessions that other devices have: most have none here.
   const known = existsSync(path) ? await readCache(path, cursorSchema) : null;
-  return known ?? { v: 1, streams: {}, files: {} };
+  return known ?? nothingKnown();
 }
+
+const nothingKnown = (): Cursor => ({ v: 1, streams: {}, files: {} });
 
 export async function writeCursor(
   context: Context,
@@ -68,6 +70,13 @@ export async function writeCursor(
   cursor: Cursor,
 ): Promise<void> {
   await writeCache(cursorPath(context, device, key), JSON.stringify(cursor));
+}
+
+/** Those of one device. */
+export function allCursors(context: Context, device: string): Promise<Cursor>[] {
+  const folder = join(folderOf(context), device);
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  return names.map(async (name) => (await readCache(join(folder, name), cursorSchema)) ?? nothingKnown());
 }
 
 /** Those of all devices. */

@@ -5,15 +5,14 @@ import { commonBytes, furthestOf } from "../domains/sessions.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { commonLines } from "../packing/lines.ts";
 import { type Manifest, mainStream } from "../packing/manifest.ts";
-import { captureLocal } from "./capture-local.ts";
-import { type CatalogEntry, catalog, type Heads } from "./catalog.ts";
+import { withCaptured } from "./capture-local.ts";
+import type { CatalogEntry, Heads } from "./catalog.ts";
 import { writeCopy } from "./copy.ts";
 import type { Branching, Decide } from "./decide.ts";
-import { deviceName, loadHeads } from "./heads.ts";
+import { deviceName } from "./heads.ts";
 import { isIdleBeyond } from "./idle-side.ts";
 import { joins, writeJoined } from "./join.ts";
 import type { Context } from "./repository.ts";
-import { fetchSession } from "./session-fetch.ts";
 import type { OpenVault } from "./vault.ts";
 import { tipsOf } from "./versions.ts";
 
@@ -98,11 +97,9 @@ export async function settleDivergence(
   // Nothing is settled, but what would come of it is known.
   if (now.dryRun && idle && how === "theirs") return idle.other;
 
-  await captureLocal(context, vault, now.heads, place, `${agent.name}:${now.session.id}`);
-  const heads = await loadHeads(context, vault);
-  const session = catalog(heads, vault).find((one) => one.key === now.session.key)!;
-  const stored = await fetchSession(context, vault, heads, session, null);
-  const captured = await tipsOf(vault, stored);
+  const key = `${agent.name}:${now.session.id}`;
+  const { heads, session, copies } = await withCaptured(context, vault, now.heads, place, key);
+  const captured = await tipsOf(vault, copies);
   // Where the other one is what was here before, what is here was captured as what the agent has made of it.
   const rewritten = captured.length === 1 && now.local !== null && how !== null;
   const tips = rewritten

@@ -1,8 +1,8 @@
 import { lstatSync, mkdirSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
-import type { Agent, Workplace } from "../agents/agent.ts";
+import type { Agent, Placed, Workplace } from "../agents/agent.ts";
 import { leadsToFolder } from "../agents/folders.ts";
-import { toLocal } from "../agents/portable-paths.ts";
+import { type Places, toLocal } from "../agents/portable-paths.ts";
 import { checkoutAround, isInside } from "../agents/spellings.ts";
 import { fromUtf8, utf8 } from "../crypto/encoding.ts";
 
@@ -21,6 +21,10 @@ export function formerRoot(was: string, cwd: string, { root }: Pick<Workplace, "
   const below = relative(root, cwd);
   return below !== "" && was.endsWith(sep + below) ? was.slice(0, -below.length - 1) : was;
 }
+
+/** The paths of a session as it is told from a work tree that is gone. */
+export const placesIn = (agent: Agent, session: Placed, gone: string, place: Workplace): Places =>
+  agent.places({ ...session, workTree: gone, begunIn: gone }, place);
 
 /**
  * Where the conversation goes on: there, if need be in an empty folder that is made for it, as the code here may lack the

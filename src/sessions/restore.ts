@@ -19,7 +19,7 @@ import { currentStreams, type StreamRecord } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
 import { type Cursor, examineTail, writeCursor } from "./cursor.ts";
 import type { LocalBranch } from "./divergence.ts";
-import { formerRoot, localDirectory, settleIn } from "./local-directory.ts";
+import { formerRoot, localDirectory, placesIn, settleIn } from "./local-directory.ts";
 import type { ResumeOperation } from "./operations.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
@@ -100,6 +100,11 @@ export class Restore {
     this.#places = agent.places({ cwd: this.cwd, workTree: place.root }, place);
   }
 
+  /** The work tree, gone since, that the session was in here before. */
+  get formerRoot(): string | null {
+    return this.#former?.root[0] ?? null;
+  }
+
   /** Files that are, or were, to be written. */
   get paths(): readonly string[] {
     return this.#paths;
@@ -161,22 +166,24 @@ export class Restore {
   }
 
   /**
-   * The file of a session that is here; null where it was in a work tree within this one that is gone, and all it has is
-   * stored: then it goes on here, where the agent will look for it.
+   * The file of a session that is here; null where it was in a work tree that is gone, and all it has is stored: then it
+   * goes on here, where the agent will look for it.
    */
   async #pathOf(here: FoundSession): Promise<string | null> {
-    if (here.workTree !== this.#place.root || here.cwd === this.cwd) return here.path;
-    const former = this.#placesAround(here.cwd, here.path);
-    if (former.root[0] === this.#places.root[0]) return here.path;
-    this.#former = former;
+    if (here.workTree !== this.#place.root) return here.path;
+    const [told] = (await this.#place.formerRoots?.(`${this.#agent.name}:${here.id}`)) ?? [];
+    const gone = told ?? this.#rootAround(here);
+    if (gone === this.#places.root[0]) return here.path;
+    this.#former = placesIn(this.#agent, here, gone, this.#place);
     const isById = this.#agent.elsewhere !== undefined;
-    return isById || !(await this.#isHeldBy(former, "main", here.path)) ? here.path : null;
+    return isById || !(await this.#isHeldBy(this.#former, "main", here.path)) ? here.path : null;
   }
 
-  /** Those of a work tree that is no more, of which the session ran in this directory. */
-  #placesAround(cwd: string, path: string): Places {
-    const workTree = formerRoot(cwd, this.cwd, this.#place);
-    return this.#agent.places({ cwd, workTree, path }, this.#place);
+  /** The work tree, of those that may be no more, of which the session ran in this directory. */
+  #rootAround({ cwd, begunIn }: Pick<FoundSession, "cwd" | "begunIn">): string {
+    if (cwd === this.cwd) return this.#places.root[0]!;
+    const isGone = begunIn !== undefined && !this.#place.worktrees.includes(begunIn);
+    return isGone ? begunIn : formerRoot(cwd, this.cwd, this.#place);
   }
 
   /**
@@ -188,7 +195,8 @@ export class Restore {
     const former = this.#agent.elsewhere?.(session, this.#place);
     if (!former) return null;
     if (existsSync(former.cwd)) throw inAnotherDirectory(this.#agent, session, former.cwd);
-    this.#former = this.#placesAround(former.cwd, former.path);
+    const here = { ...former, workTree: this.#place.root };
+    this.#former = placesIn(this.#agent, here, this.#rootAround(former), this.#place);
     return former.path;
   }
 

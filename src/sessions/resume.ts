@@ -88,12 +88,15 @@ export async function resume(
 
 async function resumeLocked(
   context: Context,
-  { vault, heads, remote, offline }: FreshHeads,
-  session: CatalogEntry,
+  fresh: FreshHeads,
+  entry: CatalogEntry,
   place: Workplace,
   options: ResumeOptions,
   tell: (event: ResumeEvent) => void,
 ): Promise<ResumeResult> {
+  const { vault, remote, offline } = fresh;
+  let { heads } = fresh;
+  let session = entry;
   const online = offline === null ? remote : null;
   if (!options.force) await checkSameRepository(context, vault.record, remote);
   const agent = await agentOf(session);
@@ -108,7 +111,7 @@ async function resumeLocked(
   if (conversation.status === "rejected") throw conversation.reason;
   if (code.status === "rejected") throw code.reason;
   await refuseLive(agent, session.id, place);
-  const copies = conversation.value;
+  let copies = conversation.value;
   let { chosen, tips } = await mergeCopies(vault, copies);
   tell({
     step: "found",
@@ -138,7 +141,20 @@ async function resumeLocked(
   survey.catch(() => undefined);
   let restore = tips > 1 ? null : await prepare();
   let settled = false;
+  let captured = false;
   try {
+    const former = restore?.formerRoot ?? null;
+    const there = former === null ? place : { ...place, formerRoots: async () => [former] };
+    if (restore?.branching && former !== null && !options.dryRun) {
+      // Told from where the project was, the conversation here differs from its first line on: what is stored of it is not.
+      await restore.abort();
+      restore = null;
+      const { withCaptured } = await import("./capture-local.ts");
+      ({ heads, session, copies } = await withCaptured(context, vault, heads, there, session.key));
+      ({ chosen, tips } = await mergeCopies(vault, copies));
+      captured = true;
+      if (tips === 1) restore = await prepare();
+    }
     if (!restore || restore.branching) {
       const local = restore?.branching ?? null;
       await restore?.abort();
@@ -146,7 +162,7 @@ async function resumeLocked(
       const { settleDivergence } = await import("./divergence.ts");
       const cwd = localDirectory(agent, place, chosen.manifest.meta.cwd);
       const dryRun = options.dryRun === true;
-      const situation = { vault, heads, session, stored: copies, agent, place, cwd, local, dryRun };
+      const situation = { vault, heads, session, stored: copies, agent, place: there, cwd, local, dryRun };
       // A dry run settles nothing, so it says what would have to be settled.
       const decide = options.dryRun ? undecided : options.decide;
       chosen = await settleDivergence(context, situation, decide, tell);
@@ -155,7 +171,8 @@ async function resumeLocked(
       if (restore.branching && !dryRun) throw localChanged(restore.branching.path);
     }
     const snapshot = chosen.manifest.snapshots.at(-1) ?? null;
-    const now = settled ? surveyCode(context, chosen.manifest, codeRemote, known, options) : survey;
+    const now =
+      settled || captured ? surveyCode(context, chosen.manifest, codeRemote, known, options) : survey;
     const plan = await planCode(context, chosen.manifest, codeRemote, known, options, await now).catch(
       (error) => {
         const left = settled && error instanceof ConvosyncError && error.exit === Exit.cancelled;

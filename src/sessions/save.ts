@@ -21,7 +21,7 @@ import { changeBranch, commitCode, planCode, type SaveCodeEvent, type SaveCodeOp
 import { type Moment, type SavedSession, type StoreEvent, store, summarise } from "./session-writer.ts";
 import { unsavedSessions } from "./unsaved.ts";
 import { type OpenVault, openVault, ownReplica } from "./vault.ts";
-import { type ChosenSession, chooseLocalSessions, currentSession, openWorkplace } from "./workplace.ts";
+import { type ChosenSession, chooseLocalSessions, lastSession, openWorkplace } from "./workplace.ts";
 
 export interface SaveOptions extends SaveCodeOptions {
   readonly noCode?: boolean;
@@ -148,7 +148,7 @@ async function saveLocked(
     return { sessions, ...remembered, committed, remote, ...nowhere, publish, devices: 0, unsaved: [] };
   }
   const now = { state, message: options.message?.trim() ?? "", remote, wip, environment };
-  const current = options.allSessions ? await currentSession(place, await loadAgents()) : null;
+  const current = options.allSessions ? await lastSession(place, await loadAgents()) : null;
   // Of all of them only the one that is going on has to do with the commit as it is now, and what else has gone on.
   const rests = (plan: CapturePlan): boolean =>
     options.allSessions === true && plan.found.id !== current?.found.id && plan.basis !== null && !plan.news;

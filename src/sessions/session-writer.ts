@@ -1,4 +1,6 @@
+import { join, relative } from "node:path";
 import { toPortable } from "../agents/portable-paths.ts";
+import { isInside } from "../agents/spellings.ts";
 import { fromUtf8, utf8 } from "../crypto/encoding.ts";
 import { sessionDir } from "../crypto/names.ts";
 import type { Entry, Tombstone } from "../domains/head.ts";
@@ -282,7 +284,7 @@ function buildManifest(
       automatic?.rewrites,
     ),
     meta: {
-      cwd: portable(plan.found.cwd),
+      cwd: portable(directoryOf(plan)),
       tool: plan.agent.tool,
       toolVersion: null,
       origin: remote?.origin ?? null,
@@ -290,6 +292,15 @@ function buildManifest(
     },
     ...(before?.dropped && { dropped: before.dropped }),
   };
+}
+
+/** Where a conversation runs, as if that were in the work tree it is told from: other machines need not have another. */
+function directoryOf({ found: { cwd, workTree }, places }: CapturePlan): string {
+  const root = places?.root[0];
+  if (root === undefined) return cwd;
+  const around = [root, workTree].filter((one) => isInside(cwd, one));
+  const [innermost] = around.sort((a, b) => b.length - a.length);
+  return innermost === undefined ? cwd : join(root, relative(innermost, cwd));
 }
 
 /**

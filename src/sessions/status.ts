@@ -14,7 +14,7 @@ import { isWorking } from "./start-worker.ts";
 import { hasGoneOn, unsavedSessions } from "./unsaved.ts";
 import { waitingSessions } from "./waiting.ts";
 import { workerReport } from "./worker-report.ts";
-import { currentSession, openWorkplace } from "./workplace.ts";
+import { lastSession, openWorkplace } from "./workplace.ts";
 
 export interface StatusResult {
   readonly repository: string;
@@ -80,7 +80,7 @@ export async function status(context: Context): Promise<StatusResult> {
   const waiting = remote ? await describePending(context, overview, heads, remote) : [];
   const known = catalog(heads, overview);
   const agents = await loadAgents();
-  const found = await currentSession(place, agents);
+  const found = await lastSession(place, agents);
   const unsaved = await unsavedSessions(context, place, agents, heads, overview, found ? [found] : []);
   const saved = found && known.find((one) => one.key === `${found.agent.name}:${found.found.id}`);
   const nameOf = (device: string): string => overview.members.get(device)?.name ?? device.slice(0, 8);

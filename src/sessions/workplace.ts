@@ -1,9 +1,12 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Agent, FoundSession, Workplace } from "../agents/agent.ts";
 import { listed } from "../agents/folders.ts";
 import { loadAgents } from "../agents/registry.ts";
+import { isInside } from "../agents/spellings.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { homeOf } from "../user-directories.ts";
+import { allCursors, readCursor } from "./cursor.ts";
 import { realOr } from "./real-paths.ts";
 import type { Context } from "./repository.ts";
 
@@ -15,11 +18,52 @@ export async function openWorkplace(context: Context): Promise<Workplace> {
       "run this inside a work tree of it: git worktree list",
     ]);
   }
-  const all = [root, ...(await workTrees(context))];
-  const real = all.map(realOr);
+  const real = [root, ...(await workTrees(context))].map(realOr);
   const { cwd, env } = context.world;
-  return { root: real[0]!, worktrees: [...new Set(real)], cwd, home: homeOf(env), env };
+  const worktrees = [...new Set(real)];
+  const known = new Map<string | undefined, Promise<readonly string[]>>();
+  const formerRoots = (key?: string): Promise<readonly string[]> => {
+    const roots = known.get(key) ?? rootsGone(context, worktrees, key);
+    known.set(key, roots);
+    return roots;
+  };
+  return { root: real[0]!, worktrees, formerRoots, cwd, home: homeOf(env), env };
 }
+
+/** Of work trees that are gone those that conversations were told from. */
+async function rootsGone(
+  context: Context,
+  worktrees: readonly string[],
+  key: string | undefined,
+): Promise<string[]> {
+  const device = await context.keys.device().catch(() => null);
+  if (!device) return [];
+  const known = key === undefined ? allCursors(context, device.id) : [readCursor(context, device.id, key)];
+  const roots = new Set((await Promise.all(known)).flatMap(({ root }) => root ?? []));
+  return [...roots].filter((root) => !worktrees.includes(root) && !existsSync(root));
+}
+
+/**
+ * Sessions of work trees that are gone, as those of this one, newest first: what an agent has of a project stays where that
+ * was when it is moved, and the agent itself no longer finds it.
+ */
+async function findFormer(
+  agent: Agent,
+  place: Workplace,
+  { prefix, key }: { prefix?: string | undefined; key?: string } = {},
+): Promise<FoundSession[]> {
+  const found: FoundSession[] = [];
+  for (const root of (await place.formerRoots?.(key)) ?? []) {
+    // What ran within a work tree that is there is found as that one's.
+    if (place.worktrees.some((one) => isInside(root, one))) continue;
+    const there = { ...place, root, worktrees: [root], cwd: root };
+    for (const one of await agent.find(there, prefix))
+      found.push({ ...one, workTree: place.root, begunIn: root });
+  }
+  return found.sort(byTime);
+}
+
+const byTime = (a: FoundSession, b: FoundSession): number => b.updatedAt.getTime() - a.updatedAt.getTime();
 
 /** All work trees of the repository; where none is linked git need not be asked. */
 async function workTrees({ git, repo }: Context): Promise<string[]> {
@@ -58,6 +102,14 @@ export async function chooseLocalSessions(
       }
       hits.push(...[...found.values()].map((one) => ({ agent, found: one })));
     }
+    if (options.all || hits.length === 0) {
+      const known = new Set(hits.map(({ agent, found }) => `${agent.name}:${found.id}`));
+      for (const one of await formerSessions(agents, place, wanted)) {
+        const key = `${one.agent.name}:${one.found.id}`;
+        if (!known.has(key)) hits.push(one);
+        known.add(key);
+      }
+    }
     if (options.all) {
       // Those of other work trees belong to the commit and branch there.
       const here = hits.filter(({ found }) => found.workTree === place.root);
@@ -77,15 +129,20 @@ export async function chooseLocalSessions(
     }
     throw await noConversation(place, agents, options.session);
   }
-  const current = await currentSession(place, agents);
-  if (!current) throw await noConversation(place, agents, undefined);
-  return [current];
+  const last = await lastSession(place, agents);
+  if (!last) throw await noConversation(place, agents, undefined);
+  return [last];
 }
 
-/** The session with this id, in whatever work tree; where the agent has it in several, in this one, else the newest. */
+/**
+ * The session with this id, in whatever work tree; where the agent has it in several, in this one, else the newest. Where it
+ * is in none, the one of a work tree that is gone.
+ */
 export async function findSession(agent: Agent, place: Workplace, id: string): Promise<FoundSession | null> {
   const [first, ...more] = (await agent.find(place, id)).filter((one) => one.id === id);
-  return first ? more.reduce((known, one) => nearer(place, known, one), first) : null;
+  if (first) return more.reduce((known, one) => nearer(place, known, one), first);
+  const former = await findFormer(agent, place, { prefix: id, key: `${agent.name}:${id}` });
+  return former.find((one) => one.id === id) ?? null;
 }
 
 /** Of two, the one in this work tree, else the first. */
@@ -103,10 +160,26 @@ export async function currentSession(
     if (current) found.push({ agent, found: current.session, how: current.how });
   }
   const rank = (how: string): number => ["environment", "live", "newest"].indexOf(how);
-  found.sort(
-    (a, b) => rank(a.how) - rank(b.how) || b.found.updatedAt.getTime() - a.found.updatedAt.getTime(),
-  );
+  found.sort((a, b) => rank(a.how) - rank(b.how) || byTime(a.found, b.found));
   return found[0] ?? null;
+}
+
+/** The current one; where there is none, the newest of work trees that are gone. */
+export async function lastSession(place: Workplace, agents: readonly Agent[]): Promise<ChosenSession | null> {
+  const current = await currentSession(place, agents);
+  if (current) return current;
+  return (await formerSessions(agents, place))[0] ?? null;
+}
+
+async function formerSessions(
+  agents: readonly Agent[],
+  place: Workplace,
+  prefix?: string,
+): Promise<ChosenSession[]> {
+  const all: ChosenSession[] = [];
+  for (const agent of agents)
+    all.push(...(await findFormer(agent, place, { prefix })).map((found) => ({ agent, found })));
+  return all.sort((a, b) => byTime(a.found, b.found));
 }
 
 const anyOf = (names: readonly string[]): string =>
@@ -135,7 +208,7 @@ async function noConversation(
 async function beside(place: Workplace, agents: readonly Agent[]): Promise<string[]> {
   if (place.worktrees.length === 1) return [];
   const found = (await Promise.all(agents.map((agent) => agent.find(place)))).flat();
-  const [newest] = found.sort((a, b) => b.updatedAt.getTime() - a.updatedAt.getTime());
+  const [newest] = found.sort(byTime);
   return newest
     ? [`the newest of the other work trees is in ${newest.workTree}: cd '${newest.workTree}'`]
     : [];

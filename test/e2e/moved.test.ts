@@ -1,0 +1,167 @@
+// A project that is somewhere else on its machine now. What the agent has of it stays where the project was: the agent
+// itself no longer finds it.
+
+import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { beforeEach, describe, expect, test } from "vitest";
+import { opening, rolloutId, turns, writeRollout } from "../fixtures/rollout.ts";
+import { done, expectTranscript, type Machine, one, pair, type Sandbox, two } from "./harness.ts";
+
+/** The machine with its clone in another folder of its home. */
+function moved(machine: Machine, folder: string): Machine {
+  const there = machine.with({ path: join(machine.home, folder) });
+  mkdirSync(dirname(there.path), { recursive: true });
+  renameSync(machine.path, there.path);
+  return there;
+}
+
+let box: Sandbox;
+beforeEach(async () => {
+  box = await pair();
+});
+
+describe("a conversation of Claude Code that nobody saved to its end", () => {
+  let there: Machine;
+  beforeEach(async () => {
+    const { desktop } = box;
+    desktop.say(0, 2);
+    done(await desktop.run("save"));
+    desktop.say(2, 3);
+    there = moved(desktop, "work/shop");
+  });
+
+  test("is resumed to its end where the project is now, and goes on from there", async () => {
+    const { laptop } = box;
+    const { exit, document } = await there.json("resume");
+    expect({ exit, where: document["workingDirectory"] }).toEqual({ exit: 0, where: there.path });
+    there.hears(3);
+    there.say(3, 4);
+    done(await there.run("save"));
+    done(await laptop.run("resume"));
+    laptop.hears(4);
+  });
+
+  test("is what status tells of, and what a save means", async () => {
+    const { laptop } = box;
+    const { current } = (await there.json("status")).document as Record<string, object>;
+    expect(current).toMatchObject({ session: one, saved: true, unsaved: true });
+    expect((await there.json("save")).document).toMatchObject({ session: one, pushed: true });
+    done(await laptop.run("resume"));
+    laptop.hears(3);
+  });
+
+  test("comes together with what another device said meanwhile", async () => {
+    const { laptop } = box;
+    done(await laptop.run("resume"));
+    laptop.say(2, 3, one, " elsewhere");
+    done(await laptop.run("save"));
+    const { document } = await there.json("resume");
+    expect(document["error"]).toMatchObject({ code: "conversation-diverged", exit: 5 });
+    done(await there.run("resume", "--merge"));
+    const heard = there.heard();
+    expect(heard).toContain("elsewhere");
+    expect(heard).toContain(there.told(3, one, "", 2).split("\n")[0]!.slice(-200));
+    expect(heard).not.toContain(box.desktop.path);
+  });
+
+  test("gives way to one that is begun where the project is now; all of them are saved", async () => {
+    there.say(0, 1, two);
+    expect((await there.json("save")).document).toMatchObject({ session: two });
+    done(await there.run("save", "--all-sessions"));
+    const { document } = await there.json("list");
+    const messages = document["sessions"].map((each: { messages: number }) => each.messages);
+    expect(messages.sort((a: number, b: number) => a - b)).toEqual([4, 12]);
+  });
+
+  test("stays that project's while there is another one where it was", async () => {
+    rmSync(there.path, { recursive: true });
+    const { desktop } = box;
+    desktop.clone();
+    done(await desktop.run("init", "--yes"));
+    const second = desktop.with({ path: join(desktop.home, "second/shop") });
+    second.clone();
+    done(await second.run("init", "--yes"));
+    expect((await second.json("status")).document["current"]).toBeNull();
+    expect((await desktop.json("status")).document["current"]).toMatchObject({ session: one });
+  });
+});
+
+test("a conversation that was never saved is saved after the move as if it had been before", async () => {
+  const { desktop, laptop } = box;
+  desktop.say(0, 1, two);
+  done(await desktop.run("save"));
+  desktop.say(0, 2);
+  const there = moved(desktop, "work/shop");
+  done(await there.run("save", "--session", one));
+  done(await laptop.run("resume", one));
+  laptop.hears(2);
+});
+
+describe("Codex, which has a conversation once", () => {
+  const told = (machine: Machine, to: number): string => opening(machine.scene) + turns(machine.scene, 0, to);
+  /** The line with which Codex begins a turn in another directory. */
+  const goesTo = ({ path }: Machine): string =>
+    `${JSON.stringify({ timestamp: "2026-11-21T08:00:00.000Z", type: "turn_context", payload: { cwd: path } })}\n`;
+  const restored = ({ home }: Machine): string =>
+    join(home, ".codex/sessions/2026/11/20", `rollout-2026-11-20T22-58-31-${rolloutId}.jsonl`);
+
+  test("goes on where the project is now, unsaved lines and all, also in a new clone that knows nothing", async () => {
+    const { desktop, laptop } = box;
+    const source = writeRollout(desktop.home, told(desktop, 2));
+    done(await desktop.run("save"));
+    appendFileSync(source, turns(desktop.scene, 2, 3));
+    rmSync(desktop.path, { recursive: true });
+    const there = desktop.with({ path: join(desktop.home, "work/shop") });
+    there.clone();
+    done(await there.run("init", "--yes"));
+    done(await there.run("resume"));
+    expect(readFileSync(source, "utf8")).toBe(told(there, 3));
+    done(await there.run("save"));
+    done(await laptop.run("resume"));
+    expect(readFileSync(restored(laptop), "utf8")).toBe(told(laptop, 3));
+  });
+
+  test("taken by Codex itself to where the project is now, it is saved and resumed as it is", async () => {
+    const { desktop, laptop } = box;
+    const source = writeRollout(desktop.home, told(desktop, 2));
+    done(await desktop.run("save"));
+    const there = moved(desktop, "work/shop");
+    appendFileSync(source, goesTo(there) + turns(there.scene, 2, 3));
+    const before = readFileSync(source, "utf8");
+    expect((await there.json("save")).document).toMatchObject({ session: rolloutId });
+    done(await there.run("resume"));
+    expect(readFileSync(source, "utf8")).toBe(before);
+    done(await laptop.run("resume"));
+    expect(readFileSync(restored(laptop), "utf8")).toContain(turns(laptop.scene, 2, 3));
+  });
+
+  test("taken to another work tree, it is told from the one it began in, and needs no other elsewhere", async () => {
+    const { desktop, laptop } = box;
+    const source = writeRollout(desktop.home, told(desktop, 2));
+    done(await desktop.run("save"));
+    const inside = desktop.with({ path: join(desktop.path, ".worktrees/feat") });
+    desktop.git("worktree", "add", "-q", "-b", "feat", inside.path);
+    appendFileSync(source, goesTo(inside) + turns(inside.scene, 2, 3));
+    done(await inside.run("save"));
+    const { document } = await laptop.json("resume", "--stay-on-branch");
+    expect(document["workingDirectory"]).toBe(laptop.path);
+    const there = laptop.with({ path: join(laptop.path, ".worktrees/feat") });
+    expectTranscript(
+      readFileSync(restored(laptop), "utf8"),
+      told(laptop, 2) + goesTo(there) + turns(there.scene, 2, 3),
+    );
+  });
+
+  test("begun elsewhere and taken here, it is this project's", async () => {
+    const { desktop } = box;
+    const elsewhere = desktop.with({ path: join(desktop.home, "notes") });
+    mkdirSync(elsewhere.path);
+    const source = writeRollout(desktop.home, told(elsewhere, 1));
+    expect((await desktop.json("status")).document["current"]).toBeNull();
+    appendFileSync(source, goesTo(desktop) + turns(desktop.scene, 1, 2));
+    expect((await desktop.json("save")).document).toMatchObject({ session: rolloutId });
+    // And back again.
+    appendFileSync(source, goesTo(elsewhere) + turns(elsewhere.scene, 2, 3));
+    expect((await desktop.json("status")).document["current"]).toBeNull();
+  });
+});

@@ -167,7 +167,7 @@ class Device {
   /** What a helper of Claude Code writes beside the conversation. */
   sayBeside({ id, path, agent }) {
     if (agent !== "claude") return;
-    const file = join(path.replace(/\.jsonl$/, ""), "subagents", `agent-${below(2)}.jsonl`);
+    const file = join(path.replace(/\.jsonl$/, ""), "subagents", `agent-${this.name}${below(2)}.jsonl`);
     mkdirSync(dirname(file), { recursive: true });
     const content = `beside ${saidBeside.length} on ${this.name}: see ${this.path}/src`;
     const message = { role: "assistant", content: [{ type: "text", text: content }] };
@@ -456,7 +456,7 @@ function judgeHelpers(other) {
       if (other.convosync("resume", `${id}@${n}`, "--theirs", "--stay-on-branch").status !== 0) continue;
       if (!existsSync(folder)) continue;
       for (const name of readdirSync(folder, { recursive: true, encoding: "utf8" }))
-        if (/subagents.agent-\d\.jsonl$/.test(name)) {
+        if (/subagents.agent-\w+\.jsonl$/.test(name)) {
           const text = readFileSync(join(folder, name), "utf8");
           const numbers = [...text.matchAll(/"beside (\d+) on /g)].map(([, one]) => Number(one));
           if (new Set(numbers).size !== numbers.length) problem(`${name} has lines twice`);

@@ -55,6 +55,20 @@ describe("joining logs of lines", () => {
     );
   });
 
+  test("a line that names a place otherwise is the same line", () => {
+    const [a, b] = [
+      "{{CS:ROOT2}}/x {{CS:HOME3-url}} {{CS:}}ROOT2\n",
+      "{{CS:ROOT}}/x {{CS:HOME-url}} {{CS:}}ROOT2\n",
+    ];
+    const other = "{{CS:ROOT}}/x {{CS:HOME-url}} {{CS:}}ROOT\n";
+    const joined = joinLines([bytes(`1\n${a}`), bytes(`1\n${b}2\n${other}`)], [0, 1]);
+    expect(joined.added.map(text)).toEqual(["2\n", other]);
+    expect(joined.places).toEqual([
+      [1, 2],
+      [1, 2, 3, 4],
+    ]);
+  });
+
   test("joining again what was joined changes nothing", () => {
     fc.assert(
       fc.property(logs, (all) => {

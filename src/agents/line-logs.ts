@@ -107,6 +107,9 @@ export function linesOf(log: Uint8Array): Uint8Array[] {
   return lines;
 }
 
+/** Which of a machine's names for a place stands in a line, as stored: machines that have only one have told it with that. */
+const otherName = /\{\{CS:(ROOT|STORE|HOME)[2-9](?=[-+}])/g;
+
 /** Bytes as text, one character each: lines need not be UTF-8. */
 const keyOf = (line: Uint8Array): string =>
-  Buffer.from(line.buffer, line.byteOffset, line.length).toString("latin1");
+  Buffer.from(line.buffer, line.byteOffset, line.length).toString("latin1").replace(otherName, "{{CS:$1");

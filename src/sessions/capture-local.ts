@@ -50,6 +50,8 @@ export async function withCaptured(
   key: string,
 ): Promise<{ heads: Heads; session: CatalogEntry; copies: StoredSession[] }> {
   await captureLocal(context, vault, before, place, key);
+  // Whoever restores next looks at what is remembered of it.
+  await context.chores.do();
   const heads = await loadHeads(context, vault);
   const session = catalog(heads, vault).find((one) => one.key === key)!;
   return { heads, session, copies: await fetchSession(context, vault, heads, session, null) };

@@ -19,7 +19,7 @@ import { StreamHash } from "../packing/stream-hash.ts";
 import { vaultPrefix } from "../refs/names.ts";
 import type { CatalogEntry, Copy } from "./catalog.ts";
 import { type Cursor, examineTail, readCursor } from "./cursor.ts";
-import { formerRoot, localDirectory, placesIn } from "./local-directory.ts";
+import { formerRoot, isGone, localDirectory, placesIn } from "./local-directory.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
 import type { OpenVault } from "./vault.ts";
@@ -150,11 +150,12 @@ async function placesOf(
 ): Promise<Places> {
   const places = agent.places(found, place);
   const { cwd: ranIn } = found;
-  if (ranIn === found.workTree) return places;
   if (root !== undefined) {
-    const isGone = root !== places.root[0] && isInside(ranIn, root) && !place.worktrees.includes(root);
-    return isGone ? placesIn(agent, found, root, place) : places;
+    const wasWithin = isInside(ranIn, root) && !place.worktrees.includes(root);
+    const isThen = root !== places.root[0] && (wasWithin || isGone(root, place));
+    return isThen ? placesIn(agent, found, root, place) : places;
   }
+  if (ranIn === found.workTree) return places;
   const copy = session && (session.copies.find((one) => one.replica === replica) ?? session.newest);
   if (!copy) return places;
   const stored = await localCopy(vault, copy, await context.db.refs(vaultPrefix(vault.ref)));

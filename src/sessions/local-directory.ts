@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 import type { Agent, Placed, Workplace } from "../agents/agent.ts";
 import { leadsToFolder } from "../agents/folders.ts";
@@ -22,9 +22,20 @@ export function formerRoot(was: string, cwd: string, { root }: Pick<Workplace, "
   return below !== "" && was.endsWith(sep + below) ? was.slice(0, -below.length - 1) : was;
 }
 
-/** The paths of a session as it is told from a work tree that is gone. */
-export const placesIn = (agent: Agent, session: Placed, gone: string, place: Workplace): Places =>
-  agent.places({ ...session, workTree: gone, begunIn: gone }, place);
+/** Whether a root is that of no work tree any more: the project was moved, or the work tree was removed. */
+export const isGone = (root: string, { worktrees }: Pick<Workplace, "worktrees">): boolean =>
+  !worktrees.includes(root) && !existsSync(root);
+
+/**
+ * The paths of a session that is told from a work tree which is gone. The one it is in now is another name of the same: what
+ * the agent says there of its own accord means that on other machines, too.
+ */
+export function placesIn(agent: Agent, session: Placed, gone: string, place: Workplace): Places {
+  const { workTree } = session;
+  const now = agent.places({ ...session, begunIn: workTree }, place);
+  const then = agent.places({ ...session, workTree: gone, begunIn: gone }, place);
+  return { ...then, root: [...new Set([...then.root, ...now.root])] };
+}
 
 /**
  * Where the conversation goes on: there, if need be in an empty folder that is made for it, as the code here may lack the

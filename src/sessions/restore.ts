@@ -17,9 +17,9 @@ import { ConvosyncError, Exit } from "../errors.ts";
 import { commonLines, countLines } from "../packing/lines.ts";
 import { currentStreams, type StreamRecord } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
-import { type Cursor, examineTail, writeCursor } from "./cursor.ts";
+import { type Cursor, examineTail, readCursor, writeCursor } from "./cursor.ts";
 import type { LocalBranch } from "./divergence.ts";
-import { formerRoot, localDirectory, placesIn, settleIn } from "./local-directory.ts";
+import { formerRoot, isGone, localDirectory, placesIn, settleIn } from "./local-directory.ts";
 import type { ResumeOperation } from "./operations.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
@@ -34,7 +34,8 @@ export async function restoreSession(
   place: Workplace,
 ): Promise<{ restored: readonly string[]; workingDirectory: string }> {
   const { session } = stored.manifest;
-  const restore = new Restore(vault, stored, agent, place);
+  const known = await readCursor(context, vault.device.id, `${agent.name}:${session}`);
+  const restore = new Restore(vault, stored, agent, place, known);
   try {
     await restore.prepare();
     await restore.commit(join(context.stateDir, "backup", session));
@@ -74,6 +75,7 @@ export class Restore {
   fresh = 0;
   /** The conversation last ran with permission questions switched off. */
   bypass = false;
+  readonly #known: Cursor;
   readonly #vault: OpenVault;
   readonly #session: StoredSession;
   readonly #agent: Agent;
@@ -91,7 +93,9 @@ export class Restore {
   /** Lines the local transcript shares with the saved one, where they part. */
   #common = 0;
 
-  constructor(vault: OpenVault, session: StoredSession, agent: Agent, place: Workplace) {
+  /** @param known what was last captured or restored here */
+  constructor(vault: OpenVault, session: StoredSession, agent: Agent, place: Workplace, known: Cursor) {
+    this.#known = known;
     this.#vault = vault;
     this.#session = session;
     this.#agent = agent;
@@ -132,13 +136,15 @@ export class Restore {
       const one = { name: record.name, target, file, expect };
       this.#prepared.push(one);
       const relation = await this.#restoreStream(record, one, true);
+      // What a conversation has left that is no longer here belongs to nothing.
+      const isLeft = here === null && path === null && record.name !== "main";
       if (relation === "diverged") {
-        if (!(await this.#isHeld(record, target.path))) {
+        if (!isLeft && !(await this.#isHeld(record.name, target.path, record))) {
           this.branching ??= await this.#branch(record.name, target.path);
           this.#paths = this.#prepared.map((one) => one.target.path);
           return;
         }
-        // All of it is stored, so the stream as it stands takes its place.
+        // All of it is stored, or kept as a backup, so the stream as it stands takes its place.
         await file.abort();
         this.#prepared.pop();
         const anew = { ...one, file: await this.#create(target.path) };
@@ -149,7 +155,7 @@ export class Restore {
       } else if (relation !== "behind") {
         await file.abort();
         this.#prepared = this.#prepared.filter((other) => other !== one);
-        if (relation === "ahead") this.localAhead = true;
+        if (relation === "ahead" && !isLeft) this.localAhead = true;
       }
     }
     for (const record of this.localAhead ? [] : manifest.files) {
@@ -171,19 +177,19 @@ export class Restore {
    */
   async #pathOf(here: FoundSession): Promise<string | null> {
     if (here.workTree !== this.#place.root) return here.path;
-    const [told] = (await this.#place.formerRoots?.(`${this.#agent.name}:${here.id}`)) ?? [];
-    const gone = told ?? this.#rootAround(here);
+    const { root } = this.#known;
+    const gone = root !== undefined && isGone(root, this.#place) ? root : this.#rootAround(here);
     if (gone === this.#places.root[0]) return here.path;
     this.#former = placesIn(this.#agent, here, gone, this.#place);
     const isById = this.#agent.elsewhere !== undefined;
-    return isById || !(await this.#isHeldBy(this.#former, "main", here.path)) ? here.path : null;
+    return isById || !(await this.#isHeld("main", here.path)) ? here.path : null;
   }
 
   /** The work tree, of those that may be no more, of which the session ran in this directory. */
   #rootAround({ cwd, begunIn }: Pick<FoundSession, "cwd" | "begunIn">): string {
     if (cwd === this.cwd) return this.#places.root[0]!;
-    const isGone = begunIn !== undefined && !this.#place.worktrees.includes(begunIn);
-    return isGone ? begunIn : formerRoot(cwd, this.cwd, this.#place);
+    const wasElsewhere = begunIn !== undefined && !this.#place.worktrees.includes(begunIn);
+    return wasElsewhere ? begunIn : formerRoot(cwd, this.cwd, this.#place);
   }
 
   /**
@@ -204,10 +210,27 @@ export class Restore {
     return RestoreFile.create(path, storeAround(path, this.#agent, this.#place), mode);
   }
 
-  /** Whether a generation of a stream, in other words than it is restored with now, holds all that the local file has. */
-  async #isHeld(record: StreamRecord, path: string): Promise<boolean> {
-    if (this.#former && (await this.#isHeldBy(this.#former, record.name, path))) return true;
-    return this.#isHeldBy(this.#places, record.name, path, record);
+  /** Whether a generation of a stream, in other words than this one is restored with now, holds all the local file has. */
+  async #isHeld(name: string, path: string, restored?: StreamRecord): Promise<boolean> {
+    if (await this.#isKnownToBeHeld(name, path)) return true;
+    if (this.#former && (await this.#isHeldBy(this.#former, name, path))) return true;
+    return restored !== undefined && this.#isHeldBy(this.#places, name, path, restored);
+  }
+
+  /** The same, as a capture remembers that has told the file from wherever its lines were written. */
+  async #isKnownToBeHeld(name: string, path: string): Promise<boolean> {
+    const at = this.#known.streams[name];
+    const now = at && examineTail(path, at.offset);
+    if (!at || !now || now.ino !== at.ino || now.tail !== at.tail) return false;
+    const { streams } = this.#session.manifest;
+    if (!streams.some((one) => one.name === name && one.sha === at.sha && one.bytes === at.bytes))
+      return false;
+    const local = await open(path, "r");
+    try {
+      return !(await hasLineFeed(local, at.offset, now.size));
+    } finally {
+      await local.close();
+    }
   }
 
   /** Whether one of the generations of a stream, but for this one, holds it as these places tell it. */

@@ -12,7 +12,7 @@ import { findCodeRemote } from "./chosen-remote.ts";
 import { bringCode, type CodeEvent } from "./code-move.ts";
 import { type CodeAfter, type CodeOptions, codeAfter, planCode } from "./code-plan.ts";
 import { checkSameRepository, fetchBranch, surveyCode } from "./code-survey.ts";
-import { writeCursor } from "./cursor.ts";
+import { readCursor, writeCursor } from "./cursor.ts";
 import { cancelled, undecided } from "./decide.ts";
 import type { DivergenceEvent } from "./divergence.ts";
 import type { FreshHeads } from "./fresh-heads.ts";
@@ -129,7 +129,8 @@ async function resumeLocked(
     return (await import("./resume-copy.ts")).resumeCopy(context, found, known, options, tell);
   }
   const prepare = async (): Promise<Restore> => {
-    const prepared = new Restore(vault, chosen, agent, place);
+    const cursor = await readCursor(context, vault.device.id, session.key);
+    const prepared = new Restore(vault, chosen, agent, place, cursor);
     await prepared.prepare().catch(async (error) => {
       await prepared.abort();
       throw error;

@@ -1,5 +1,7 @@
+import { lstatSync } from "node:fs";
 import { lstat, open, rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { Inventory } from "../agents/agent.ts";
 import { identify, RestoreFile } from "../agents/local-files.ts";
 import { isAgentName, loadAgent } from "../agents/registry.ts";
 import { storeAround } from "../agents/spellings.ts";
@@ -155,8 +157,11 @@ async function goBack(context: Context, one: ResumeOperation): Promise<UndoEvent
   if (await agent.live(id, place))
     throw refuse(`${agent.title} has this conversation open`, "leave it first");
   // What an agent that keeps no files has gone on with since is seen in them only once they are brought up to it.
-  const { cwd } = (await findSession(agent, place, id)) ?? { cwd: place.root };
+  const found = await findSession(agent, place, id);
+  const cwd = found?.cwd ?? place.root;
   for (const file of one.files) await requireUnchanged(file);
+  const main = one.files.find(({ path, before }) => path === found?.path && before === null);
+  if (found && main) requireNothingAdded(await agent.inventory(found, place), main);
   const did: UndoEvent[] = [];
   if (moved) did.push(...(await codeBack(context, one)));
   const backupDir = join(context.stateDir, "backup", id);
@@ -189,6 +194,14 @@ async function requireUnchanged(file: WrittenFile): Promise<void> {
     `${file.path} has changed since that resume`,
     ...(file.backup ? [`what was there before is in ${file.backup}`] : []),
   );
+}
+
+/** A helper's talk that was begun since would be left without the conversation it belongs to. */
+function requireNothingAdded({ streams }: Inventory, main: WrittenFile): void {
+  const isNewer = (path: string): boolean =>
+    (lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) > main.mtimeMs;
+  const added = streams.find(({ path }) => isNewer(path));
+  if (added) throw refuse(`${added.path} has changed since that resume`);
 }
 
 /** What was there before: its backup, or the beginning of what is there now, where that holds all of it. */

@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Agent, FoundSession, Workplace } from "../agents/agent.ts";
 import { listed } from "../agents/folders.ts";
@@ -7,6 +6,7 @@ import { isInside } from "../agents/spellings.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { homeOf } from "../user-directories.ts";
 import { allCursors, readCursor } from "./cursor.ts";
+import { isGone } from "./local-directory.ts";
 import { realOr } from "./real-paths.ts";
 import type { Context } from "./repository.ts";
 
@@ -40,7 +40,7 @@ async function rootsGone(
   if (!device) return [];
   const known = key === undefined ? allCursors(context, device.id) : [readCursor(context, device.id, key)];
   const roots = new Set((await Promise.all(known)).flatMap(({ root }) => root ?? []));
-  return [...roots].filter((root) => !worktrees.includes(root) && !existsSync(root));
+  return [...roots].filter((root) => isGone(root, { worktrees }));
 }
 
 /**

@@ -109,6 +109,20 @@ describe.skipIf(!installed)(
       expect(forked).not.toContain("A lamp.");
     });
 
+    test("goes on where its project was moved to, from what nobody had saved", async () => {
+      const { desktop } = await pair();
+      await ask(desktop, "Where do we begin?", [{ text: "At the door." }]);
+      done(await desktop.run("save"));
+      const id = (await desktop.json("status")).document["current"].session as string;
+      await ask(desktop, "And then?", [{ text: "To the garden." }], "--resume", id);
+      const there = desktop.movedTo("work/shop");
+      done(await there.run("resume"));
+      const asked = largest(await ask(there, "What is there?", [{ text: "A tree." }], "--resume", id));
+      for (const said of ["At the door.", "To the garden.", there.path]) expect(asked).toContain(said);
+      expect(asked).not.toContain(desktop.path);
+      expect((await there.json("save")).document).toMatchObject({ session: id, pushed: true });
+    });
+
     test("has its list of tasks on the other device, too", async () => {
       const { desktop, laptop } = await pair();
       const tools = ["--allowedTools", "TaskCreate,TaskList"];

@@ -11,6 +11,7 @@ import {
   readFileSync,
   readlinkSync,
   realpathSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -152,6 +153,14 @@ export class Machine {
   with(change: Change & { path?: string }): Machine {
     const merged = { ...change, cwd: change.cwd ?? "", env: { ...this.env, ...change.env } };
     return new Machine(this.#around, this.name, this.home, change.path ?? this.path, merged);
+  }
+
+  /** Moves the project to another folder of the home directory; the machine as it is seen from there. */
+  movedTo(folder: string): Machine {
+    const there = this.with({ path: join(this.home, folder) });
+    mkdirSync(dirname(there.path), { recursive: true });
+    renameSync(this.path, there.path);
+    return there;
   }
 
   /** Makes the repository, pushes its first commit, and sets the vault up. */

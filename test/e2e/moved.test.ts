@@ -1,19 +1,11 @@
 // A project that is somewhere else on its machine now. What the agent has of it stays where the project was: the agent
 // itself no longer finds it.
 
-import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { appendFileSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { opening, rolloutId, turns, writeRollout } from "../fixtures/rollout.ts";
 import { done, expectTranscript, type Machine, one, pair, type Sandbox, two } from "./harness.ts";
-
-/** The machine with its clone in another folder of its home. */
-function moved(machine: Machine, folder: string): Machine {
-  const there = machine.with({ path: join(machine.home, folder) });
-  mkdirSync(dirname(there.path), { recursive: true });
-  renameSync(machine.path, there.path);
-  return there;
-}
 
 let box: Sandbox;
 beforeEach(async () => {
@@ -27,7 +19,7 @@ describe("a conversation of Claude Code that nobody saved to its end", () => {
     desktop.say(0, 2);
     done(await desktop.run("save"));
     desktop.say(2, 3);
-    there = moved(desktop, "work/shop");
+    there = desktop.movedTo("work/shop");
   });
 
   test("is resumed to its end where the project is now, and goes on from there", async () => {
@@ -91,7 +83,7 @@ test("a conversation that was never saved is saved after the move as if it had b
   desktop.say(0, 1, two);
   done(await desktop.run("save"));
   desktop.say(0, 2);
-  const there = moved(desktop, "work/shop");
+  const there = desktop.movedTo("work/shop");
   done(await there.run("save", "--session", one));
   done(await laptop.run("resume", one));
   laptop.hears(2);
@@ -121,18 +113,22 @@ describe("Codex, which has a conversation once", () => {
     expect(readFileSync(restored(laptop), "utf8")).toBe(told(laptop, 3));
   });
 
-  test("taken by Codex itself to where the project is now, it is saved and resumed as it is", async () => {
+  test("taken by Codex itself to where the project is now, all of it means this project elsewhere, and here once it is resumed", async () => {
     const { desktop, laptop } = box;
     const source = writeRollout(desktop.home, told(desktop, 2));
     done(await desktop.run("save"));
-    const there = moved(desktop, "work/shop");
+    const there = desktop.movedTo("work/shop");
     appendFileSync(source, goesTo(there) + turns(there.scene, 2, 3));
-    const before = readFileSync(source, "utf8");
     expect((await there.json("save")).document).toMatchObject({ session: rolloutId });
-    done(await there.run("resume"));
-    expect(readFileSync(source, "utf8")).toBe(before);
+    appendFileSync(source, turns(there.scene, 3, 4));
+    done(await there.run("save"));
+    expect((await there.json("list")).document["sessions"][0]).toMatchObject({ snapshots: 3 });
+    const all = (machine: Machine): string => told(machine, 2) + goesTo(machine) + turns(machine.scene, 2, 4);
     done(await laptop.run("resume"));
-    expect(readFileSync(restored(laptop), "utf8")).toContain(turns(laptop.scene, 2, 3));
+    expectTranscript(readFileSync(restored(laptop), "utf8"), all(laptop));
+    done(await there.run("resume"));
+    expectTranscript(readFileSync(source, "utf8"), all(there));
+    expect((await there.json("status")).document["current"]).toMatchObject({ unsaved: false });
   });
 
   test("taken to another work tree, it is told from the one it began in, and needs no other elsewhere", async () => {

@@ -92,6 +92,22 @@ export function itself(agent: RealAgent): void {
         for (const machine of [desktop, laptop]) done(await machine.run("verify"));
       });
 
+      test("goes on where its project was moved to, from what nobody had saved", async () => {
+        const { desktop } = await pair();
+        await ask(desktop, "Write the file.", [{ tool: agent.writes(desktop) }, { text: "It is written." }]);
+        done(await desktop.run("save"));
+        const id = (await desktop.json("status")).document["current"].session as string;
+        const resume = agent.resume(id);
+        await ask(desktop, "And now?", [{ text: "Not saved." }], ...resume);
+        const there = desktop.movedTo("work/shop");
+        const { document } = await there.json("resume");
+        expect(document).toMatchObject({ session: id, workingDirectory: there.path });
+        const asked = await ask(there, "What was it?", [{ text: "That." }], ...resume);
+        expect(missing(asked, ["It is written.", "And now?", "Not saved.", there.path])).toEqual([]);
+        expect(missing(asked, [desktop.path])).toEqual([desktop.path]);
+        expect((await there.json("save")).document).toMatchObject({ session: id });
+      });
+
       test.runIf(agent.notes !== undefined)(
         "has what is to be done on the other device, too, in its own place",
         async () => {

@@ -56,6 +56,24 @@ describe("the transcript", () => {
     expectTranscript(box.tablet.heard(), without(box.tablet.told(4), 5) + box.tablet.told(5, one, "", 4));
   });
 
+  test.each([
+    ["otherwise than saved", '{"helper":"other"}\n', '{"helper":1}\n', 1],
+    ["further than saved", '{"helper":1}\n{"helper":2}\n', '{"helper":1}\n{"helper":2}\n', 0],
+  ])("gone, and a helper's is left, %s: resume brings all of it", async (_, left, restored, backups) => {
+    const helper = (machine: Machine): string => join(machine.project, one, "subagents/agent-a1.jsonl");
+    const notes = (machine: Machine): string => join(machine.project, one, "subagents/agent-a1.meta.json");
+    desktop.write(helper(desktop), '{"helper":1}\n');
+    desktop.write(notes(desktop), "{}\n");
+    done(await desktop.run("save"));
+    laptop.write(helper(laptop), left);
+    const { stderr } = done(await laptop.run("resume"));
+    laptop.hears(4);
+    expect(readFileSync(helper(laptop), "utf8")).toBe(restored);
+    expect(readFileSync(notes(laptop), "utf8")).toBe("{}\n");
+    const kept = [...stderr.matchAll(/backup\S*\/\S+/g)].map(([path]) => path);
+    expect(kept).toHaveLength(backups);
+  });
+
   test("where an earlier generation lies, resume replaces it, keeps a backup and says where; the old lines stay saved", async () => {
     done(await laptop.run("resume"));
     writeFileSync(desktop.transcript(), without(desktop.heard(), 5));

@@ -1,6 +1,7 @@
 // undo takes back what it can take back without loss, and refuses the rest with a reason.
 
-import { existsSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { done, lines, type Machine, one, pair, type Sandbox, two } from "./harness.ts";
 
@@ -194,6 +195,12 @@ describe("undo of a resume", () => {
     desktop.write("auth.js", "one\n");
     done(await desktop.run("save", "one"));
     done(await laptop.run("resume"));
+    const helper = join(laptop.project, one, "subagents/agent-a1.jsonl");
+    laptop.write(helper, "{}\n");
+    const helped = laptop.footprint();
+    expect((await laptop.run("undo")).stderr).toContain(`${helper} has changed since that resume`);
+    expect(laptop.footprint()).toEqual(helped);
+    rmSync(helper);
     laptop.say(2, 3);
     const talked = laptop.footprint();
     const said = await laptop.run("undo");

@@ -48,9 +48,9 @@ export async function* deliver(
   const there = readOrFail(id, place);
   const { digest, stands } = lastKnown(dir);
   // What was added since the files were compared with the database is in none of them.
+  const rests = digestOf(there) === digest && !there.some(({ unfinished }) => unfinished);
   const requireRest = (): void => {
-    if (digestOf(there) !== digest || there.some(({ unfinished }) => unfinished))
-      throw localChanged(`session ${id} of opencode`);
+    if (!rests) throw localChanged(`session ${id} of opencode`);
   };
   if (!existsSync(join(dir, mainName))) {
     if (there.length > 0) {
@@ -64,12 +64,13 @@ export async function* deliver(
   sweep(dir, "import.", ".json");
   const talks = readTalks(place);
   const elsewhere = talks.find((one) => one.id === id && workTreeOf(one.directory, place) === null);
-  if (elsewhere) throw belongsElsewhere(elsewhere);
+  if (elsewhere && (!rests || existsSync(elsewhere.directory))) throw belongsElsewhere(elsewhere);
   const others = new Set(talks.map((one) => one.id));
   for (const one of there) others.delete(one.id);
   // A copy has the helpers of what it was copied from: they are there, and stay that one's.
   const filed = filedIn(dir, id).filter((one) => one.id === id || !others.has(one.id));
-  const apart = filed.some((one) => clashes(one, there, stands));
+  // The directory of a session that it has is not changed by an import either: that of a project that was moved is gone.
+  const apart = elsewhere !== undefined || filed.some((one) => clashes(one, there, stands));
   if (apart) {
     requireRest();
     yield ["opencode", "session", "delete", id, "--pure"];

@@ -19,11 +19,12 @@ import { StreamHash } from "../packing/stream-hash.ts";
 import { vaultPrefix } from "../refs/names.ts";
 import type { CatalogEntry, Copy } from "./catalog.ts";
 import { type Cursor, examineTail, readCursor } from "./cursor.ts";
-import { formerRoot, isGone, localDirectory, placesIn } from "./local-directory.ts";
+import { formerRoot, localDirectory, placesIn } from "./local-directory.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
 import type { OpenVault } from "./vault.ts";
 import { comparable } from "./versions.ts";
+import { isGone } from "./workplace.ts";
 
 /**
  * Capture: from the agent's files to sealed segments. `planCapture` finds out, reading only what is new, where

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, mkdirSync } from "node:fs";
+import { lstatSync, mkdirSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 import type { Agent, Placed, Workplace } from "../agents/agent.ts";
 import { leadsToFolder } from "../agents/folders.ts";
@@ -21,10 +21,6 @@ export function formerRoot(was: string, cwd: string, { root }: Pick<Workplace, "
   const below = relative(root, cwd);
   return below !== "" && was.endsWith(sep + below) ? was.slice(0, -below.length - 1) : was;
 }
-
-/** Whether a root is that of no work tree any more: the project was moved, or the work tree was removed. */
-export const isGone = (root: string, { worktrees }: Pick<Workplace, "worktrees">): boolean =>
-  !worktrees.includes(root) && !existsSync(root);
 
 /**
  * The paths of a session that is told from a work tree which is gone. The one it is in now is another name of the same: what

@@ -19,11 +19,11 @@ import { currentStreams, type StreamRecord } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
 import { type Cursor, examineTail, readCursor, writeCursor } from "./cursor.ts";
 import type { LocalBranch } from "./divergence.ts";
-import { formerRoot, isGone, localDirectory, placesIn, settleIn } from "./local-directory.ts";
+import { formerRoot, localDirectory, placesIn, settleIn } from "./local-directory.ts";
 import type { ResumeOperation } from "./operations.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
-import { findSession } from "./workplace.ts";
+import { findSession, isGone } from "./workplace.ts";
 
 /** Puts a version into the agent's store, where the local file has nothing that it lacks. Returns the files written. */
 export async function restoreSession(

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Agent, FoundSession, Workplace } from "../agents/agent.ts";
 import { listed } from "../agents/folders.ts";
@@ -6,7 +7,6 @@ import { isInside } from "../agents/spellings.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { homeOf } from "../user-directories.ts";
 import { allCursors, readCursor } from "./cursor.ts";
-import { isGone } from "./local-directory.ts";
 import { realOr } from "./real-paths.ts";
 import type { Context } from "./repository.ts";
 
@@ -29,6 +29,10 @@ export async function openWorkplace(context: Context): Promise<Workplace> {
   };
   return { root: real[0]!, worktrees, formerRoots, cwd, home: homeOf(env), env };
 }
+
+/** Whether a root is that of no work tree any more: the project was moved, or the work tree was removed. */
+export const isGone = (root: string, { worktrees }: Pick<Workplace, "worktrees">): boolean =>
+  !worktrees.includes(root) && !existsSync(root);
 
 /** Of work trees that are gone those that conversations were told from. */
 async function rootsGone(

@@ -24,6 +24,17 @@ const last = (text, pattern) => [...text.matchAll(pattern)].at(-1)?.[1] ?? null;
 
 const cwdOf = (text) => JSON.parse(last(text, /"cwd":("(?:[^"\\]|\\.)*")/g) ?? "null");
 
+/** Gemini CLI's folder of a project: each says whose it is. */
+function geminiProject({ env, path }) {
+  const all = join(env.HOME, ".gemini/tmp");
+  const isOurs = (name) => {
+    const file = join(all, name, ".project_root");
+    return existsSync(file) && readFileSync(file, "utf8") === path;
+  };
+  const known = existsSync(all) ? readdirSync(all).find(isOurs) : undefined;
+  return join(all, known ?? path.split("/").slice(-2).join("-"));
+}
+
 /** Each: what a session is begun with, what a line looks like, where its file is, and which there are. */
 export const dialects = {
   claude: {
@@ -113,11 +124,11 @@ export const dialects = {
     },
   },
   gemini: {
-    folder: ({ env }) => join(env.HOME, ".gemini/tmp"),
+    folder: (device) => join(geminiProject(device), "chats"),
     pattern: /^session-.*\.jsonl$/,
-    path: (folder, id) => join(folder, "shop/chats", `session-2026-11-20T22-58-${id.slice(0, 8)}.jsonl`),
+    path: (folder, id) => join(folder, `session-2026-11-20T22-58-${id.slice(0, 8)}.jsonl`),
     opening(device, sessionId, timestamp) {
-      const project = join(device.env.HOME, ".gemini/tmp/shop");
+      const project = geminiProject(device);
       mkdirSync(project, { recursive: true });
       writeFileSync(join(project, ".project_root"), device.path);
       return json({

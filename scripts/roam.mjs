@@ -152,6 +152,8 @@ class Device {
   say({ id, path, agent }, lines, place = below(5) === 0 && wanders.has(agent) ? this.folder : this) {
     let text = existsSync(path) ? readFileSync(path, "utf8") : "";
     const before = text.length;
+    // A project that was moved: its people have ConvoSync bring what was said before to where it is now.
+    if (before > 0 && text.includes(`${this.env.HOME}/`) && !text.includes(this.checkout)) return;
     if (before === 0) text = dialects[agent].opening(place, id, new Date().toISOString());
     for (let i = 0; i < lines; i++) {
       const content = `line ${said.length} on ${this.name}: see ${this.path}/src/${below(1000)}.ts`;

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { open, readFile, stat } from "node:fs/promises";
 import type { Agent, FileSource, FoundSession, StreamSource, Workplace } from "../agents/agent.ts";
 import { readWholeLines } from "../agents/local-files.ts";
-import { type Places, toLocal, toPortable } from "../agents/portable-paths.ts";
+import { localLength, type Places, toLocal, toPortable } from "../agents/portable-paths.ts";
 import { isInside } from "../agents/spellings.ts";
 import { readStream, type StoredSession } from "../domains/reader.ts";
 import { hashOf, type Vault } from "../domains/sealed-objects.ts";
@@ -19,7 +19,7 @@ import { StreamHash } from "../packing/stream-hash.ts";
 import { vaultPrefix } from "../refs/names.ts";
 import type { CatalogEntry, Copy } from "./catalog.ts";
 import { type Cursor, examineTail, readCursor } from "./cursor.ts";
-import { formerRoot, localDirectory, placesIn } from "./local-directory.ts";
+import { beforeRoot, placesIn, rootTold } from "./local-directory.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
 import type { OpenVault } from "./vault.ts";
@@ -137,8 +137,8 @@ export async function planCapture(
 }
 
 /**
- * The paths that are made portable. What ran in a work tree that is gone, as the project was moved since or it lay within
- * this one, is told from there still. The cursor knows; without one, that is so if what is stored begins so as what is here.
+ * The paths that are made portable. What was told from a work tree that is gone, as the project was moved since or it lay
+ * within this one, is told from there still. The cursor knows; without one, what is stored and what is here tell.
  */
 async function placesOf(
   context: Context,
@@ -146,36 +146,43 @@ async function placesOf(
   agent: Agent,
   found: FoundSession,
   place: Workplace,
-  { root }: Cursor,
+  { root: known }: Cursor,
   { session, replica }: { session: CatalogEntry | null; replica: string | null },
 ): Promise<Places> {
   const places = agent.places(found, place);
-  const { cwd: ranIn } = found;
-  if (root !== undefined) {
-    const wasWithin = isInside(ranIn, root) && !place.worktrees.includes(root);
-    const isThen = root !== places.root[0] && (wasWithin || isGone(root, place));
-    return isThen ? placesIn(agent, found, root, place) : places;
-  }
-  if (ranIn === found.workTree) return places;
+  const from = (root: string): Places => placesIn(agent, found, root, place);
+  if (known !== undefined)
+    return known !== places.root[0] && wasLeft(known, found.cwd, place) ? from(known) : places;
   const copy = session && (session.copies.find((one) => one.replica === replica) ?? session.newest);
-  if (!copy) return places;
-  const stored = await localCopy(vault, copy, await context.db.refs(vaultPrefix(vault.ref)));
-  const main = stored && mainStream(stored.manifest);
-  if (!main) return places;
-  const there = { ...place, root: found.workTree };
-  const cwd = localDirectory(agent, there, stored.manifest.meta.cwd);
-  const workTree = formerRoot(ranIn, cwd, there);
-  const former = placesIn(agent, found, workTree, place);
-  const here = await firstLine(readWholeLines(found.path));
-  const line = await firstLine(readStream(vault, stored, main));
-  const isTold = (as: Places): boolean => Buffer.compare(toLocal(line, as, "jsonl"), here) === 0;
-  return !isTold(places) && isTold(former) ? former : places;
+  const stored = copy && (await localCopy(vault, copy, await context.db.refs(vaultPrefix(vault.ref))));
+  const root = stored && (await rootOf(vault, stored, found.path, places));
+  return root && root !== places.root[0] && wasLeft(root, found.cwd, place) ? from(root) : places;
 }
 
-async function firstLine(parts: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  for await (const part of parts) return part.slice(0, part.indexOf(0x0a) + 1);
-  return new Uint8Array();
+/** Whether a root is of a work tree that is no more: nothing is there, or the conversation runs in what is left of it. */
+const wasLeft = (root: string, ranIn: string, place: Workplace): boolean =>
+  isGone(root, place) || (isInside(ranIn, root) && !place.worktrees.includes(root));
+
+/** The root that a file was told from, as its first line with a path says. */
+export async function rootOf(
+  vault: Vault,
+  stored: StoredSession,
+  path: string,
+  places: Places,
+): Promise<string | null> {
+  const main = mainStream(stored.manifest);
+  if (!main) return null;
+  for await (const part of readStream(vault, stored, main)) {
+    const before = beforeRoot(part);
+    if (before === null) return null;
+    const begin = localLength(part.subarray(0, before), places, "jsonl");
+    for await (const here of readWholeLines(path, begin))
+      return rootTold(firstLine(part.subarray(before)), firstLine(here), places);
+  }
+  return null;
 }
+
+const firstLine = (bytes: Uint8Array): Uint8Array => bytes.subarray(0, bytes.indexOf(0x0a) + 1);
 
 /**
  * The stored version that the local transcript continues. The cursor names it at once; without one, each

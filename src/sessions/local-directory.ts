@@ -1,8 +1,8 @@
 import { lstatSync, mkdirSync } from "node:fs";
-import { join, relative, resolve, sep } from "node:path";
+import { isAbsolute, join, relative, resolve, sep } from "node:path";
 import type { Agent, Placed, Workplace } from "../agents/agent.ts";
 import { leadsToFolder } from "../agents/folders.ts";
-import { type Places, toLocal } from "../agents/portable-paths.ts";
+import { asBuffer, localLength, type Places, toLocal } from "../agents/portable-paths.ts";
 import { checkoutAround, isInside } from "../agents/spellings.ts";
 import { fromUtf8, utf8 } from "../crypto/encoding.ts";
 
@@ -16,10 +16,42 @@ export function localDirectory(agent: Agent, place: Workplace, recorded: string)
   return isInside(cwd, place.root) && checkoutAround(cwd, place) !== place.root ? cwd : place.root;
 }
 
-/** The root of a work tree that is gone, where a conversation ran in `was`, as it runs in `cwd` of this one now. */
-export function formerRoot(was: string, cwd: string, { root }: Pick<Workplace, "root">): string {
-  const below = relative(root, cwd);
-  return below !== "" && was.endsWith(sep + below) ? was.slice(0, -below.length - 1) : was;
+const rootToken = Buffer.from("{{CS:ROOT}}");
+
+/** Where the first line begins that names the root; null where none does. */
+export function beforeRoot(stored: Uint8Array): number | null {
+  const text = asBuffer(stored);
+  const at = text.indexOf(rootToken);
+  return at < 0 ? null : text.lastIndexOf(0x0a, at) + 1;
+}
+
+/**
+ * The root that a line was told from, as it reads on this machine: the two differ in nothing else. Null where they do, or the
+ * line does not say.
+ *
+ * @param places what else it names
+ */
+export function rootTold(stored: Uint8Array, local: Uint8Array, places: Places): string | null {
+  const [text, line] = [asBuffer(stored), asBuffer(local)];
+  const at = text.indexOf(rootToken);
+  if (at < 0) return null;
+  const rest = text.subarray(at + rootToken.length);
+  const next = rest.indexOf("{{CS:");
+  const from = localLength(text.subarray(0, at), places, "jsonl");
+  const to = line.indexOf(next < 0 ? rest : rest.subarray(0, next), from);
+  const root = to < from ? null : parsed(line.subarray(from, to).toString());
+  if (root === null || !isAbsolute(root)) return null;
+  const told = toLocal(stored, { ...places, root: [root] }, "jsonl");
+  return line.equals(told) ? root : null;
+}
+
+function parsed(escaped: string): string | null {
+  try {
+    const text: unknown = JSON.parse(`"${escaped}"`);
+    return typeof text === "string" ? text : null;
+  } catch {
+    return null;
+  }
 }
 
 /**

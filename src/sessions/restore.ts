@@ -17,9 +17,10 @@ import { ConvosyncError, Exit } from "../errors.ts";
 import { commonLines, countLines } from "../packing/lines.ts";
 import { currentStreams, type StreamRecord } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
+import { rootOf } from "./capture-plan.ts";
 import { type Cursor, examineTail, readCursor, writeCursor } from "./cursor.ts";
 import type { LocalBranch } from "./divergence.ts";
-import { formerRoot, localDirectory, placesIn, settleIn } from "./local-directory.ts";
+import { localDirectory, placesIn, settleIn } from "./local-directory.ts";
 import type { ResumeOperation } from "./operations.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
@@ -124,7 +125,7 @@ export class Restore {
       this.#places = this.#agent.places(here, this.#place);
     }
     this.cursor.root = this.#places.root[0];
-    const path = here ? await this.#pathOf(here) : this.#formerPath();
+    const path = here ? await this.#pathOf(here) : await this.#formerPath();
     const destination = { id: manifest.session, cwd: this.cwd, ...(path !== null && { path }) };
     if (here && path !== null && here.workTree === this.#place.root)
       this.#places = this.#agent.places({ cwd: this.cwd, workTree: this.#place.root, path }, this.#place);
@@ -177,32 +178,31 @@ export class Restore {
    */
   async #pathOf(here: FoundSession): Promise<string | null> {
     if (here.workTree !== this.#place.root) return here.path;
-    const { root } = this.#known;
-    const gone = root !== undefined && isGone(root, this.#place) ? root : this.#rootAround(here);
-    if (gone === this.#places.root[0]) return here.path;
+    const gone = await this.#rootOf(here);
+    if (gone === null || gone === this.#places.root[0]) return here.path;
     this.#former = placesIn(this.#agent, here, gone, this.#place);
     const isById = this.#agent.elsewhere !== undefined;
     return isById || !(await this.#isHeld("main", here.path)) ? here.path : null;
   }
 
-  /** The work tree, of those that may be no more, of which the session ran in this directory. */
-  #rootAround({ cwd, begunIn }: Pick<FoundSession, "cwd" | "begunIn">): string {
-    if (cwd === this.cwd) return this.#places.root[0]!;
-    const wasElsewhere = begunIn !== undefined && !this.#place.worktrees.includes(begunIn);
-    return wasElsewhere ? begunIn : formerRoot(cwd, this.cwd, this.#place);
+  /** The root that a session which is here was told from: what the cursor says, else what is stored and what is here tell. */
+  async #rootOf({ path }: Pick<FoundSession, "path">): Promise<string | null> {
+    const { root } = this.#known;
+    if (root !== undefined && (root === this.#places.root[0] || isGone(root, this.#place))) return root;
+    return rootOf(this.#vault, this.#session, path, this.#places);
   }
 
   /**
    * The file of a session that the agent can have only once, where it belongs to another directory: one that is gone, since
    * the project was moved. One that is there has the session, and keeps it.
    */
-  #formerPath(): string | null {
+  async #formerPath(): Promise<string | null> {
     const { session } = this.#session.manifest;
     const former = this.#agent.elsewhere?.(session, this.#place);
     if (!former) return null;
     if (existsSync(former.cwd)) throw inAnotherDirectory(this.#agent, session, former.cwd);
     const here = { ...former, workTree: this.#place.root };
-    this.#former = placesIn(this.#agent, here, this.#rootAround(former), this.#place);
+    this.#former = placesIn(this.#agent, here, (await this.#rootOf(former)) ?? former.cwd, this.#place);
     return former.path;
   }
 

@@ -131,6 +131,24 @@ describe("Codex, which has a conversation once", () => {
     expect((await there.json("status")).document["current"]).toMatchObject({ unsaved: false });
   });
 
+  test("the same, where nothing is remembered of it", async () => {
+    const { desktop, laptop } = box;
+    const source = writeRollout(desktop.home, told(desktop, 2));
+    done(await desktop.run("save"));
+    const there = desktop.movedTo("work/shop");
+    appendFileSync(source, goesTo(there) + turns(there.scene, 2, 3));
+    rmSync(join(there.path, ".git/convosync/cursors"), { recursive: true });
+    done(await there.run("save"));
+    expect((await there.json("list")).document["sessions"][0]).toMatchObject({ snapshots: 2 });
+    const all = (machine: Machine): string =>
+      told(machine, 2) + goesTo(machine) + turns(machine.scene, 2, 3);
+    done(await laptop.run("resume"));
+    expectTranscript(readFileSync(restored(laptop), "utf8"), all(laptop));
+    rmSync(join(there.path, ".git/convosync/cursors"), { recursive: true });
+    done(await there.run("resume"));
+    expectTranscript(readFileSync(source, "utf8"), all(there));
+  });
+
   test("taken to another work tree, it is told from the one it began in, and needs no other elsewhere", async () => {
     const { desktop, laptop } = box;
     const source = writeRollout(desktop.home, told(desktop, 2));

@@ -18,7 +18,7 @@ import {
 import { StreamHash } from "../packing/stream-hash.ts";
 import { vaultPrefix } from "../refs/names.ts";
 import type { CatalogEntry, Copy } from "./catalog.ts";
-import { type Cursor, examineTail, readCursor } from "./cursor.ts";
+import { type Cursor, examineTail, isAbout, readCursor } from "./cursor.ts";
 import { beforeRoot, placesIn, rootTold } from "./local-directory.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
@@ -146,13 +146,15 @@ async function placesOf(
   agent: Agent,
   found: FoundSession,
   place: Workplace,
-  { root: known }: Cursor,
+  cursor: Cursor,
   { session, replica }: { session: CatalogEntry | null; replica: string | null },
 ): Promise<Places> {
   const places = agent.places(found, place);
   const from = (root: string): Places => placesIn(agent, found, root, place);
-  if (known !== undefined)
-    return known !== places.root[0] && wasLeft(known, found.cwd, place) ? from(known) : places;
+  const { root: known } = cursor;
+  if (known === places.root[0]) return places;
+  if (known !== undefined && isAbout(cursor, found.path))
+    return wasLeft(known, found.cwd, place) ? from(known) : places;
   const copy = session && (session.copies.find((one) => one.replica === replica) ?? session.newest);
   const stored = copy && (await localCopy(vault, copy, await context.db.refs(vaultPrefix(vault.ref))));
   const root = stored && (await rootOf(vault, stored, found.path, places));

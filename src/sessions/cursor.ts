@@ -3,6 +3,7 @@ import {
   closeSync,
   existsSync,
   fstatSync,
+  lstatSync,
   openSync,
   readdirSync,
   readSync,
@@ -70,6 +71,12 @@ export async function writeCursor(
   cursor: Cursor,
 ): Promise<void> {
   await writeCache(cursorPath(context, device, key), JSON.stringify(cursor));
+}
+
+/** Whether a cursor is about this very main file: an agent can have one of the same session in several folders. */
+export function isAbout({ streams }: Cursor, path: string): boolean {
+  const main = streams["main"];
+  return main !== undefined && lstatSync(path, { throwIfNoEntry: false })?.ino === main.ino;
 }
 
 /** Those of one device. */

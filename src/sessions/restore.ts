@@ -18,7 +18,7 @@ import { commonLines, countLines } from "../packing/lines.ts";
 import { currentStreams, type StreamRecord } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
 import { rootOf } from "./capture-plan.ts";
-import { type Cursor, examineTail, readCursor, writeCursor } from "./cursor.ts";
+import { type Cursor, examineTail, isAbout, readCursor, writeCursor } from "./cursor.ts";
 import type { LocalBranch } from "./divergence.ts";
 import { localDirectory, placesIn, settleIn } from "./local-directory.ts";
 import type { ResumeOperation } from "./operations.ts";
@@ -188,7 +188,8 @@ export class Restore {
   /** The root that a session which is here was told from: what the cursor says, else what is stored and what is here tell. */
   async #rootOf({ path }: Pick<FoundSession, "path">): Promise<string | null> {
     const { root } = this.#known;
-    if (root !== undefined && (root === this.#places.root[0] || isGone(root, this.#place))) return root;
+    if (root === this.#places.root[0]) return root!;
+    if (root !== undefined && isAbout(this.#known, path) && isGone(root, this.#place)) return root;
     return rootOf(this.#vault, this.#session, path, this.#places);
   }
 

@@ -5,7 +5,7 @@ import { appendFileSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { opening, rolloutId, turns, writeRollout } from "../fixtures/rollout.ts";
-import { done, expectTranscript, type Machine, one, pair, type Sandbox, two } from "./harness.ts";
+import { done, expectTranscript, lines, type Machine, one, pair, type Sandbox, two } from "./harness.ts";
 
 let box: Sandbox;
 beforeEach(async () => {
@@ -78,6 +78,32 @@ describe("a conversation of Claude Code that nobody saved to its end", () => {
   });
 });
 
+test("there and back again, as a container has it elsewhere: each has its own, and nothing is stored twice", async () => {
+  const { desktop, laptop } = box;
+  desktop.say(0, 2);
+  done(await desktop.run("save"));
+  let at = desktop;
+  for (const [folder, said] of [
+    ["work/shop", 2],
+    ["code/shop", 3],
+    ["work/shop", 4],
+  ] as const) {
+    at = at.movedTo(folder);
+    done(await at.run("resume"));
+    at.hears(said);
+    at.say(said, said + 1);
+    expect(done(await at.run("save")).stderr).not.toContain("rewritten");
+  }
+  at = at.movedTo("code/shop");
+  done(await at.run("resume"));
+  at = at.movedTo("work/shop");
+  at.say(5, 6);
+  expect(done(await at.run("save")).stderr).not.toContain("rewritten");
+  expect((await at.json("list")).document["sessions"][0]).toMatchObject({ snapshots: 5, messages: lines(6) });
+  done(await laptop.run("resume"));
+  laptop.hears(6);
+});
+
 test("a conversation that was never saved is saved after the move as if it had been before", async () => {
   const { desktop, laptop } = box;
   desktop.say(0, 1, two);
@@ -140,8 +166,7 @@ describe("Codex, which has a conversation once", () => {
     rmSync(join(there.path, ".git/convosync/cursors"), { recursive: true });
     done(await there.run("save"));
     expect((await there.json("list")).document["sessions"][0]).toMatchObject({ snapshots: 2 });
-    const all = (machine: Machine): string =>
-      told(machine, 2) + goesTo(machine) + turns(machine.scene, 2, 3);
+    const all = (machine: Machine): string => told(machine, 2) + goesTo(machine) + turns(machine.scene, 2, 3);
     done(await laptop.run("resume"));
     expectTranscript(readFileSync(restored(laptop), "utf8"), all(laptop));
     rmSync(join(there.path, ".git/convosync/cursors"), { recursive: true });

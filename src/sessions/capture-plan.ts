@@ -2,26 +2,20 @@ import { existsSync } from "node:fs";
 import { open, readFile, stat } from "node:fs/promises";
 import type { Agent, FileSource, FoundSession, StreamSource, Workplace } from "../agents/agent.ts";
 import { readWholeLines } from "../agents/local-files.ts";
-import { localLength, type Places, toLocal, toPortable } from "../agents/portable-paths.ts";
+import { type Places, toLocal, toPortable } from "../agents/portable-paths.ts";
 import { isInside } from "../agents/spellings.ts";
 import { readStream, type StoredSession } from "../domains/reader.ts";
 import { hashOf, type Vault } from "../domains/sealed-objects.ts";
 import { relateVersions } from "../domains/sessions.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
-import {
-  currentStreams,
-  type FileRecord,
-  limits,
-  mainStream,
-  type StreamRecord,
-} from "../packing/manifest.ts";
+import { currentStreams, type FileRecord, limits, type StreamRecord } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
 import { vaultPrefix } from "../refs/names.ts";
 import type { CatalogEntry, Copy } from "./catalog.ts";
 import { type Cursor, examineTail, isAbout, readCursor } from "./cursor.ts";
-import { beforeRoot, placesIn, rootTold } from "./local-directory.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
+import { placesIn, rootOf } from "./told-root.ts";
 import type { OpenVault } from "./vault.ts";
 import { comparable } from "./versions.ts";
 import { isGone } from "./workplace.ts";
@@ -164,27 +158,6 @@ async function placesOf(
 /** Whether a root is of a work tree that is no more: nothing is there, or the conversation runs in what is left of it. */
 const wasLeft = (root: string, ranIn: string, place: Workplace): boolean =>
   isGone(root, place) || (isInside(ranIn, root) && !place.worktrees.includes(root));
-
-/** The root that a file was told from, as its first line with a path says. */
-export async function rootOf(
-  vault: Vault,
-  stored: StoredSession,
-  path: string,
-  places: Places,
-): Promise<string | null> {
-  const main = mainStream(stored.manifest);
-  if (!main) return null;
-  for await (const part of readStream(vault, stored, main)) {
-    const before = beforeRoot(part);
-    if (before === null) return null;
-    const begin = localLength(part.subarray(0, before), places, "jsonl");
-    for await (const here of readWholeLines(path, begin))
-      return rootTold(firstLine(part.subarray(before)), firstLine(here), places);
-  }
-  return null;
-}
-
-const firstLine = (bytes: Uint8Array): Uint8Array => bytes.subarray(0, bytes.indexOf(0x0a) + 1);
 
 /**
  * The stored version that the local transcript continues. The cursor names it at once; without one, each

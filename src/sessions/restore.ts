@@ -17,12 +17,12 @@ import { ConvosyncError, Exit } from "../errors.ts";
 import { commonLines, countLines } from "../packing/lines.ts";
 import { currentStreams, type StreamRecord } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
-import { rootOf } from "./capture-plan.ts";
 import { type Cursor, examineTail, isAbout, readCursor, writeCursor } from "./cursor.ts";
 import type { LocalBranch } from "./divergence.ts";
-import { localDirectory, placesIn, settleIn } from "./local-directory.ts";
+import { localDirectory, settleIn } from "./local-directory.ts";
 import type { ResumeOperation } from "./operations.ts";
 import type { Context } from "./repository.ts";
+import { placesIn, rootOf } from "./told-root.ts";
 import type { OpenVault } from "./vault.ts";
 import { findSession, isGone } from "./workplace.ts";
 

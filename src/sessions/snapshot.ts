@@ -21,7 +21,7 @@ import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
 import { type Automatic, type SavedSession, store } from "./session-writer.ts";
 import { type OpenVault, openVault, ownReplica } from "./vault.ts";
-import { type ChosenSession, currentSession, findSession, openWorkplace } from "./workplace.ts";
+import { type ChosenSession, findSession, lastSession, openWorkplace } from "./workplace.ts";
 
 /**
  * Captures what hooks and `watch` have noted of one work tree, without anybody having asked: the conversation that is
@@ -181,7 +181,7 @@ async function chooseSessions(place: Workplace, events: readonly HookEvent[]): P
     if (found) chosen.set(key, { agent, found });
   }
   const unnamed = events.some((one) => (one.kind === "commit" || one.kind === "rewrite") && !one.session);
-  const current = unnamed ? await currentSession(place, await loadAgents()) : null;
+  const current = unnamed ? await lastSession(place, await loadAgents()) : null;
   if (current) chosen.set(`${current.agent.name}:${current.found.id}`, current);
   return [...chosen.values()];
 }

@@ -230,6 +230,18 @@ test("a conversation that has moved on to another work tree is captured with the
   expect(await last()).toEqual({ branch: "main", messages: lines(3) });
 });
 
+test("a commit where the project was moved to belongs to the conversation that nobody saved before", async () => {
+  const machine = await hooked();
+  machine.say(0, 1);
+  done(await machine.run("save"));
+  machine.say(1, 2);
+  const there = machine.movedTo("work/shop");
+  there.write("a.txt", "a\n");
+  const commit = there.commit("after the move");
+  await work(there);
+  expect((await shown(there, one))["links"].at(-1)).toMatchObject({ commit, upto: lines(2) });
+});
+
 test("a commit made from an agent's shell belongs to the conversation that made it", async () => {
   const machine = await hooked();
   machine.say(0, 1, two);

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
+import { listed } from "../agents/folders.ts";
 import { olderThan } from "../leftovers.ts";
 import { readCache, writeCache } from "./files.ts";
 import type { Context } from "./repository.ts";
@@ -79,11 +80,18 @@ export function isAbout({ streams }: Cursor, path: string): boolean {
   return main !== undefined && lstatSync(path, { throwIfNoEntry: false })?.ino === main.ino;
 }
 
-/** Those of one device. */
-export function allCursors(context: Context, device: string): Promise<Cursor>[] {
+/** More than so many are not looked at, which takes a tenth of a millisecond each. */
+const mostRecent = 64;
+
+/** Those of one device that were written last. */
+export function recentCursors(context: Context, device: string): Promise<Cursor>[] {
   const folder = join(folderOf(context), device);
-  const names = existsSync(folder) ? readdirSync(folder) : [];
-  return names.map(async (name) => (await readCache(join(folder, name), cursorSchema)) ?? nothingKnown());
+  const paths = listed(folder).map((name) => join(folder, name));
+  const dated = paths.map((path) => ({ path, at: lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0 }));
+  return dated
+    .sort((one, other) => other.at - one.at)
+    .slice(0, mostRecent)
+    .map(async ({ path }) => (await readCache(path, cursorSchema)) ?? nothingKnown());
 }
 
 /** Those of all devices. */

@@ -1,9 +1,9 @@
 import { lstatSync } from "node:fs";
 import type { Agent, Workplace } from "../agents/agent.ts";
 import { buriedAmong, catalog, type Heads } from "./catalog.ts";
-import { readCursor } from "./cursor.ts";
+import { isAbout, readCursor } from "./cursor.ts";
 import type { Context } from "./repository.ts";
-import type { ChosenSession } from "./workplace.ts";
+import { type ChosenSession, formerSessions } from "./workplace.ts";
 
 /** A conversation that has rested for so long is nobody's present work, and not asked after. */
 const recentMs = 12 * 3_600_000;
@@ -34,11 +34,23 @@ export async function unsavedSessions(
         unsaved.push({ agent, found, key });
     }
   }
+  for (const { agent, found } of await formerSessions(agents, place)) {
+    const key = `${agent.name}:${found.id}`;
+    if (found.updatedAt < since || [...but, ...unsaved].some((one) => keyOf(one) === key)) continue;
+    const cursor = await readCursor(context, here.device, key);
+    // What an agent has kept there of a conversation that has gone on elsewhere since is no news.
+    const isNews = isAbout(cursor, found.path)
+      ? await hasGoneOn(context, here.device, { agent, found })
+      : !saved.has(key);
+    if (isNews) unsaved.push({ agent, found, key });
+  }
   const dead = new Set(buriedAmong(heads, unsaved));
   return unsaved
     .filter((one) => !dead.has(one))
     .sort((a, b) => b.found.updatedAt.getTime() - a.found.updatedAt.getTime());
 }
+
+const keyOf = ({ agent, found }: ChosenSession): string => `${agent.name}:${found.id}`;
 
 /** Whether somebody has gone on with it since it was last saved or restored here; not where nobody remembers when. */
 export async function hasGoneOn(

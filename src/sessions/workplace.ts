@@ -6,7 +6,7 @@ import { loadAgents } from "../agents/registry.ts";
 import { isInside } from "../agents/spellings.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { homeOf } from "../user-directories.ts";
-import { allCursors, readCursor } from "./cursor.ts";
+import { readCursor, recentCursors } from "./cursor.ts";
 import { realOr } from "./real-paths.ts";
 import type { Context } from "./repository.ts";
 
@@ -42,7 +42,7 @@ async function rootsGone(
 ): Promise<string[]> {
   const device = await context.keys.device().catch(() => null);
   if (!device) return [];
-  const known = key === undefined ? allCursors(context, device.id) : [readCursor(context, device.id, key)];
+  const known = key === undefined ? recentCursors(context, device.id) : [readCursor(context, device.id, key)];
   const roots = new Set((await Promise.all(known)).flatMap(({ root }) => root ?? []));
   return [...roots].filter((root) => isGone(root, { worktrees }));
 }
@@ -56,15 +56,13 @@ async function findFormer(
   place: Workplace,
   { prefix, key }: { prefix?: string | undefined; key?: string } = {},
 ): Promise<FoundSession[]> {
-  const found: FoundSession[] = [];
-  for (const root of (await place.formerRoots?.(key)) ?? []) {
-    // What ran within a work tree that is there is found as that one's.
-    if (place.worktrees.some((one) => isInside(root, one))) continue;
-    const there = { ...place, root, worktrees: [root], cwd: root };
-    for (const one of await agent.find(there, prefix))
-      found.push({ ...one, workTree: place.root, begunIn: root });
-  }
-  return found.sort(byTime);
+  const gone = (await place.formerRoots?.(key)) ?? [];
+  // What ran within a work tree that is there is found as that one's.
+  const worktrees = gone.filter((root) => !place.worktrees.some((one) => isInside(root, one)));
+  const [root] = worktrees;
+  if (root === undefined) return [];
+  const found = await agent.find({ ...place, root, worktrees, cwd: root }, prefix);
+  return found.map((one) => ({ ...one, workTree: place.root, begunIn: one.workTree })).sort(byTime);
 }
 
 const byTime = (a: FoundSession, b: FoundSession): number => b.updatedAt.getTime() - a.updatedAt.getTime();
@@ -175,7 +173,8 @@ export async function lastSession(place: Workplace, agents: readonly Agent[]): P
   return (await formerSessions(agents, place))[0] ?? null;
 }
 
-async function formerSessions(
+/** All that are there of work trees that are gone, newest first. */
+export async function formerSessions(
   agents: readonly Agent[],
   place: Workplace,
   prefix?: string,

@@ -5,7 +5,17 @@ import { appendFileSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { opening, rolloutId, turns, writeRollout } from "../fixtures/rollout.ts";
-import { done, expectTranscript, lines, type Machine, one, pair, type Sandbox, two } from "./harness.ts";
+import {
+  done,
+  expectTranscript,
+  lines,
+  type Machine,
+  one,
+  pair,
+  type Sandbox,
+  three,
+  two,
+} from "./harness.ts";
 
 let box: Sandbox;
 beforeEach(async () => {
@@ -76,6 +86,34 @@ describe("a conversation of Claude Code that nobody saved to its end", () => {
     expect((await second.json("status")).document["current"]).toBeNull();
     expect((await desktop.json("status")).document["current"]).toMatchObject({ session: one });
   });
+});
+
+test("of a work tree that was removed, what nobody saved is told of, and saved with the others", async () => {
+  const { desktop, laptop } = box;
+  const beside = desktop.with({ path: join(desktop.home, "code/shop-feat") });
+  desktop.git("worktree", "add", "-q", "-b", "feat", beside.path);
+  beside.say(0, 2, two);
+  done(await beside.run("save"));
+  desktop.say(0, 1);
+  done(await desktop.run("save"));
+  desktop.git("worktree", "remove", "--force", beside.path);
+  const unsaved = async (): Promise<string[]> => {
+    const { document } = await desktop.json("status");
+    return document["unsaved"].map((each: { session: string }) => each.session).sort();
+  };
+  expect(await unsaved()).toEqual([]);
+  beside.say(2, 3, two);
+  beside.say(0, 1, three);
+  expect(await unsaved()).toEqual([two, three]);
+  const saved = await desktop.run("save", "--no-code");
+  expect(saved.stderr).toContain("2 other conversations here are not");
+  done(await desktop.run("save", "--all-sessions"));
+  expect(await unsaved()).toEqual([]);
+  done(await laptop.run("resume", two));
+  laptop.hears(3, two);
+  done(await desktop.run("resume", two));
+  desktop.hears(3, two);
+  expect(await unsaved()).toEqual([]);
 });
 
 test("there and back again, as a container has it elsewhere: each has its own, and nothing is stored twice", async () => {

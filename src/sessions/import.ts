@@ -293,6 +293,10 @@ function foreignPlaces(agent: Agent, place: Workplace, cwd: string): Places {
   };
 }
 
+/** Whether an agent that can have a session only once has it in another directory, be it one that is gone. */
+const hasElsewhere = (agent: Agent, id: string, place: Workplace): boolean =>
+  (agent.elsewhere?.(id, place) ?? null) !== null;
+
 async function put(
   context: Context,
   incoming: Incoming,
@@ -303,7 +307,9 @@ async function put(
   const { agent, cwd } = incoming;
   const places = agent.places({ cwd, workTree: place.root }, place);
   const here = await findSession(agent, place, incoming.id);
-  const clash = here ? await differs(incoming, here, places) : await isSavedAs(context, vault, incoming);
+  const clash = here
+    ? await differs(incoming, here, places)
+    : hasElsewhere(agent, incoming.id, place) || (await isSavedAs(context, vault, incoming));
   const id = clash ? agent.newId() : incoming.id;
   const result = {
     session: id,

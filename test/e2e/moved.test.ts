@@ -212,6 +212,23 @@ describe("Codex, which has a conversation once", () => {
     expectTranscript(readFileSync(source, "utf8"), all(there));
   });
 
+  test("an import of one that it has in another directory is a session of its own", async () => {
+    const { desktop, laptop } = box;
+    const source = writeRollout(desktop.home, told(desktop, 2));
+    done(await desktop.run("save"));
+    const bundle = join(box.base, "talk.convosync");
+    done(await laptop.run("sync"));
+    done(await laptop.run("export", rolloutId, "-o", bundle));
+    rmSync(desktop.path, { recursive: true });
+    const there = desktop.with({ path: join(desktop.home, "work/shop") });
+    there.clone();
+    done(await there.run("init", "--yes"));
+    const before = readFileSync(source, "utf8");
+    const { document } = await there.json("import", bundle);
+    expect(document).toMatchObject({ imported: true, original: rolloutId });
+    expect(readFileSync(source, "utf8")).toBe(before);
+  });
+
   test("taken to another work tree, it is told from the one it began in, and needs no other elsewhere", async () => {
     const { desktop, laptop } = box;
     const source = writeRollout(desktop.home, told(desktop, 2));

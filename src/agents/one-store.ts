@@ -94,13 +94,21 @@ async function* newestFirst(
   let strangers = 0;
   for (const candidate of candidates(store, place, wanted)) {
     const isStranger = candidate.cwd === undefined && startedAt(candidate.path, place) === null;
-    if (isStranger && ++strangers > mostStrangers) continue;
+    if (isStranger && (++strangers > mostStrangers || !endNames(candidate.path, place))) continue;
     const session = await look(store, candidate, place, null);
     const key = session && `${session.id} ${session.workTree}`;
     if (!key || seen.has(key)) continue;
     seen.add(key);
     yield session;
   }
+}
+
+/** Whether the end of a main file names one of the work trees: to look at what it says is a hundred times as much work. */
+function endNames(path: string, { worktrees }: Workplace): boolean {
+  const ends = readEnds(path, windowBytes);
+  if (ends === null) return false;
+  const end = ends.complete ? ends.head : ends.tail;
+  return worktrees.some((root) => end.includes(JSON.stringify(root).slice(1, -1)));
 }
 
 /** A session with its title and where it belongs; null where that is neither here nor at `otherwise`, or nobody's talk. */

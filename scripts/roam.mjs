@@ -66,7 +66,7 @@ const mayFail = new RegExp(
     "nothing was done here that",
     "no session matches",
     "no session has been saved",
-    "no conversation of .* belongs to",
+    "no conversation (?:'[^']*' )?of .* belongs to",
     "Nothing found in",
     "cannot be undone",
     "cannot be copied",

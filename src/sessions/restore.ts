@@ -223,9 +223,9 @@ export class Restore {
     const at = this.#known.streams[name];
     const now = at && examineTail(path, at.offset);
     if (!at || !now || now.ino !== at.ino || now.tail !== at.tail) return false;
-    const { streams } = this.#session.manifest;
-    if (!streams.some((one) => one.name === name && one.sha === at.sha && one.bytes === at.bytes))
-      return false;
+    const { streams, joined = [] } = this.#session.manifest;
+    const all = [...streams, ...joined];
+    if (!all.some((one) => one.name === name && one.sha === at.sha && one.bytes === at.bytes)) return false;
     const local = await open(path, "r");
     try {
       return !(await hasLineFeed(local, at.offset, now.size));

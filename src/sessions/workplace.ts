@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { isAbsolute, join, relative } from "node:path";
 import type { Agent, FoundSession, Workplace } from "../agents/agent.ts";
 import { listed } from "../agents/folders.ts";
+import { workTreeOf } from "../agents/glimpse.ts";
 import { loadAgents } from "../agents/registry.ts";
 import { isInside } from "../agents/spellings.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
@@ -30,9 +31,12 @@ export async function openWorkplace(context: Context): Promise<Workplace> {
   return { root: real[0]!, worktrees, formerRoots, cwd, home: homeOf(env), env };
 }
 
-/** Whether a root is that of no work tree any more: the project was moved, or the work tree was removed. */
+/**
+ * Whether a root is that of no work tree any more: the project was moved, or the work tree was removed. It comes from a file
+ * in the clone: what is no absolute path would hold everything.
+ */
 export const isGone = (root: string, { worktrees }: Pick<Workplace, "worktrees">): boolean =>
-  !worktrees.includes(root) && !existsSync(root);
+  isAbsolute(root) && !worktrees.includes(root) && !existsSync(root);
 
 /** Of work trees that are gone those that conversations were told from. */
 async function rootsGone(
@@ -62,7 +66,13 @@ async function findFormer(
   const [root] = worktrees;
   if (root === undefined) return [];
   const found = await agent.find({ ...place, root, worktrees, cwd: root }, prefix);
-  return found.map((one) => ({ ...one, workTree: place.root, begunIn: one.workTree })).sort(byTime);
+  // What was another repository's within that one is so here.
+  const isOurs = ({ workTree, cwd }: FoundSession): boolean =>
+    workTreeOf(join(place.root, relative(workTree, cwd)), place) !== null;
+  return found
+    .filter(isOurs)
+    .map((one) => ({ ...one, workTree: place.root, begunIn: one.workTree }))
+    .sort(byTime);
 }
 
 const byTime = (a: FoundSession, b: FoundSession): number => b.updatedAt.getTime() - a.updatedAt.getTime();

@@ -1,7 +1,7 @@
 // A project that is somewhere else on its machine now. What the agent has of it stays where the project was: the agent
 // itself no longer finds it.
 
-import { appendFileSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { opening, rolloutId, turns, writeRollout } from "../fixtures/rollout.ts";
@@ -151,6 +151,36 @@ test("a conversation that was never saved is saved after the move as if it had b
   done(await there.run("save", "--session", one));
   done(await laptop.run("resume", one));
   laptop.hears(2);
+});
+
+test("what another repository within the project was about stays that one's", async () => {
+  const { desktop } = box;
+  desktop.say(0, 1);
+  done(await desktop.run("save"));
+  const within = desktop.with({ path: join(desktop.path, "vendor/other") });
+  within.clone();
+  within.say(0, 1, two);
+  const there = desktop.movedTo("work/shop");
+  const { document } = await there.json("save", "--all-sessions", "--no-code");
+  expect(document["sessions"]).toMatchObject([{ session: one }]);
+  expect((await there.json("save", "--session", two)).document["error"]).toMatchObject({
+    code: "no-conversation",
+  });
+});
+
+test.each(["", ".", "/"])("a cursor that names %j as where the project was means nothing", async (root) => {
+  const { desktop } = box;
+  desktop.say(0, 1);
+  done(await desktop.run("save"));
+  const [cursor = ""] = readdirSync(join(desktop.path, ".git/convosync/cursors"), {
+    recursive: true,
+    encoding: "utf8",
+  }).filter((name) => name.endsWith(".json"));
+  const path = join(desktop.path, ".git/convosync/cursors", cursor);
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), root }));
+  rmSync(desktop.transcript());
+  desktop.with({ path: join(desktop.home, "elsewhere") }).say(0, 1, two);
+  expect((await desktop.json("status")).document["current"]).toBeNull();
 });
 
 describe("Codex, which has a conversation once", () => {

@@ -9,6 +9,7 @@ import { once } from "node:events";
 import {
   appendFileSync,
   chmodSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -91,7 +92,11 @@ class Device {
     this.name = name;
     this.env = machine(base, name);
     this.checkout = join(this.env.HOME, folder);
-    /** Where its person is: there, or in a work tree within it. */
+    /** Another clone on the same device, once there is one. */
+    this.clone = null;
+    /** Work trees of the checkout, within it or beside it. */
+    this.trees = [];
+    /** Where its person is. */
     this.path = this.checkout;
     mkdirSync(this.env.HOME);
     introduce(base, this.env);
@@ -153,7 +158,8 @@ class Device {
     let text = existsSync(path) ? readFileSync(path, "utf8") : "";
     const before = text.length;
     // A project that was moved: its people have ConvoSync bring what was said before to where it is now.
-    if (before > 0 && text.includes(`${this.env.HOME}/`) && !text.includes(this.checkout)) return;
+    const isHere = this.places.some((one) => text.includes(`"${one}`));
+    if (before > 0 && text.includes(`${this.env.HOME}/`) && !isHere) return;
     if (before === 0) text = dialects[agent].opening(place, id, new Date().toISOString());
     for (let i = 0; i < lines; i++) {
       const content = `line ${said.length} on ${this.name}: see ${this.path}/src/${below(1000)}.ts`;
@@ -188,9 +194,15 @@ class Device {
     this.say({ id, agent, path: path(folder(place), id) }, 2, place);
   }
 
+  /** Every place where the project is on this device. */
+  get places() {
+    return [this.checkout, ...this.trees, ...(this.clone === null ? [] : [this.clone])];
+  }
+
   /** A person who moves the project elsewhere; what the agent had of it is known by where it was. */
   move() {
-    this.leave();
+    this.leaveAll();
+    this.path = this.checkout;
     if (this.sessions().length > 0) this.convosync("save", "--all-sessions", "--no-code", "--force");
     const to = join(this.env.HOME, `place ${diary.length}`, "shop");
     mkdirSync(dirname(to), { recursive: true });
@@ -202,7 +214,13 @@ class Device {
 
   /** A person who begins with a new clone, of which all is on the remote; what the agent has stays where it is. */
   cloneAnew() {
-    this.leave();
+    // What was never saved of a work tree that is gone is not known to the new clone.
+    for (const tree of this.trees) {
+      this.path = tree;
+      this.convosync("save", "--all-sessions", "--no-code", "--force");
+    }
+    this.leaveAll();
+    this.path = this.checkout;
     if (this.convosync("sync", "--no-code").status !== 0) return;
     rmSync(this.path, { recursive: true });
     run(base, this.env, "git", ["clone", "-q", remote, this.path]);
@@ -210,26 +228,76 @@ class Device {
     this.convosync("init", "--yes", ...hooks, "--no-agent-hooks");
   }
 
-  /** A person who goes on in a work tree within the checkout, as many keep them, and comes back, when it is removed. */
-  enter() {
-    if (this.path !== this.checkout) return;
-    appendFileSync(join(this.path, ".git/info/exclude"), ".worktrees\n");
-    const name = `tree-${diary.length}`;
-    this.git("worktree", "add", "-q", "-b", name, `.worktrees/${name}`);
-    this.path = join(this.checkout, ".worktrees", name);
-    if (!existsSync(this.path)) this.path = this.checkout;
-    this.note(`goes to ${this.path}`);
+  /** A person who has a second clone beside the first, or a copy of the first. */
+  cloneBeside() {
+    if (this.clone !== null) return;
+    const to = join(this.env.HOME, `second ${diary.length}`);
+    const copies = below(2) === 0;
+    if (copies) {
+      this.leaveAll();
+      cpSync(this.checkout, to, { recursive: true });
+    } else if (run(base, this.env, "git", ["clone", "-q", remote, to], { fails: true }).status !== 0) return;
+    this.clone = to;
+    this.path = to;
+    this.note(`${copies ? "copies the clone" : "clones again"} to ${to}`);
+    if (!copies) this.convosync("init", "--yes", ...hooks, "--no-agent-hooks");
   }
 
+  /** A person who goes on elsewhere on the device. */
+  hop() {
+    const to = oneOf(...this.places);
+    if (to === this.path) return;
+    this.path = to;
+    this.note(`goes to ${to}`);
+  }
+
+  /** A person who goes on in a new work tree, within the checkout, as many keep them, or beside it. */
+  enter() {
+    if (this.path !== this.checkout || this.trees.length > 2) return;
+    appendFileSync(join(this.path, ".git/info/exclude"), ".worktrees\n");
+    const name = `tree-${diary.length}`;
+    const to = below(2) === 0 ? join(this.checkout, ".worktrees", name) : `${this.checkout}-${name}`;
+    this.git("worktree", "add", "-q", "-b", name, to);
+    if (!existsSync(to)) return;
+    this.trees.push(to);
+    this.path = to;
+    this.note(`goes to ${to}`);
+  }
+
+  /** Removes the work tree its person is in, who goes on in the checkout. */
   leave() {
-    if (this.path === this.checkout) return;
+    if (!this.trees.includes(this.path)) return;
     // What Cursor has of a directory is found from there alone.
     for (const { id } of sessionsOf(this, "cursor"))
       this.convosync("save", "--no-code", "--session", id, "--force");
     const gone = this.path;
     this.path = this.checkout;
     this.git("worktree", "remove", "--force", gone);
-    this.note("comes back");
+    if (existsSync(gone)) rmSync(gone, { recursive: true });
+    this.trees = this.trees.filter((one) => one !== gone);
+    this.note(`comes back from ${gone}`);
+  }
+
+  leaveAll() {
+    const before = this.path;
+    for (const tree of [...this.trees]) {
+      this.path = tree;
+      this.leave();
+    }
+    this.path = existsSync(before) ? before : this.checkout;
+  }
+
+  /** Moves the work tree its person is in. */
+  moveTree() {
+    if (!this.trees.includes(this.path)) return;
+    const from = this.path;
+    for (const { id } of sessionsOf(this, "cursor"))
+      this.convosync("save", "--no-code", "--session", id, "--force");
+    const to = `${this.checkout} moved ${diary.length}`;
+    if (this.git("worktree", "move", from, to).status !== 0) return;
+    this.trees = this.trees.map((one) => (one === from ? to : one));
+    this.path = to;
+    this.note(`moves ${from} to ${to}`);
   }
 
   /** What the agent, or a copy that is put back, makes of its file: lines of its end are no more. */
@@ -335,7 +403,7 @@ async function step(devices) {
   const any = oneOf(...sessions);
   /** One in six ends early. */
   const perhaps = async (...args) => (below(6) === 0 ? device.crash(...args) : device.convosync(...args));
-  const what = below(125);
+  const what = below(134);
   if (what < 28) {
     if (mine) device.say(mine, 1 + below(4));
   } else if (what < 30) {
@@ -368,7 +436,7 @@ async function step(devices) {
   } else if (what < 104) {
     if (!away) device.cloneAnew();
   } else if (what < 107) {
-    if (below(2) === 0) device.enter();
+    if (below(3) > 0) device.enter();
     else device.leave();
   } else if (what < 109) {
     if (mine) device.takeBack(mine);
@@ -381,6 +449,12 @@ async function step(devices) {
   } else if (what < 118) device.git("switch", "-q", "--detach");
   else if (what < 120) device.git("pull", "-q", "--rebase", "origin", "main");
   else if (what < 122) device.git("push", "-q", "origin", "HEAD");
+  else if (what < 126) device.hop();
+  else if (what < 127) device.moveTree();
+  else if (what < 128) {
+    if (!away) device.cloneBeside();
+  } else if (what < 130) device.convosync("watch", "--once");
+  else if (what < 131) device.convosync(oneOf("status", "doctor"));
   else if (here.length < 8) {
     const bundle = join(base, "talk.convosync");
     const { status } = device.convosync("export", any, "-o", bundle, "--force");
@@ -404,27 +478,47 @@ async function end(devices) {
   await sleep(5_500);
   for (const name of readdirSync(remote, { recursive: true, encoding: "utf8" }))
     if (name.endsWith(".lock")) rmSync(join(remote, name));
-  for (const device of devices) {
-    device.leave();
+  const places = devices.flatMap((device) => {
+    device.leaveAll();
+    return [device.checkout, ...(device.clone === null ? [] : [device.clone])].map((path) => ({
+      device,
+      path,
+    }));
+  });
+  for (const { device, path } of places) {
+    device.path = path;
     for (const what of ["merge", "rebase", "cherry-pick"]) device.git(what, "--abort");
     device.git("stash");
     for (const file of ["index", "HEAD", "packed-refs"])
       rmSync(join(device.path, `.git/${file}.lock`), { force: true });
-    if (device.sessions().length > 0) must(device, "save", "--all-sessions", "--no-code", "--force");
+    const { status, said } = device.convosync("save", "--all-sessions", "--no-code", "--force");
+    if (status !== 0 && !/no conversation of/.test(said))
+      problem(`${device.name}: what there is cannot be saved: ${status}\n${said}`);
     must(device, "sync", "--no-code");
   }
-  for (const device of [...devices, ...devices]) {
+  for (const { device, path } of [...places, ...places]) {
+    device.path = path;
     must(device, "sync", "--no-code");
     for (const id of listed(device)) {
       // Not every agent can go on with both in one, or with a copy; in the vault, both are there all the same.
       const ways = ["--merge", "--fork", "--theirs"];
-      if (!ways.some((way) => device.convosync("resume", id, way, "--stay-on-branch").status === 0))
-        problem(`${device.name}: ${id} cannot be brought together`);
-      if (device.sessions().some((one) => one.id === id)) must(device, "save", "--no-code", "--session", id);
+      const isElsewhere = ({ said }) => said.includes("has this conversation in another directory");
+      const brought = ways.some((way) => {
+        const resumed = device.convosync("resume", id, way, "--stay-on-branch");
+        return resumed.status === 0 || (device.clone !== null && isElsewhere(resumed));
+      });
+      if (!brought) problem(`${device.name}: ${id} cannot be brought together`);
+      if (!device.sessions().some((one) => one.id === id)) continue;
+      const { status, said } = device.convosync("save", "--no-code", "--session", id);
+      if (status !== 0 && !(device.clone !== null && /no conversation '/.test(said)))
+        problem(`${device.name}: ${id} cannot be saved: ${status}\n${said}`);
     }
     device.look();
   }
-  for (const device of devices) must(device, "verify");
+  for (const { device, path } of places) {
+    device.path = path;
+    must(device, "verify");
+  }
 }
 
 /** What a new device gets to see: every snapshot of every session. */

@@ -38,7 +38,10 @@ async function run(): Promise<void> {
     if (!ended && status === 0) process.exitCode = 13;
   });
   process.exitCode = await main(argv, {
-    cwd: process.cwd(),
+    // Asked for where it is wanted: of a work tree that was removed it is gone, and a shell may still be there.
+    get cwd() {
+      return process.cwd();
+    },
     env,
     now: () => new Date(),
     streams: {

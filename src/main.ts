@@ -61,6 +61,11 @@ function report(error: unknown, argv: readonly string[], world: CommandWorld): n
 function systemFailure(error: unknown): ConvosyncError | null {
   const { code, syscall, path, message } = (error ?? {}) as NodeJS.ErrnoException;
   if (typeof code !== "string" || typeof syscall !== "string") return null;
+  if (syscall === "uv_cwd") {
+    return new ConvosyncError("no-directory", Exit.failed, "the directory you are in is gone", [
+      "go to one that is there: cd",
+    ]);
+  }
   const hints: Record<string, string | undefined> = systemHints;
   const hint = hints[code] ?? "nothing was left half done; run the command again when it is mended";
   return new ConvosyncError(

@@ -9,13 +9,20 @@ export interface Workplace {
   /** Roots of all work trees of the repository, `root` included. */
   readonly worktrees: readonly string[];
   /**
-   * Roots of work trees that are gone, as the project was moved or they were removed, and that conversations here ran in;
-   * with a session's key, the one that this ran in. Not for agents: they look where the work trees are.
+   * Roots of work trees that are gone, as the project was moved or they were removed. Not for agents: they look where the work
+   * trees are.
    */
-  readonly formerRoots?: (key?: string) => Promise<readonly string[]>;
+  readonly formerRoots?: (which?: FormerRoots) => Promise<readonly string[]>;
   readonly cwd: string;
   readonly home: string;
   readonly env: NodeJS.ProcessEnv;
+}
+
+export interface FormerRoots {
+  /** The session whose root is asked for, if it is known. */
+  readonly key?: string;
+  /** Only those that a conversation was told from. */
+  readonly told?: true;
 }
 
 /** One conversation in the agent's own store. All text in it comes from the conversation: hostile. */

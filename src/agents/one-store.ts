@@ -1,4 +1,4 @@
-import { closeSync, constants, lstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, existsSync, lstatSync, openSync, readSync } from "node:fs";
 import type { FoundSession, HowFound, Workplace } from "./agent.ts";
 import { readEnds, type Where, windowBytes, workTreeOf, writtenSince } from "./glimpse.ts";
 
@@ -163,7 +163,7 @@ export function startedAt(path: string, place: Workplace): string | null {
   return workTreeOf(cwd, place)?.root ?? null;
 }
 
-/** The session with this id, where it was started in none of the repository's work trees. */
+/** The session with this id, where it was started in none of the repository's work trees: where it is, or was, now. */
 export function elsewhereIn(
   store: OneStore,
   id: string,
@@ -174,9 +174,16 @@ export function elsewhereIn(
     if (cwd === null || workTreeOf(cwd, place) !== null) continue;
     // Who asks is about to put the session into another directory.
     starts.delete(path);
-    return { cwd, path };
+    const now = lastIn(store, path);
+    return { cwd: now !== undefined && existsSync(now) ? now : cwd, path };
   }
   return null;
+}
+
+/** The directory that a main file names last. */
+function lastIn(store: OneStore, path: string): string | undefined {
+  const ends = readEnds(path, windowBytes);
+  return ends === null ? undefined : store.glimpse(ends.head, ends.tail)?.directories[0];
 }
 
 /** The first directory that the beginning of a main file calls its own. */

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { open, readFile, stat } from "node:fs/promises";
+import { isAbsolute } from "node:path";
 import type { Agent, FileSource, FoundSession, StreamSource, Workplace } from "../agents/agent.ts";
 import { readWholeLines } from "../agents/local-files.ts";
 import { type Places, toLocal, toPortable } from "../agents/portable-paths.ts";
-import { isInside } from "../agents/spellings.ts";
 import { readStream, type StoredSession } from "../domains/reader.ts";
 import { hashOf, type Vault } from "../domains/sealed-objects.ts";
 import { relateVersions } from "../domains/sessions.ts";
@@ -18,7 +18,6 @@ import { localCopy } from "./session-fetch.ts";
 import { placesIn, rootOf } from "./told-root.ts";
 import type { OpenVault } from "./vault.ts";
 import { comparable } from "./versions.ts";
-import { isGone } from "./workplace.ts";
 
 /**
  * Capture: from the agent's files to sealed segments. `planCapture` finds out, reading only what is new, where
@@ -131,8 +130,9 @@ export async function planCapture(
 }
 
 /**
- * The paths that are made portable. What was told from a work tree that is gone, as the project was moved since or it lay
- * within this one, is told from there still. The cursor knows; without one, what is stored and what is here tell.
+ * The paths that are made portable. What was told from elsewhere, as the project was moved since, the work tree was removed, or
+ * the agent took it here from another clone, is told from there still. The cursor knows; without one, what is stored and what
+ * is here tell.
  */
 async function placesOf(
   context: Context,
@@ -148,16 +148,16 @@ async function placesOf(
   const { root: known } = cursor;
   if (known === places.root[0]) return places;
   if (known !== undefined && isAbout(cursor, found.path))
-    return wasLeft(known, found.cwd, place) ? from(known) : places;
+    return isElsewhere(known, place) ? from(known) : places;
   const copy = session && (session.copies.find((one) => one.replica === replica) ?? session.newest);
   const stored = copy && (await localCopy(vault, copy, await context.db.refs(vaultPrefix(vault.ref))));
   const root = stored && (await rootOf(vault, stored, found.path, places));
-  return root && root !== places.root[0] && wasLeft(root, found.cwd, place) ? from(root) : places;
+  return root && isElsewhere(root, place) ? from(root) : places;
 }
 
-/** Whether a root is of a work tree that is no more: nothing is there, or the conversation runs in what is left of it. */
-const wasLeft = (root: string, ranIn: string, place: Workplace): boolean =>
-  isGone(root, place) || (isInside(ranIn, root) && !place.worktrees.includes(root));
+/** Whether a root is of no work tree here, or no more: the agent may also have taken it here from another clone. */
+const isElsewhere = (root: string, { worktrees }: Workplace): boolean =>
+  isAbsolute(root) && !worktrees.includes(root);
 
 /**
  * The stored version that the local transcript continues. The cursor names it at once; without one, each

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { isAbsolute, join, relative } from "node:path";
-import type { Agent, FoundSession, Workplace } from "../agents/agent.ts";
+import * as v from "valibot";
+import type { Agent, FormerRoots, FoundSession, Workplace } from "../agents/agent.ts";
 import { listed } from "../agents/folders.ts";
 import { workTreeOf } from "../agents/glimpse.ts";
 import { loadAgents } from "../agents/registry.ts";
@@ -8,6 +9,7 @@ import { isInside } from "../agents/spellings.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { homeOf } from "../user-directories.ts";
 import { readCursor, recentCursors } from "./cursor.ts";
+import { readCache, writeCache } from "./files.ts";
 import { realOr } from "./real-paths.ts";
 import type { Context } from "./repository.ts";
 
@@ -19,16 +21,18 @@ export async function openWorkplace(context: Context): Promise<Workplace> {
       "run this inside a work tree of it: git worktree list",
     ]);
   }
-  const real = [root, ...(await workTrees(context))].map(realOr);
+  const linked = await workTrees(context);
   const { cwd, env } = context.world;
-  const worktrees = [...new Set(real)];
-  const known = new Map<string | undefined, Promise<readonly string[]>>();
-  const formerRoots = (key?: string): Promise<readonly string[]> => {
-    const roots = known.get(key) ?? rootsGone(context, worktrees, key);
-    known.set(key, roots);
+  const worktrees = [...new Set([root, ...linked.there].map(realOr))];
+  await rememberRoots(context, [...worktrees, ...linked.gone]);
+  const known = new Map<string, Promise<readonly string[]>>();
+  const formerRoots = (which: FormerRoots = {}): Promise<readonly string[]> => {
+    const name = JSON.stringify(which);
+    const roots = known.get(name) ?? rootsGone(context, worktrees, which);
+    known.set(name, roots);
     return roots;
   };
-  return { root: real[0]!, worktrees, formerRoots, cwd, home: homeOf(env), env };
+  return { root: worktrees[0]!, worktrees, formerRoots, cwd, home: homeOf(env), env };
 }
 
 /**
@@ -38,17 +42,38 @@ export async function openWorkplace(context: Context): Promise<Workplace> {
 export const isGone = (root: string, { worktrees }: Pick<Workplace, "worktrees">): boolean =>
   isAbsolute(root) && !worktrees.includes(root) && !existsSync(root);
 
-/** Of work trees that are gone those that conversations were told from. */
+const rootsSeen = v.object({ v: v.literal(1), roots: v.array(v.string()) });
+const rootsPath = (context: Context): string => join(context.cloneDir, "work-trees.json");
+
+/** More than so many that are gone are not remembered. */
+const mostRoots = 64;
+
+/**
+ * Of a repository with linked work trees the roots, as git forgets those that are removed: a conversation that ran in one may
+ * never have been saved.
+ */
+async function rememberRoots(context: Context, worktrees: readonly string[]): Promise<void> {
+  if (worktrees.length === 1 || !existsSync(context.cloneDir)) return;
+  const path = rootsPath(context);
+  const known = (await readCache(path, rootsSeen))?.roots ?? [];
+  if (worktrees.every((root) => known.includes(root))) return;
+  const roots = [...new Set([...worktrees, ...known])].slice(0, Math.max(mostRoots, worktrees.length));
+  await writeCache(path, JSON.stringify({ v: 1, roots }));
+}
+
+/** Of work trees that are gone those that conversations were told from, or that were seen. */
 async function rootsGone(
   context: Context,
   worktrees: readonly string[],
-  key: string | undefined,
+  { key, told }: FormerRoots,
 ): Promise<string[]> {
   const device = await context.keys.device().catch(() => null);
   if (!device) return [];
   const known = key === undefined ? recentCursors(context, device.id) : [readCursor(context, device.id, key)];
-  const roots = new Set((await Promise.all(known)).flatMap(({ root }) => root ?? []));
-  return [...roots].filter((root) => isGone(root, { worktrees }));
+  const roots = (await Promise.all(known)).flatMap(({ root }) => root ?? []);
+  const isKnown = told === true || (key !== undefined && roots.length > 0);
+  const seen = isKnown ? null : await readCache(rootsPath(context), rootsSeen);
+  return [...new Set([...roots, ...(seen?.roots ?? [])])].filter((root) => isGone(root, { worktrees }));
 }
 
 /**
@@ -58,9 +83,9 @@ async function rootsGone(
 async function findFormer(
   agent: Agent,
   place: Workplace,
-  { prefix, key }: { prefix?: string | undefined; key?: string } = {},
+  { prefix, ...which }: FormerRoots & { readonly prefix?: string | undefined } = {},
 ): Promise<FoundSession[]> {
-  const gone = (await place.formerRoots?.(key)) ?? [];
+  const gone = (await place.formerRoots?.(which)) ?? [];
   // What ran within a work tree that is there is found as that one's.
   const worktrees = gone.filter((root) => !place.worktrees.some((one) => isInside(root, one)));
   const [root] = worktrees;
@@ -77,11 +102,19 @@ async function findFormer(
 
 const byTime = (a: FoundSession, b: FoundSession): number => b.updatedAt.getTime() - a.updatedAt.getTime();
 
-/** All work trees of the repository; where none is linked git need not be asked. */
-async function workTrees({ git, repo }: Context): Promise<string[]> {
-  if (listed(join(repo.commonDir, "worktrees")).length === 0) return [];
-  const listing = await git.lines0(["worktree", "list", "--porcelain", "-z"]);
-  return listing.filter((line) => line.startsWith("worktree ")).map((line) => line.slice("worktree ".length));
+/**
+ * All work trees of the repository, and those whose directory was removed without git's knowing; where none is linked git need
+ * not be asked.
+ */
+async function workTrees({ git, repo }: Context): Promise<{ there: string[]; gone: string[] }> {
+  const there: string[] = [];
+  const gone: string[] = [];
+  if (listed(join(repo.commonDir, "worktrees")).length === 0) return { there, gone };
+  for (const line of await git.lines0(["worktree", "list", "--porcelain", "-z"])) {
+    if (line.startsWith("worktree ")) there.push(line.slice("worktree ".length));
+    else if (line.startsWith("prunable")) gone.push(there.pop()!);
+  }
+  return { there, gone };
 }
 
 export interface ChosenSession {
@@ -116,7 +149,7 @@ export async function chooseLocalSessions(
     }
     if (options.all || hits.length === 0) {
       const known = new Set(hits.map(({ agent, found }) => `${agent.name}:${found.id}`));
-      for (const one of await formerSessions(agents, place, wanted)) {
+      for (const one of await formerSessions(agents, place, { prefix: wanted })) {
         const key = `${one.agent.name}:${one.found.id}`;
         if (!known.has(key)) hits.push(one);
         known.add(key);
@@ -176,22 +209,25 @@ export async function currentSession(
   return found[0] ?? null;
 }
 
-/** The current one; where there is none, the newest of work trees that are gone. */
+/**
+ * The current one; where there is none, the newest of where the project was. What nobody ever saved of a work tree that was
+ * removed is not meant without being named.
+ */
 export async function lastSession(place: Workplace, agents: readonly Agent[]): Promise<ChosenSession | null> {
   const current = await currentSession(place, agents);
   if (current) return current;
-  return (await formerSessions(agents, place))[0] ?? null;
+  return (await formerSessions(agents, place, { told: true }))[0] ?? null;
 }
 
 /** All that are there of work trees that are gone, newest first. */
 export async function formerSessions(
   agents: readonly Agent[],
   place: Workplace,
-  prefix?: string,
+  which: Parameters<typeof findFormer>[2] = {},
 ): Promise<ChosenSession[]> {
   const all: ChosenSession[] = [];
   for (const agent of agents)
-    all.push(...(await findFormer(agent, place, { prefix })).map((found) => ({ agent, found })));
+    all.push(...(await findFormer(agent, place, which)).map((found) => ({ agent, found })));
   return all.sort((a, b) => byTime(a.found, b.found));
 }
 
@@ -219,12 +255,17 @@ async function noConversation(
 
 /** Where the newest conversation of the repository's other work trees is: an agent can have taken it there. */
 async function beside(place: Workplace, agents: readonly Agent[]): Promise<string[]> {
-  if (place.worktrees.length === 1) return [];
-  const found = (await Promise.all(agents.map((agent) => agent.find(place)))).flat();
-  const [newest] = found.sort(byTime);
-  return newest
-    ? [`the newest of the other work trees is in ${newest.workTree}: cd '${newest.workTree}'`]
-    : [];
+  const hints: string[] = [];
+  if (place.worktrees.length > 1) {
+    const found = (await Promise.all(agents.map((agent) => agent.find(place)))).flat();
+    const [newest] = found.sort(byTime);
+    if (newest)
+      hints.push(`the newest of the other work trees is in ${newest.workTree}: cd '${newest.workTree}'`);
+  }
+  const [former] = await formerSessions(agents, place);
+  if (former)
+    hints.push(`what is left of ${former.found.begunIn}, which is gone: git convosync save --all-sessions`);
+  return hints;
 }
 
 /** Where this work tree's conversations are kept, what may not be read: an agent that ran with `sudo` left it so. */

@@ -529,6 +529,28 @@ describe("with sessions", () => {
   });
 });
 
+test.skipIf(process.platform === "win32")(
+  "a shell in a directory that was removed is told so (not Windows)",
+  async () => {
+    const { desktop } = await pair();
+    const gone = join(desktop.home, "gone");
+    const inGone = (argv: string) => {
+      mkdirSync(gone, { recursive: true });
+      const program = `rmdir '${gone}' && '${process.execPath}' '${cli}' ${argv}`;
+      return spawnSync("sh", ["-c", program], { cwd: gone, env: desktop.env, encoding: "utf8" });
+    };
+    const { status, stderr } = inGone("status");
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: "error: the directory you are in is gone\nhint: go to one that is there: cd\n",
+    });
+    expect(JSON.parse(inGone("save --json").stdout)).toMatchObject({
+      error: { code: "no-directory", exit: 1 },
+    });
+    expect(inGone("--help").status).toBe(0);
+  },
+);
+
 describe.skipIf(process.platform !== "linux")("output that cannot be written (Linux: /dev/full)", () => {
   let box: Sandbox;
   beforeAll(async () => {

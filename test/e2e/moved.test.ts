@@ -116,6 +116,29 @@ test("of a work tree that was removed, what nobody saved is told of, and saved w
   expect(await unsaved()).toEqual([]);
 });
 
+describe.each([
+  ["git worktree remove", (at: Machine, path: string) => at.git("worktree", "remove", "--force", path)],
+  ["rm -r", (_: Machine, path: string) => rmSync(path, { recursive: true })],
+])("of a work tree that went with %s, what nobody ever saved", (_, remove) => {
+  test("is told of, and saved with the others, but is not what a save means without a name", async () => {
+    const { desktop, laptop } = box;
+    const beside = desktop.with({ path: join(desktop.home, "code/shop-feat") });
+    desktop.git("worktree", "add", "-q", "-b", "feat", beside.path);
+    beside.say(0, 2, two);
+    done(await desktop.run("status"));
+    remove(desktop, beside.path);
+    const { document } = await desktop.json("status");
+    expect(document).toMatchObject({ current: null, unsaved: [{ session: two }] });
+    const saved = await desktop.run("save");
+    expect(saved).toMatchObject({ exit: 1 });
+    expect(saved.stderr).toContain(`${beside.path}, which is gone: git convosync save --all-sessions`);
+    done(await desktop.run("save", "--all-sessions"));
+    expect((await desktop.json("status")).document["unsaved"]).toEqual([]);
+    done(await laptop.run("resume"));
+    laptop.hears(2, two);
+  });
+});
+
 test("there and back again, as a container has it elsewhere: each has its own, and nothing is stored twice", async () => {
   const { desktop, laptop } = box;
   desktop.say(0, 2);
@@ -276,6 +299,25 @@ describe("Codex, which has a conversation once", () => {
     );
   });
 
+  test("taken to another clone, it is told from the one it began in, and doubled nowhere", async () => {
+    const { desktop, laptop } = box;
+    const source = writeRollout(desktop.home, told(desktop, 2));
+    done(await desktop.run("save"));
+    const second = desktop.with({ path: join(desktop.home, "second/shop") });
+    second.clone();
+    done(await second.run("init", "--yes"));
+    appendFileSync(source, goesTo(second) + turns(second.scene, 2, 3));
+    done(await second.run("save"));
+    const all = (machine: Machine): string => told(machine, 2) + goesTo(machine) + turns(machine.scene, 2, 3);
+    done(await laptop.run("resume"));
+    expectTranscript(readFileSync(restored(laptop), "utf8"), all(laptop));
+    appendFileSync(restored(laptop), turns(laptop.scene, 3, 4));
+    done(await laptop.run("save"));
+    done(await second.run("resume"));
+    expectTranscript(readFileSync(source, "utf8"), all(second) + turns(second.scene, 3, 4));
+    expect((await second.json("status")).document["current"]).toMatchObject({ unsaved: false });
+  });
+
   test("begun elsewhere and taken here, it is this project's", async () => {
     const { desktop } = box;
     const elsewhere = desktop.with({ path: join(desktop.home, "notes") });
@@ -284,6 +326,16 @@ describe("Codex, which has a conversation once", () => {
     expect((await desktop.json("status")).document["current"]).toBeNull();
     appendFileSync(source, goesTo(desktop) + turns(desktop.scene, 1, 2));
     expect((await desktop.json("save")).document).toMatchObject({ session: rolloutId });
+    const { laptop } = box;
+    done(await laptop.run("resume"));
+    const second = laptop.with({ path: join(laptop.home, "second/shop") });
+    second.clone();
+    done(await second.run("init", "--yes"));
+    const refused = (await second.json("resume")).document["error"];
+    expect(refused).toMatchObject({
+      code: "in-another-directory",
+      hints: expect.arrayContaining([`go on there: cd '${laptop.path}'`]),
+    });
     // And back again.
     appendFileSync(source, goesTo(elsewhere) + turns(elsewhere.scene, 2, 3));
     expect((await desktop.json("status")).document["current"]).toBeNull();

@@ -98,6 +98,8 @@ class Device {
     this.trees = [];
     /** Where its person is. */
     this.path = this.checkout;
+    /** `watch`, while it runs. */
+    this.watch = null;
     mkdirSync(this.env.HOME);
     introduce(base, this.env);
   }
@@ -138,6 +140,37 @@ class Device {
     this.note(`${args.join(" ")}: ${child.signalCode === null ? child.exitCode : "crashed"}`);
   }
 
+  /** Has what agents write saved by itself for a while. */
+  async watches() {
+    if (this.watch === null) {
+      this.watch = spawn(process.execPath, [cli, "watch"], {
+        cwd: this.path,
+        env: this.env,
+        stdio: "ignore",
+      });
+      this.note(`watches ${this.path}`);
+      return;
+    }
+    const { watch } = this;
+    this.watch = null;
+    if (watch.exitCode === null && watch.signalCode === null) {
+      const ended = once(watch, "close");
+      watch.kill(oneOf("SIGINT", "SIGKILL"));
+      await ended;
+    }
+    const status = watch.exitCode;
+    if (status !== null && ![0, 1, 130].includes(status)) problem(`${this.name}: watch ended with ${status}`);
+    this.note(`watches no more: ${status ?? watch.signalCode}`);
+  }
+
+  /** A person who has lost the keys, and the device's state with them, and joins anew. */
+  losesKeys() {
+    for (const folder of [".config/convosync", ".local/state/convosync", ".local/share/convosync"])
+      rmSync(join(this.env.HOME, folder), { recursive: true, force: true });
+    this.note("loses the keys");
+    this.convosync("init", "--yes", "--join", "--recovery-file", code, ...hooks, "--no-agent-hooks");
+  }
+
   note(what) {
     diary.push(`${this.name}: ${what}`);
   }
@@ -175,7 +208,13 @@ class Device {
   /** What a helper of Claude Code writes beside the conversation. */
   sayBeside({ id, path, agent }) {
     if (agent !== "claude") return;
-    const file = join(path.replace(/\.jsonl$/, ""), "subagents", `agent-${this.name}${below(2)}.jsonl`);
+    // Each is begun in one place, and goes on there: of one that went on in two, one is kept where nobody reads.
+    const place = this.path === this.clone ? "-clone" : "";
+    const file = join(
+      path.replace(/\.jsonl$/, ""),
+      "subagents",
+      `agent-${this.name}${place}${below(2)}.jsonl`,
+    );
     mkdirSync(dirname(file), { recursive: true });
     const content = `beside ${saidBeside.length} on ${this.name}: see ${this.path}/src`;
     const message = { role: "assistant", content: [{ type: "text", text: content }] };
@@ -213,7 +252,8 @@ class Device {
   }
 
   /** A person who begins with a new clone, of which all is on the remote; what the agent has stays where it is. */
-  cloneAnew() {
+  async cloneAnew() {
+    if (this.watch !== null) await this.watches();
     // What was never saved of a work tree that is gone is not known to the new clone.
     for (const tree of this.trees) {
       this.path = tree;
@@ -403,7 +443,7 @@ async function step(devices) {
   const any = oneOf(...sessions);
   /** One in six ends early. */
   const perhaps = async (...args) => (below(6) === 0 ? device.crash(...args) : device.convosync(...args));
-  const what = below(134);
+  const what = below(140);
   if (what < 28) {
     if (mine) device.say(mine, 1 + below(4));
   } else if (what < 30) {
@@ -434,7 +474,7 @@ async function step(devices) {
   } else if (what < 102) {
     if (mine) await perhaps("merge", any, mine.id);
   } else if (what < 104) {
-    if (!away) device.cloneAnew();
+    if (!away) await device.cloneAnew();
   } else if (what < 107) {
     if (below(3) > 0) device.enter();
     else device.leave();
@@ -454,7 +494,13 @@ async function step(devices) {
   else if (what < 128) {
     if (!away) device.cloneBeside();
   } else if (what < 130) device.convosync("watch", "--once");
-  else if (what < 131) device.convosync(oneOf("status", "doctor"));
+  else if (what < 133) await device.watches();
+  else if (what < 134) {
+    if (!away) device.losesKeys();
+  } else if (what < 135) {
+    device.git(...oneOf(["gc", "-q", "--prune=now"], ["pack-refs", "--all"], ["fetch", "-q", "--prune"]));
+    device.note("tidies up");
+  } else if (what < 137) device.convosync(oneOf("status", "doctor"));
   else if (here.length < 8) {
     const bundle = join(base, "talk.convosync");
     const { status } = device.convosync("export", any, "-o", bundle, "--force");
@@ -478,6 +524,7 @@ async function end(devices) {
   await sleep(5_500);
   for (const name of readdirSync(remote, { recursive: true, encoding: "utf8" }))
     if (name.endsWith(".lock")) rmSync(join(remote, name));
+  for (const device of devices) if (device.watch !== null) await device.watches();
   const places = devices.flatMap((device) => {
     device.leaveAll();
     return [device.checkout, ...(device.clone === null ? [] : [device.clone])].map((path) => ({
@@ -554,7 +601,7 @@ function judgeHelpers(other) {
       if (other.convosync("resume", `${id}@${n}`, "--theirs", "--stay-on-branch").status !== 0) continue;
       if (!existsSync(folder)) continue;
       for (const name of readdirSync(folder, { recursive: true, encoding: "utf8" }))
-        if (/subagents.agent-\w+\.jsonl$/.test(name)) {
+        if (/subagents.agent-[\w-]+\.jsonl$/.test(name)) {
           const text = readFileSync(join(folder, name), "utf8");
           const numbers = [...text.matchAll(/"beside (\d+) on /g)].map(([, one]) => Number(one));
           if (new Set(numbers).size !== numbers.length) problem(`${name} has lines twice`);
@@ -567,8 +614,10 @@ function judgeHelpers(other) {
 }
 
 const begun = Date.now();
+const made = [];
 try {
   const devices = begin();
+  made.push(...devices);
   for (let n = 1; n <= steps && problems.length === 0; n++) {
     await step(devices);
     if (n % 100 === 0) say(`${n} steps, ${((Date.now() - begun) / 1000).toFixed(0)} s`);
@@ -587,5 +636,6 @@ try {
   say(`roam: ${error instanceof Error ? error.stack : error} (seed ${seed})`);
   process.exitCode = 1;
 } finally {
+  for (const { watch } of made) watch?.kill("SIGKILL");
   if (!options.keep) rmSync(base, { recursive: true, force: true, maxRetries: 5 });
 }

@@ -92,8 +92,9 @@ export default async function resumeCommand(
   terminal.note(`\n${terminal.style("bold", "Session restored.")}`);
   terminal.note(`  Directory:    ${result.workingDirectory}`);
   if (result.branch) terminal.note(`  Branch:       ${safeText(result.branch)}`);
-  const said = snapshot?.message ? ` "${safeText(snapshot.message, 60)}"` : "";
-  if (result.commit) terminal.note(`  Commit:       ${result.commit.slice(0, 7)}${said}`);
+  if (result.commit) terminal.note(`  Commit:       ${result.commit.slice(0, 7)}`);
+  // Only where save had anything to commit it is what the commit is called.
+  if (snapshot?.message) terminal.note(`  Saved as:     "${safeText(snapshot.message, 60)}"`);
   terminal.note(`  Conversation: ${plural(result.messages, "message")}`);
   if (result.localAhead)
     terminal.note("  The conversation here has lines that are not saved yet: git convosync save");

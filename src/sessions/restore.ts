@@ -188,8 +188,8 @@ export class Restore {
   /** The root that a session which is here was told from: what the cursor says, else what is stored and what is here tell. */
   async #rootOf({ path }: Pick<FoundSession, "path">): Promise<string | null> {
     const { root } = this.#known;
-    if (root === this.#places.root[0]) return root!;
-    if (root !== undefined && isAbout(this.#known, path) && isGone(root, this.#place)) return root;
+    const isKnown = root === this.#places.root[0] || (root !== undefined && isGone(root, this.#place));
+    if (isKnown && isAbout(this.#known, path)) return root!;
     return rootOf(this.#vault, this.#session, path, this.#places);
   }
 
@@ -201,9 +201,12 @@ export class Restore {
     const { session } = this.#session.manifest;
     const former = this.#agent.elsewhere?.(session, this.#place);
     if (!former) return null;
-    if (existsSync(former.cwd)) throw inAnotherDirectory(this.#agent, session, former.cwd);
-    const here = { ...former, workTree: this.#place.root };
-    this.#former = placesIn(this.#agent, here, (await this.#rootOf(former)) ?? former.cwd, this.#place);
+    const told = (await this.#rootOf(former)) ?? former.cwd;
+    // Where only a folder or a work tree within another clone is gone, it is that clone's.
+    const elsewhere = told === this.#places.root[0] ? [former.cwd] : [former.cwd, told];
+    const there = elsewhere.find((one) => existsSync(one));
+    if (there !== undefined) throw inAnotherDirectory(this.#agent, session, there);
+    this.#former = placesIn(this.#agent, { ...former, workTree: this.#place.root }, told, this.#place);
     return former.path;
   }
 

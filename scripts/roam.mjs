@@ -79,7 +79,7 @@ const mayFail = new RegExp(
 );
 
 /** A crash takes the remote's end of a push with it, which lies on the same machine here. */
-const halfPushed = /the device that saved it may still be pushing/;
+const halfPushed = /the device that saved it may still (?:be pushing|have to send it)/;
 
 /** Agents that may go on in a folder of the project. */
 const wanders = new Set(["claude", "qwen", "codex", "copilot"]);

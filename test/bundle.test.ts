@@ -43,16 +43,16 @@ describe("the program", () => {
     ["src/main.ts", [], 10_000],
     ["src/program.ts", ["commander"], 80_000],
     ["src/commands/list.ts", light, 74_000],
-    ["src/commands/status.ts", light, 95_000],
-    ["src/commands/save.ts", full, 259_000],
-    ["src/commands/resume.ts", full, 233_000],
-    ["src/commands/sync.ts", full, 188_000],
-    ["src/commands/show.ts", full, 188_000],
-    ["src/commands/log.ts", full, 173_000],
+    ["src/commands/status.ts", light, 96_500],
+    ["src/commands/save.ts", full, 261_000],
+    ["src/commands/resume.ts", full, 235_000],
+    ["src/commands/sync.ts", full, 190_000],
+    ["src/commands/show.ts", full, 190_000],
+    ["src/commands/log.ts", full, 175_000],
     ["src/commands/search.ts", light, 90_000],
-    ["src/commands/hook.ts", full, 252_000],
+    ["src/commands/hook.ts", full, 254_000],
     // It stays for days: what it does not need at once is not in its memory.
-    ["src/commands/watch.ts", light, 99_500],
+    ["src/commands/watch.ts", light, 101_000],
     ["src/commands/hooks-install.ts", light, 72_000],
     ["src/commands/hooks-status.ts", light, 72_000],
   ])("%s loads %j, at most %d bytes", (entry, packages, most) => {
@@ -61,8 +61,8 @@ describe("the program", () => {
     expect(loaded.bytes).toBeLessThanOrEqual(most);
   });
 
-  test("is no larger than 1 MB in all", () => {
+  test("is no larger than 1.02 MB in all", () => {
     const total = Object.values(outputs).reduce((sum, { bytes }) => sum + bytes, 0);
-    expect(total).toBeLessThanOrEqual(1_000_000);
+    expect(total).toBeLessThanOrEqual(1_020_000);
   });
 });

@@ -16,16 +16,19 @@ export default async function syncCommand(
     await captureNoted(context);
     return sync(context, { noCode: options.code === false, restore: options.retry === true });
   });
-  const { pushed, elsewhere, fetched, queued, publish, remote, due } = result;
+  const { pushed, elsewhere, fetched, queued, publish, remote, due, restored } = result;
   for (const to of new Set([remote.title, ...elsewhere.values()])) {
     const sent = pushed.filter((one) => (elsewhere.get(one) ?? remote.title) === to);
     if (sent.length > 0) terminal.step(`Sent to ${safeText(to)}: ${named(sent)}`);
   }
   if (fetched.length > 0) terminal.step(`Fetched ${plural(fetched.length, "session")} from other devices`);
-  if (pushed.length + fetched.length + queued.length === 0) terminal.step("Everything is up to date");
+  if (restored.length > 0)
+    terminal.step(`Put back on ${safeText(remote.title)} what was here of ${named(restored)}`);
+  if (pushed.length + fetched.length + queued.length + restored.length === 0)
+    terminal.step("Everything is up to date");
   if (due > 0)
     terminal.detail(`${plural(due, "session")} due for retention; see them: git convosync gc --dry-run`);
-  terminal.document({ pushed, fetched, queued, due });
+  terminal.document({ pushed, fetched, queued, restored, due });
   if (publish.status !== "queued") {
     if (queued.length > 0) terminal.detail(`still waiting: ${named(queued)}`);
     return Exit.done;

@@ -45,7 +45,9 @@ export async function readSession(
 ): Promise<StoredSession> {
   const sealed = await readFile(vault, files, "manifest.age", sealedLimit(limits.manifestBytes));
   if ((await hashOf(sealed)) !== entry.m) {
-    throw integrityError("manifest-mismatch", `session ${entry.s} is not the one its index names`);
+    throw integrityError("manifest-mismatch", `session ${entry.s} is not the one its index names`, [
+      "the device that saved it may still have to send it; there: git convosync sync --retry",
+    ]);
   }
   const body = vault.codec.unpackWithin(await openSealed(vault, sealed), limits.manifestBytes);
   const open = parseManifest(fromUtf8(body));

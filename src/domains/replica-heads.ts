@@ -182,7 +182,8 @@ function rollback(keyring: Keyring, head: Head): Error {
     "rollback",
     `the remote shows an older state of ${nameOf(keyring, head.device)} than is known`,
     [
-      "somebody may have reset or restored it, or it is another one than before; compare with: git convosync verify",
+      "if it was reset, restored from a backup, or is another one than before, put there what it lacks: git convosync sync --retry",
+      "if it was not, somebody is serving you old data: do not trust it",
     ],
   );
 }

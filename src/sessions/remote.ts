@@ -22,6 +22,8 @@ export interface Fetched {
   readonly heads: Heads;
   /** Replicas whose head is new or moved. */
   readonly changed: readonly string[];
+  /** With `restore`: other replicas of which the remote shows less than is here, or never had it. */
+  readonly lost: readonly string[];
 }
 
 export interface FetchOptions {
@@ -79,7 +81,7 @@ async function fetchWhile(
     const result = received.value;
     if (result.status !== "ok") {
       const text = result.status === "unreachable" ? result.text : "no such ref";
-      return { status: "unreachable", text, vault: opened, heads: before, changed: [] };
+      return { status: "unreachable", text, vault: opened, heads: before, changed: [], lost: [] };
     }
     return await acceptIncoming(context, opened, before, remote, options);
   } finally {
@@ -140,18 +142,24 @@ async function acceptIncoming(
   const unsent = unsentOfOthers(before, remembered);
   const heads = new Map([...known].filter(([replica]) => !unsent.has(replica)));
   const changed: string[] = [];
+  const lost = new Set(options.restore ? known.keys() : []);
+  if (before.replica !== null) lost.delete(before.replica);
   for (const [ref, commit] of refs) {
     const name = parseRef(outgoingRef(ref));
     if (name?.kind !== "head" || name.replica === before.replica) continue;
     if (known.get(name.replica)?.commit === commit) {
       heads.set(name.replica, known.get(name.replica)!);
       unsent.delete(name.replica);
+      lost.delete(name.replica);
       continue;
     }
     const shown = await readHead(vault, name.replica, commit);
+    // The user says that it was reset: what is here of that replica goes back there, and is not taken for forged.
+    if (lost.has(name.replica) && shown.head.seq < (heads.get(name.replica)?.head.seq ?? 0)) continue;
     heads.set(name.replica, shown);
     if (shown.head.seq < (unsent.get(name.replica)?.head.seq ?? 0)) continue;
     unsent.delete(name.replica);
+    lost.delete(name.replica);
     changed.push(name.replica);
     context.chores.later(() => rememberReplicaHead(context, vault.repo, shown));
     updates.push({ ref: outgoingRef(ref), to: commit, from: local.get(outgoingRef(ref)) ?? null });
@@ -188,7 +196,7 @@ async function acceptIncoming(
   });
   const accepted = splitOwn([...new Map([...heads, ...unsent]).values()], before.replica);
   context.chores.later(() => noteWaiting(context, vault, accepted, (device) => deviceName(vault, device)));
-  return { status: "ok", text: "", vault, heads: accepted, changed };
+  return { status: "ok", text: "", vault, heads: accepted, changed, lost: [...lost] };
 }
 
 /**

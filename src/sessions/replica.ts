@@ -8,7 +8,7 @@ import { loadHeads } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { allQueues, forgetReplica, isOf, updateQueue } from "./queue.ts";
-import { dropIncoming, fetchHeads, isAncestor, receive } from "./remote.ts";
+import { dropIncoming, type FetchOptions, fetchHeads, isAncestor, receive } from "./remote.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
 import { buryDeleted } from "./tombstones.ts";
@@ -20,21 +20,23 @@ export const isMendable = (outcome: PublishResult): boolean =>
 
 type Send = (vault: OpenVault, replica: string | null) => Promise<PublishResult>;
 
-/**
- * Publishes, and once more when the remote turned out to hold something else under our name than we had thought.
- * `settled` is told what is known by then, and may throw to leave it at that.
- */
+export interface PublishOptions extends FetchOptions {
+  /** Told what is known before everything is sent once more; may throw to leave it at that. */
+  readonly settled?: (heads: Heads) => void;
+}
+
+/** Publishes, and once more when the remote turned out to hold something else under our name than we had thought. */
 export async function publishSettled(
   context: Context,
   vault: OpenVault,
   replica: string | null,
   remote: ChosenRemote,
   send: Send = (now, as) => publish(context, now, as, remote, null),
-  settled?: (heads: Heads) => void,
+  { settled, ...options }: PublishOptions = {},
 ): Promise<PublishResult> {
   const outcome = await send(vault, replica);
   if (!isMendable(outcome) || !replica) return outcome;
-  const now = await settleReplica(context, vault, replica, remote);
+  const now = await settleReplica(context, vault, replica, remote, options);
   settled?.(now.heads);
   return send(now.vault, now.replica);
 }
@@ -49,6 +51,7 @@ export async function settleReplica(
   vault: OpenVault,
   replica: string,
   remote: ChosenRemote,
+  options: FetchOptions = {},
 ): Promise<{ vault: OpenVault; heads: Heads; replica: string }> {
   const prefix = vaultPrefix(vault.ref);
   const incoming = incomingRef(prefix);
@@ -77,7 +80,7 @@ export async function settleReplica(
   }
   if (strange.length === 0) {
     await dropIncoming(context, incoming);
-    const fetched = await fetchHeads(context, vault, remote);
+    const fetched = await fetchHeads(context, vault, remote, options);
     await buryDeleted(context, fetched.vault, fetched.heads, remote.key);
     // Last: what is on the remote in spite of a deletion elsewhere is known by now, not only feared for.
     await updateQueue(context, remote.key, (queue) => {
@@ -91,7 +94,7 @@ export async function settleReplica(
   await dropIncoming(context, incoming);
   const renewed = await renewReplica(context, vault, replica);
   await updateQueue(context, remote.key, (queue) => forgetReplica(queue, prefix, replica));
-  const fetched = await fetchHeads(context, await openVault(context), remote);
+  const fetched = await fetchHeads(context, await openVault(context), remote, options);
   await buryDeleted(context, fetched.vault, fetched.heads, remote.key);
   return { vault: fetched.vault, heads: fetched.heads, replica: renewed };
 }

@@ -193,9 +193,8 @@ async function saveLocked(
     codeRemote && branch
       ? publishApart(context, now, as, remote, { remote: codeRemote, branch })
       : publish(context, now, as, remote, branch);
-  const outcome = await publishSettled(context, vault, replica, remote, send, (known) => {
-    deletedAmong(known, plans, options);
-  });
+  const settled = (known: Heads) => void deletedAmong(known, plans, options);
+  const outcome = await publishSettled(context, vault, replica, remote, send, { settled });
   await context.chores.do();
   return { ...result, publish: outcome, unsaved };
 }

@@ -139,7 +139,10 @@ const missingCopy = (copy: Copy): ConvosyncError =>
   integrityError(
     "session-missing",
     `the remote's index names a copy of ${copy.entry.s} that it does not have`,
-    ["the device that saved it may still be pushing; try again in a moment"],
+    [
+      "the device that saved it may still be pushing; try again in a moment",
+      "if the remote was reset, that device has it still; there: git convosync sync --retry",
+    ],
   );
 
 const notFetched = (remote: ChosenRemote, text: string): ConvosyncError =>

@@ -9,8 +9,9 @@ import {
   unreachable,
 } from "./chosen-remote.ts";
 import { fold } from "./fold.ts";
-import { loadHeads } from "./heads.ts";
+import { deviceName, loadHeads } from "./heads.ts";
 import { type Branch, type PublishResult, publish, publishBranch, type QueueReason } from "./publish.ts";
+import { putBack, recheckOwn } from "./put-back.ts";
 import { adoptBranches, describePending, updateQueue, waitingBranches } from "./queue.ts";
 import { openWithHeads } from "./remote.ts";
 import { publishSettled } from "./replica.ts";
@@ -30,6 +31,8 @@ export interface SyncResult {
   /** What still waits. */
   readonly queued: readonly string[];
   readonly publish: PublishResult;
+  /** Devices of which the remote had lost something that is there again. */
+  readonly restored: readonly string[];
   /** Sessions that retention would have `gc` look at. */
   readonly due: number;
 }
@@ -49,18 +52,23 @@ export async function sync(
     const fetched = await openWithHeads(context, remote, { restore: options.restore === true });
     if (fetched.status !== "ok") throw unreachable(remote, fetched.text);
     const { vault } = fetched;
+    const { replica } = fetched.heads;
+    const there = options.restore ? await recheckOwn(context, vault, replica, remote) : new Map();
     await buryDeleted(context, vault, fetched.heads, remote.key);
     await repackInPassing(context, vault);
     await fold(context, vault, await loadHeads(context, vault), remote.key);
     const waiting = await describePending(context, vault, await loadHeads(context, vault), remote);
     const gone = new Set<string>();
     const elsewhere = new Map<string, string>();
-    const outcome = await publishSettled(context, vault, fetched.heads.replica, remote, (now, as) =>
+    const send = (now: OpenVault, as: string | null) =>
       publishBranches(context, now, as, remote, options, {
         gone: (name) => gone.add(`branch ${name}`),
         sent: (name, to) => elsewhere.set(`branch ${name}`, to),
-      }),
-    );
+      });
+    const restore = options.restore === true;
+    const outcome = await publishSettled(context, vault, replica, remote, send, { restore });
+    const lost = { replicas: fetched.lost, there };
+    const restored = await putBack(context, vault, fetched.heads, remote, lost);
     const still = await describePending(context, vault, await loadHeads(context, vault), remote);
     const moved = new Set(fetched.changed);
     const sessions = catalog(fetched.heads, vault).filter((one) =>
@@ -73,6 +81,9 @@ export async function sync(
       fetched: sessions.map((one) => one.id),
       queued: still,
       publish: outcome,
+      restored: fetched.heads.others
+        .filter((one) => restored.includes(one.replica))
+        .map((one) => deviceName(vault, one.head.device)),
       due: dueSessions(catalog(fetched.heads, vault), retentionRule(context.settings), context.world.now())
         .length,
     };

@@ -142,9 +142,11 @@ async function compareRefs(
     const served = new Map(
       [...(await context.db.refs(incoming))].map(([ref, oid]) => [outgoingRef(ref), oid]),
     );
+    const shown = (await context.keys.state()).repos[vault.repo]?.heads ?? {};
     for (const one of others) {
       const ref = formatRef({ kind: "head", vault: vault.ref, replica: one.replica });
-      if (served.has(ref)) continue;
+      // What another home has written in this very clone may never have been sent.
+      if (served.has(ref) || !(one.replica in shown)) continue;
       const whose = deviceName(vault, one.head.device);
       problems.push({
         code: "replica-missing",

@@ -132,8 +132,26 @@ describe("one clone, two homes, as of a container and the machine it runs on", (
     expect(await messages(desktop)).toEqual({ [one]: lines(2) });
     done(await desktop.run("resume"));
     desktop.hears(2);
+    done(await desktop.run("verify"));
     done(await container.run("sync"));
     done(await desktop.run("verify"));
+  });
+
+  test("what one that is no more has still to send, the other sends when it is told to", async () => {
+    const box = await shared();
+    const { desktop, container, tablet } = box;
+    await tablet.join();
+    await offline(box, async () => {
+      container.say(0, 2);
+      expect((await container.run("save")).exit).toBe(3);
+    });
+    rmSync(container.home, { recursive: true });
+    done(await desktop.run("sync"));
+    expect(await messages(tablet)).toEqual({});
+    done(await desktop.run("sync", "--retry"));
+    done(await tablet.run("resume"));
+    tablet.hears(2);
+    for (const machine of [desktop, tablet]) done(await machine.run("verify"));
   });
 });
 

@@ -296,6 +296,7 @@ describe("several repositories and people", () => {
         pushed: [],
         fetched: [],
         queued: [],
+        restored: [],
         due: 0,
       });
     }

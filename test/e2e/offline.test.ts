@@ -1,6 +1,6 @@
 // Remotes that are away, refuse, forget, or are shared with others. What is saved is never lost by any of it.
 
-import { chmodSync, renameSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -389,6 +389,78 @@ describe("shared and forgetful remotes", () => {
     done(await laptop.run("resume"));
     laptop.hears(3);
     done(await desktop.run("sync"));
+  });
+
+  describe("restored from a backup", () => {
+    /** Both have gone on since the remote was as it is now; `fetched`: the desktop has all that the laptop has saved. */
+    async function restored({ fetched }: { fetched: boolean }): Promise<Sandbox> {
+      const box = await pair();
+      const { desktop, laptop } = box;
+      desktop.say(0, 1, one);
+      done(await desktop.run("save"));
+      done(await laptop.run("resume"));
+      laptop.say(0, 1, two);
+      done(await laptop.run("save"));
+      done(await desktop.run("sync"));
+      const backup = join(box.base, "backup.git");
+      cpSync(box.remote, backup, { recursive: true });
+      laptop.say(1, 2, two);
+      done(await laptop.run("save"));
+      done(await desktop.run(...(fetched ? ["resume", two] : ["sync"])));
+      desktop.say(1, 2, one);
+      done(await desktop.run("save", "--session", one));
+      done(await laptop.run("sync"));
+      rmSync(box.remote, { recursive: true });
+      renameSync(backup, box.remote);
+      return box;
+    }
+
+    test("is refused with the way out, and filled again by each device that goes it", async () => {
+      const box = await restored({ fetched: false });
+      const { desktop, laptop } = box;
+      for (const machine of [desktop, laptop]) {
+        const { exit, stderr } = await machine.run("resume");
+        expect({ exit, stderr }).toMatchObject({ exit: 6, stderr: expect.stringContaining("sync --retry") });
+      }
+      const sent = done(await desktop.run("sync", "--retry"));
+      expect(sent.stderr).toContain("Put back on origin what was here of Laptop");
+      // Of the laptop's last session the desktop has nothing, and nobody is shown an older one instead.
+      expect(await desktop.run("resume", two)).toMatchObject({ exit: 6 });
+      done(await laptop.run("sync", "--retry"));
+      done(await desktop.run("resume", two));
+      desktop.hears(2, two);
+      done(await laptop.run("resume", one));
+      laptop.hears(2, one);
+      for (const machine of [desktop, laptop]) done(await machine.run("verify"));
+    });
+
+    test("gets what was saved by a device that is no more from another", async () => {
+      const box = await restored({ fetched: true });
+      const { desktop, tablet } = box;
+      done(await desktop.run("sync", "--retry"));
+      done(await desktop.run("verify"));
+      tablet.clone();
+      await tablet.init("--join", "--recovery-file", box.code);
+      done(await tablet.run("resume", two));
+      tablet.hears(2, two);
+      done(await tablet.run("resume", one));
+      tablet.hears(2, one);
+    });
+
+    test("or wiped, gets it, too; what was deleted meanwhile stays so", async () => {
+      const box = await restored({ fetched: true });
+      const { desktop, tablet } = box;
+      done(await desktop.run("sync", "--retry"));
+      done(await desktop.run("delete", one, "--yes"));
+      for (const ref of refs(box)) box.remoteGit("update-ref", "-d", ref);
+      done(await desktop.run("sync", "--retry"));
+      tablet.clone();
+      await tablet.init("--join", "--recovery-file", box.code);
+      done(await tablet.run("resume", two));
+      tablet.hears(2, two);
+      expect((await tablet.json("list")).document["sessions"]).toMatchObject([{ id: two }]);
+      done(await tablet.run("verify"));
+    });
   });
 
   test("a second remote gets all of it", async () => {

@@ -119,16 +119,15 @@ export class Restore {
   async prepare(): Promise<void> {
     const { manifest } = this.#session;
     const here = await findSession(this.#agent, this.#place, manifest.session);
-    // In another work tree of the repository it stays where it is, with the paths that are that one's.
-    if (here && here.workTree !== this.#place.root) {
-      this.cwd = here.cwd;
-      this.#places = this.#agent.places(here, this.#place);
-    }
-    this.cursor.root = this.#places.root[0];
+    if (here) this.#placeAs(here);
     const path = here ? await this.#pathOf(here) : await this.#formerPath();
     const destination = { id: manifest.session, cwd: this.cwd, ...(path !== null && { path }) };
-    if (here && path !== null && here.workTree === this.#place.root)
-      this.#places = this.#agent.places({ cwd: this.cwd, workTree: this.#place.root, path }, this.#place);
+    if (here && here.workTree === this.#place.root)
+      this.#places =
+        path === null
+          ? this.#agent.places({ cwd: this.cwd, workTree: this.#place.root }, this.#place)
+          : this.#placesAt(here, path);
+    this.cursor.root = this.#places.root[0];
     for (const record of currentStreams(manifest)) {
       const target = this.#agent.target(record.name, "stream", destination, this.#place);
       this.#streamPaths.set(record.name, target.path);
@@ -170,6 +169,27 @@ export class Restore {
       await file.write(content);
     }
     this.#paths = this.#prepared.map((one) => one.target.path);
+  }
+
+  /** In another work tree of the repository it stays where it is, with the paths that are that one's. */
+  #placeAs(here: FoundSession): void {
+    if (here.workTree !== this.#place.root) {
+      this.cwd = here.cwd;
+      this.#places = this.#agent.places(here, this.#place);
+    } else this.#places = this.#placesAt(here);
+  }
+
+  /** The paths of a session of this work tree: those of the one it was begun in, where the agent has taken it here from there. */
+  #placesAt({ begunIn }: FoundSession, path?: string): Places {
+    const { root, worktrees } = this.#place;
+    const isThere = begunIn !== undefined && worktrees.includes(begunIn);
+    const session = {
+      cwd: this.cwd,
+      workTree: root,
+      begunIn: isThere ? begunIn : root,
+      ...(path && { path }),
+    };
+    return this.#agent.places(session, this.#place);
   }
 
   /**

@@ -299,6 +299,42 @@ describe("Codex, which has a conversation once", () => {
     );
   });
 
+  test.each([
+    ["", false],
+    [", with nothing remembered of it", false],
+    [" and kept where it went on elsewhere", true],
+  ])(
+    "taken to another work tree and resumed there%s, it stays told from the one it began in",
+    async (how, diverged) => {
+      const { desktop, laptop } = box;
+      const source = writeRollout(desktop.home, told(desktop, 2));
+      done(await desktop.run("save"));
+      done(await laptop.run("resume"));
+      const inside = laptop.with({ path: join(laptop.path, ".worktrees/feat") });
+      laptop.git("worktree", "add", "-q", "-b", "feat", inside.path);
+      appendFileSync(restored(laptop), goesTo(inside) + turns(inside.scene, 2, 3));
+      if (how.includes("nothing")) rmSync(join(laptop.path, ".git/convosync/cursors"), { recursive: true });
+      if (diverged) {
+        appendFileSync(source, turns(desktop.scene, 2, 3, " elsewhere"));
+        done(await desktop.run("save"));
+      }
+      const here = told(laptop, 2) + goesTo(inside) + turns(inside.scene, 2, 3);
+      done(await inside.run("resume", "--mine", "--stay-on-branch"));
+      expect(readFileSync(restored(laptop), "utf8")).toBe(here);
+      appendFileSync(restored(laptop), turns(inside.scene, 3, 4));
+      expect(done(await inside.run("save", "--no-code")).stderr).not.toContain("rewritten");
+      laptop.git("worktree", "remove", "--force", inside.path);
+      done(await laptop.run("resume", "--stay-on-branch"));
+      expect(readFileSync(restored(laptop), "utf8")).toBe(here + turns(inside.scene, 3, 4));
+      done(await desktop.run("resume", "--stay-on-branch", ...(diverged ? ["--theirs"] : [])));
+      const within = desktop.with({ path: join(desktop.path, ".worktrees/feat") });
+      expectTranscript(
+        readFileSync(source, "utf8"),
+        told(desktop, 2) + goesTo(within) + turns(within.scene, 2, 4),
+      );
+    },
+  );
+
   test("taken to another clone, it is told from the one it began in, and doubled nowhere", async () => {
     const { desktop, laptop } = box;
     const source = writeRollout(desktop.home, told(desktop, 2));

@@ -517,13 +517,22 @@ const must = (device, ...args) => {
 const listed = (device, ...args) =>
   JSON.parse(must(device, "list", "--all", "--json", ...args)).sessions.map(({ id }) => id);
 
+/** Locks in a folder and below, where pushes that crashed may still be at work. */
+function lockedIn(folder) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { withFileTypes: true }).flatMap((one) => {
+    const path = join(folder, one.name);
+    if (one.isDirectory()) return lockedIn(path);
+    return one.name.endsWith(".lock") ? [path] : [];
+  });
+}
+
 /** Everybody saves what there is, and brings together what went on separately. */
 async function end(devices) {
   if (away) remoteComesAndGoes();
   // Locks that a crash left count as held for a while: those on our refs for seconds, those on the user's for ever.
   await sleep(5_500);
-  for (const name of readdirSync(remote, { recursive: true, encoding: "utf8" }))
-    if (name.endsWith(".lock")) rmSync(join(remote, name));
+  for (const name of lockedIn(remote)) rmSync(name, { force: true });
   for (const device of devices) if (device.watch !== null) await device.watches();
   const places = devices.flatMap((device) => {
     device.leaveAll();

@@ -315,7 +315,13 @@ function tell(terminal: Terminal, event: ResumeEvent, now: Date): void {
     case "work":
       if (event.how === "applied")
         terminal.step(`Brought the uncommitted work from ${safeText(event.device)}`);
-      else {
+      else if (event.how === "baseless") {
+        const base = event.base.slice(0, 7);
+        terminal.warn(
+          `the uncommitted work from ${safeText(event.device)} stands on commit ${base}, which is not here`,
+        );
+        terminal.hint("it stays in the session; push that commit from there, then run the command again");
+      } else {
         terminal.warn(
           `the uncommitted work from ${safeText(event.device)} does not fit here; it is in the stash`,
         );

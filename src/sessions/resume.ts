@@ -27,6 +27,7 @@ import { type Stretch, stretchesOf } from "./stretches.ts";
 import type { OpenVault } from "./vault.ts";
 import { comparable } from "./versions.ts";
 import { noteWaiting } from "./waiting.ts";
+import type { BroughtWork } from "./work.ts";
 import { openWorkplace } from "./workplace.ts";
 
 export interface ResumeOptions extends CodeOptions {
@@ -40,7 +41,7 @@ export type ResumeEvent =
   | CodeEvent
   | DivergenceEvent
   | { readonly step: "restored"; readonly messages: number; readonly fresh: number; readonly files: number }
-  | { readonly step: "work"; readonly device: string; readonly how: "applied" | "stashed" }
+  | { readonly step: "work"; readonly device: string; readonly how: BroughtWork; readonly base: string }
   | { readonly step: "environment"; readonly names: readonly string[]; readonly path: string }
   | { readonly step: "kept-backup"; readonly path: string }
   /** The conversation runs in a folder that the code here lacks. */
@@ -64,7 +65,7 @@ export interface ResumeResult {
   /** Environment variables that the session carries. */
   readonly variables: Readonly<Record<string, string>>;
   /** What became of uncommitted work that the session carries. */
-  readonly work: "applied" | "stashed" | null;
+  readonly work: BroughtWork | null;
   readonly timeline: readonly Stretch[];
   /** How the code stands to what the conversation was last saved with. */
   readonly code: CodeAfter;
@@ -222,7 +223,7 @@ async function resumeLocked(
     const device = deviceName(vault, snapshot?.device ?? "");
     const carried = plan.kind !== "stay" && snapshot?.wip;
     const work = carried ? await (await import("./work.ts")).bringWork(context, vault, chosen, device) : null;
-    if (work) tell({ step: "work", device, how: work });
+    if (work) tell({ step: "work", device, how: work, base: snapshot?.commit ?? "" });
     const variables = await bringVariables(context, vault, chosen, tell);
     tell({ step: "restored", messages: result.messages, fresh: restore.fresh, files: restore.paths.length });
     if (restore.bypass && snapshot && snapshot.device !== vault.device.id) {

@@ -24,17 +24,21 @@ export async function rememberWork(context: Context, hash: string): Promise<void
 }
 
 /**
- * Brings the uncommitted work that a session carries into the work tree, or into the stash where it does not fit. Null when
- * there is none, or this work tree has it.
+ * What became of uncommitted work that a session carries: it is in the work tree, or in the stash as it does not fit there, or
+ * the commit that it stands on is not here, without which it cannot be read.
  */
+export type BroughtWork = "applied" | "stashed" | "baseless";
+
+/** Brings the uncommitted work that a session carries. Null when there is none, or this work tree has it. */
 export async function bringWork(
   context: Context,
   vault: OpenVault,
   stored: StoredSession,
   device: string,
-): Promise<"applied" | "stashed" | null> {
+): Promise<BroughtWork | null> {
   const { wip, commit } = stored.manifest.snapshots.at(-1)!;
   if (wip === null || commit === null || (await knownWork(context)).includes(wip)) return null;
+  if ((await context.git.code(["cat-file", "-e", `${commit}^{commit}`])) !== 0) return "baseless";
   const bundle = await readWork(vault, stored, limits.workBytes);
   const work = await unbundleWork(context.git, bundle!, commit);
   const applied = await applyWork(context.git, work, `convosync: work in progress from ${device}`);

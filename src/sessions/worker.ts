@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -34,11 +35,18 @@ export async function runWorker(
   commonDir: string,
   { outageMs = longestOutageMs }: { outageMs?: number } = {},
 ): Promise<void> {
+  if (isGone(commonDir)) return;
   const cloneDir = join(commonDir, "convosync");
   const quiet = { ...world, env: { ...ofNobody(world.env), CONVOSYNC_BACKGROUND: "1" } };
   await healScript(cloneDir);
   await unlessBusy(cloneDir, () => work(quiet, commonDir, cloneDir, outageMs));
 }
+
+/**
+ * Whether the repository was moved or removed while we waited: where it was nothing must be made anew, least of all a folder
+ * that git and the user take for a broken one. What is still to be done is noted in the clone, wherever that is.
+ */
+const isGone = (commonDir: string): boolean => !existsSync(commonDir);
 
 /** Captures what is noted now, and leaves it to the worker where one is at it. */
 export async function captureOnce({ world, repo, cloneDir }: Context): Promise<void> {
@@ -76,7 +84,7 @@ async function work(world: World, commonDir: string, cloneDir: string, outageMs:
   const pidPath = join(cloneDir, "worker.pid");
   const mine = `${process.pid}\n`;
   let outageSince: number | null = null;
-  for (;;) {
+  while (!isGone(commonDir)) {
     // Hooks look here; one that started a second worker in vain has written that one's number.
     if ((await readIfPresent(pidPath))?.toString() !== mine) await writeAtomic(pidPath, mine);
     await untilQuiet(cloneDir);
@@ -128,6 +136,7 @@ async function dealWith(world: World, commonDir: string, cloneDir: string): Prom
       left.push(...noted);
     }
   }
+  if (isGone(commonDir)) return false;
   const failures =
     failure === null
       ? await reportWork(cloneDir, world.now())
@@ -143,13 +152,17 @@ async function captureAt(
   path: string,
   events: readonly HookEvent[],
 ): Promise<HookEvent[]> {
-  const context = await openAt(world, commonDir, path);
+  const there = await openAt(world, commonDir, path);
+  // Where the project was, or a work tree that was removed since: the conversations that were noted there may have been lost.
+  const moved = there === null && !existsSync(path);
+  const context = moved ? await openMain(world, commonDir) : there;
   if (!context) return [];
   try {
     const waits = isInBetween(context)
       ? events.filter(({ kind }) => kind === "commit" || kind === "rewrite")
       : [];
-    const now = events.filter((one) => !waits.includes(one));
+    const ofIts = moved ? events.filter((one) => "session" in one && one.session) : events;
+    const now = ofIts.filter((one) => !waits.includes(one));
     const about = now.filter(({ kind }) => kind !== "push" && kind !== "fetch");
     if (about.length > 0) {
       await withCloneLock(context, () => snapshot(context, about));
@@ -187,7 +200,8 @@ async function send(world: World, commonDir: string, eager: boolean): Promise<Se
       ? { due: pushed.at, failed: pushed.failing }
       : { due: null, failed: false };
   } catch (error) {
-    if (!isOver(error)) await reportFailure(join(commonDir, "convosync"), world.now(), error);
+    if (!isOver(error) && !isGone(commonDir))
+      await reportFailure(join(commonDir, "convosync"), world.now(), error);
     return { due: null, failed: false };
   } finally {
     await context.close();

@@ -49,11 +49,11 @@ const rootsPath = (context: Context): string => join(context.cloneDir, "work-tre
 const mostRoots = 64;
 
 /**
- * Of a repository with linked work trees the roots, as git forgets those that are removed: a conversation that ran in one may
- * never have been saved.
+ * Notes where the work trees are: git forgets those that are removed, and where it was itself, and a conversation that ran there
+ * may never have been saved.
  */
 async function rememberRoots(context: Context, worktrees: readonly string[]): Promise<void> {
-  if (worktrees.length === 1 || !existsSync(context.cloneDir)) return;
+  if (!existsSync(context.cloneDir)) return;
   const path = rootsPath(context);
   const known = (await readCache(path, rootsSeen))?.roots ?? [];
   if (worktrees.every((root) => known.includes(root))) return;

@@ -168,6 +168,16 @@ async function runOrFail(git: Git, args: readonly string[], input?: string): Pro
   );
 }
 
+/**
+ * A copy that is as old as the index: git trusts a cached time only when that is older, as of a file that was changed within
+ * the second in which it was added, and has kept its size, nothing else tells ("racy", gitformat-index(5)).
+ */
+export function copyIndex(from: string, to: string): void {
+  const { atime, mtime } = lstatSync(from);
+  copyFileSync(from, to);
+  utimesSync(to, atime, mtime);
+}
+
 interface SavedIndex {
   restore(): Promise<void>;
   forget(): void;
@@ -181,11 +191,7 @@ function saveIndex({ gitDir }: Repository): SavedIndex {
   sweep(gitDir, copyPrefix, "");
   const copy = join(gitDir, `${copyPrefix}${processName()}`);
   const before = lstatSync(path, { throwIfNoEntry: false });
-  if (before) {
-    copyFileSync(path, copy);
-    // git trusts a cached time only when it is older than the index: ours must not become newer.
-    utimesSync(copy, before.atime, before.mtime);
-  }
+  if (before) copyIndex(path, copy);
   return {
     forget: () => rmSync(copy, { force: true }),
     restore: async () => {

@@ -1,9 +1,9 @@
-import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { type Git, type Repository, scrubUrl } from "../git/git.ts";
-import type { CommitPlan } from "./commit.ts";
+import { type CommitPlan, copyIndex } from "./commit.ts";
 
 /** More than this is no work in progress but something to commit. */
 const wipLimit = 256 << 20;
@@ -43,7 +43,7 @@ export async function bundleWork(
       });
 
     await mkdir(env.GIT_OBJECT_DIRECTORY);
-    await copyFile(join(repository.gitDir, "index"), index);
+    copyIndex(join(repository.gitDir, "index"), index);
     const staged = await tree();
     if (plan.tracked) await git.run(["add", "--update", "--sparse", "--", ":/"], { env });
     const work = await tree();

@@ -1,7 +1,7 @@
 // Uncommitted work that travels inside a session, and saving onto another branch.
 
 import { execFileSync } from "node:child_process";
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { done, type Machine, one, pair, type Sandbox } from "./harness.ts";
@@ -93,6 +93,44 @@ describe.for(["sha1", "sha256"] as const)("save --stash (%s)", (objectFormat) =>
     expect(status(box.tablet)).toBe("");
     for (const machine of [desktop, box.tablet]) done(await machine.run("verify"));
   });
+});
+
+test("save --stash on a commit that is rewritten before anybody has it: all but the work comes, and it is said where that is", async () => {
+  const { desktop, laptop } = await pair();
+  desktop.write("auth.js", "one\n");
+  desktop.say(0, 2);
+  desktop.commit("Add auth");
+  const base = desktop.head().slice(0, 7);
+  desktop.write("auth.js", "two\n");
+  done(await desktop.run("save", "--stash", "--no-push"));
+  done(await desktop.run("sync", "--no-code"));
+  desktop.git("commit", "-q", "--amend", "-m", "Add auth, properly");
+  desktop.git("push", "-q", "origin", "main");
+  const { exit, stderr } = await laptop.run("resume");
+  expect({ exit, stderr }).toMatchObject({ exit: 0 });
+  expect(stderr).toContain(`the uncommitted work from Desktop stands on commit ${base}, which is not here`);
+  laptop.hears(2);
+  expect((await laptop.json("resume")).document).toMatchObject({ work: "baseless" });
+  desktop.git("push", "-q", "origin", `${base}:refs/heads/base`);
+  laptop.git("fetch", "-q", "origin", "base");
+  expect((await laptop.json("resume", "--exact")).document).toMatchObject({ work: "applied" });
+  expect(laptop.read("auth.js")).toBe("two\n");
+});
+
+test("save --stash takes what was changed within the second in which it was committed, though it has kept its size", async () => {
+  const { desktop, laptop } = await pair();
+  // Whether the second is over by the time of the save is left to nobody.
+  desktop.git("config", "core.trustctime", "false");
+  const [file, then] = [join(desktop.path, "auth.js"), new Date(Date.now() - 60_000)];
+  desktop.write("auth.js", "one\n");
+  utimesSync(file, then, then);
+  desktop.commit("Add auth");
+  desktop.write("auth.js", "two\n");
+  for (const path of [file, join(desktop.path, ".git/index")]) utimesSync(path, then, then);
+  desktop.say(0, 1);
+  done(await desktop.run("save", "--stash"));
+  done(await laptop.run("resume"));
+  expect(laptop.read("auth.js")).toBe("two\n");
 });
 
 describe("save --include-env", () => {

@@ -193,6 +193,11 @@ class Device {
     // A project that was moved: its people have ConvoSync bring what was said before to where it is now.
     const isHere = this.places.some((one) => text.includes(`"${one}`));
     if (before > 0 && text.includes(`${this.env.HOME}/`) && !isHere) return;
+    // What Codex or Copilot takes from one clone to another, both tell: each in its own way, until one has heard of the other.
+    const isTheClone = (path) => this.clone !== null && path?.startsWith(this.clone);
+    const first = /"cwd":"([^"]*)"/.exec(text)?.[1];
+    const hasOnce = agent === "codex" || agent === "copilot";
+    if (hasOnce && before > 0 && isTheClone(first) !== isTheClone(this.path)) return;
     if (before === 0) text = dialects[agent].opening(place, id, new Date().toISOString());
     for (let i = 0; i < lines; i++) {
       const content = `line ${said.length} on ${this.name}: see ${this.path}/src/${below(1000)}.ts`;

@@ -17,6 +17,7 @@ import { confirmRef } from "./queue.ts";
 import { dropIncoming, fetchHeads } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { type OpenVault, openOrRenew, ownReplica } from "./vault.ts";
+import { openWorkplace } from "./workplace.ts";
 
 export interface InitOptions extends NewDevice {
   readonly join?: boolean;
@@ -60,7 +61,12 @@ export async function init(
   options: InitOptions,
   dialogue: InitDialogue,
 ): Promise<InitResult> {
-  return withCloneLock(context, () => initLocked(context, options, dialogue));
+  return withCloneLock(context, async () => {
+    const result = await initLocked(context, options, dialogue);
+    // From now on it is known where the work trees are, or were.
+    if (context.repo.root) await openWorkplace(context);
+    return result;
+  });
 }
 
 async function initLocked(

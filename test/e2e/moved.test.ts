@@ -5,6 +5,7 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFile
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { opening, rolloutId, turns, writeRollout } from "../fixtures/rollout.ts";
+import { installQuietHooks, work } from "./automatic.ts";
 import {
   done,
   expectTranscript,
@@ -136,6 +137,36 @@ describe.each([
     expect((await desktop.json("status")).document["unsaved"]).toEqual([]);
     done(await laptop.run("resume"));
     laptop.hears(2, two);
+  });
+});
+
+describe("what hooks noted a moment before", () => {
+  test("the project was moved is saved where it is now, though nothing was before", async () => {
+    const { desktop, laptop } = box;
+    await installQuietHooks(desktop);
+    desktop.say(0, 1);
+    desktop.with({ env: { CLAUDE_CODE_SESSION_ID: one } }).git("commit", "-q", "--allow-empty", "-m", "x");
+    const there = desktop.movedTo("work/shop");
+    expect(await work(there)).toHaveLength(1);
+    done(await there.run("sync"));
+    done(await laptop.run("resume", "--stay-on-branch"));
+    laptop.hears(1);
+  });
+
+  test("a work tree was removed is saved of its conversation, and not of the checkout's", async () => {
+    const { desktop } = box;
+    desktop.say(0, 1, two);
+    await installQuietHooks(desktop);
+    const beside = desktop.with({ path: join(desktop.home, "code/shop-feat") });
+    desktop.git("worktree", "add", "-q", "-b", "feat", beside.path);
+    beside.say(0, 2);
+    done(await desktop.run("status"));
+    beside.with({ env: { CLAUDE_CODE_SESSION_ID: one } }).git("commit", "-q", "--allow-empty", "-m", "x");
+    beside.git("commit", "-q", "--allow-empty", "-m", "by hand");
+    desktop.git("worktree", "remove", "--force", beside.path);
+    await work(desktop);
+    const { document } = await desktop.json("list");
+    expect(document["sessions"]).toMatchObject([{ id: one, messages: lines(2) }]);
   });
 });
 

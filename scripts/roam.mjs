@@ -267,7 +267,7 @@ class Device {
     this.leaveAll();
     this.path = this.checkout;
     if (this.convosync("sync", "--no-code").status !== 0) return;
-    rmSync(this.path, { recursive: true });
+    rmSync(this.path, { recursive: true, maxRetries: 20, retryDelay: 100 });
     run(base, this.env, "git", ["clone", "-q", remote, this.path]);
     this.note("clones anew");
     this.convosync("init", "--yes", ...hooks, "--no-agent-hooks");

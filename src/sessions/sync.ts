@@ -8,6 +8,7 @@ import {
   noRemote,
   unreachable,
 } from "./chosen-remote.ts";
+import { pendingEvents } from "./events.ts";
 import { fold } from "./fold.ts";
 import { deviceName, loadHeads } from "./heads.ts";
 import { type Branch, type PublishResult, publish, publishBranch, type QueueReason } from "./publish.ts";
@@ -19,6 +20,7 @@ import { type Context, withCloneLock } from "./repository.ts";
 import { dueSessions, retentionRule } from "./retention.ts";
 import { buryDeleted } from "./tombstones.ts";
 import { findVault, type OpenVault } from "./vault.ts";
+import { reportWork, workerReport } from "./worker-report.ts";
 
 export interface SyncResult {
   readonly remote: ChosenRemote;
@@ -69,6 +71,7 @@ export async function sync(
     const outcome = await publishSettled(context, vault, replica, remote, send, { restore });
     const lost = { replicas: fetched.lost, there };
     const restored = await putBack(context, vault, fetched.heads, remote, lost);
+    if (outcome.status !== "queued") await forgetFailure(context);
     const still = await describePending(context, vault, await loadHeads(context, vault), remote);
     const moved = new Set(fetched.changed);
     const sessions = catalog(fetched.heads, vault).filter((one) =>
@@ -88,6 +91,12 @@ export async function sync(
         .length,
     };
   });
+}
+
+/** Whatever the worker last failed at has been done, where nothing is left of what hooks noted. */
+async function forgetFailure({ cloneDir, world }: Context): Promise<void> {
+  const failed = (await workerReport(cloneDir))?.failures;
+  if (failed && (await pendingEvents(cloneDir)).length === 0) await reportWork(cloneDir, world.now());
 }
 
 /**

@@ -1,6 +1,6 @@
 // What is sent by itself: seldom, never asking, never lost, and status tells how it stands.
 
-import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -228,4 +228,30 @@ test("a save by hand while a push by itself is under way: both arrive, nothing t
   expect(heads.filter((ref) => ref.includes("/head/"))).toHaveLength(1);
   done(await box.laptop.run("resume"));
   box.laptop.hears(2);
+});
+
+test("what failed by itself as the remote was put back is told until a sync has put that right", async () => {
+  const { desktop, laptop, base, remote } = await hooked();
+  turn(desktop, 0, 1);
+  await work(desktop);
+  done(await laptop.run("resume", "--stay-on-branch"));
+  laptop.say(1, 2);
+  done(await laptop.run("save", "--no-code"));
+  const backup = join(base, "backup.git");
+  cpSync(remote, backup, { recursive: true });
+  laptop.say(2, 3);
+  done(await laptop.run("save", "--no-code"));
+  done(await desktop.run("resume", "--stay-on-branch"));
+  desktop.say(3, 4);
+  done(await desktop.run("save", "--no-code"));
+  rmSync(remote, { recursive: true });
+  renameSync(backup, remote);
+  const failure = async (): Promise<string | null> => (await desktop.json("status")).document["failure"];
+  longAgo(desktop);
+  turn(desktop, 4, 5);
+  await work(desktop);
+  expect(await failure()).toContain("the remote shows an older state of Laptop");
+  done(await desktop.run("sync", "--retry"));
+  expect(await failure()).toBeNull();
+  done(await desktop.run("verify"));
 });

@@ -1,6 +1,6 @@
 import { formatRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
-import { push, remoteRefs } from "../refs/transport.ts";
+import { push, pushInOrder, remoteRefs } from "../refs/transport.ts";
 import { type Heads, refOf } from "./catalog.ts";
 import { type ChosenRemote, unreachable } from "./chosen-remote.ts";
 import { isOf, updateQueue } from "./queue.ts";
@@ -51,18 +51,21 @@ export async function putBack(
   const local = await context.db.refs(vaultPrefix(vault.ref));
   const wanted = new Map<string, Oid>();
   for (const { replica, commit, head, entries } of lost) {
-    wanted.set(formatRef({ kind: "head", vault: vault.ref, replica }), commit);
     for (const entry of entries) {
       const ref = refOf(vault.ref, replica, entry);
       const oid = local.get(ref);
       const copy = { replica, device: head.device, entry, ref };
       if (oid && (await localCopy(vault, copy, local))) wanted.set(ref, oid);
     }
+    // After its sessions, for where they go one after the other: a head never names what is not there.
+    wanted.set(formatRef({ kind: "head", vault: vault.ref, replica }), commit);
   }
   const updates = [...wanted]
     .map(([ref, oid]) => ({ ref, oid, lease: there.get(ref) ?? null }))
     .filter(({ oid, lease }) => oid !== lease);
   const request = { remote: remote.name, updates, verifyHooks: false, prompt: true, timeoutMs };
-  const { status } = await push(context.git, request);
-  return status === "pushed" ? replicas : [];
+  const whole = await push(context.git, request);
+  const { refs: result } =
+    whole.status === "not-atomic-capable" ? await pushInOrder(context.git, request) : { refs: whole };
+  return result?.status === "pushed" ? replicas : [];
 }

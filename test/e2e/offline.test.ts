@@ -434,9 +434,13 @@ describe("shared and forgetful remotes", () => {
       for (const machine of [desktop, laptop]) done(await machine.run("verify"));
     });
 
-    test("gets what was saved by a device that is no more from another", async () => {
+    test.each([
+      ["at once", true],
+      ["one after the other", false],
+    ])("gets what was saved by a device that is no more from another, %s", async (_, atomic) => {
       const box = await restored({ fetched: true });
       const { desktop, tablet } = box;
+      box.remoteGit("config", "receive.advertiseAtomic", String(atomic));
       done(await desktop.run("sync", "--retry"));
       done(await desktop.run("verify"));
       tablet.clone();

@@ -92,7 +92,8 @@ export default async function resumeCommand(
   terminal.note(`\n${terminal.style("bold", "Session restored.")}`);
   terminal.note(`  Directory:    ${result.workingDirectory}`);
   if (result.branch) terminal.note(`  Branch:       ${safeText(result.branch)}`);
-  if (result.commit) terminal.note(`  Commit:       ${result.commit.slice(0, 7)}`);
+  const commit = result.at?.commit ?? result.commit;
+  if (commit) terminal.note(`  Commit:       ${commit.slice(0, 7)}`);
   // Only where save had anything to commit it is what the commit is called.
   if (snapshot?.message) terminal.note(`  Saved as:     "${safeText(snapshot.message, 60)}"`);
   terminal.note(`  Conversation: ${plural(result.messages, "message")}`);
@@ -111,7 +112,7 @@ export default async function resumeCommand(
 const shownStretches = 6;
 
 /** Which messages went with which code, and whether both are together now. */
-function tellTimeline(terminal: Terminal, { timeline, code, branch, commit }: ResumeResult): void {
+function tellTimeline(terminal: Terminal, { timeline, code, at, branch, commit }: ResumeResult): void {
   const name = (one: { branch: string | null; commit: string | null }): string =>
     `${safeText(one.branch ?? "detached", 40)}${one.commit ? ` @ ${one.commit.slice(0, 7)}` : ""}`;
   if (timeline.length > 1) {
@@ -128,9 +129,11 @@ function tellTimeline(terminal: Terminal, { timeline, code, branch, commit }: Re
     }
   }
   terminal.note("");
-  if (code === "same")
-    terminal.step(`You are on ${name({ branch, commit })}: code and conversation are in sync`);
-  else if (code === "newer") terminal.step("The code has all of the conversation's, and newer commits");
+  if (code === "same") {
+    const here = at ?? { branch, commit };
+    const place = name({ ...here, branch: here.branch ?? "a detached HEAD" });
+    terminal.step(`You are on ${place}: code and conversation are in sync`);
+  } else if (code === "newer") terminal.step("The code has all of the conversation's, and newer commits");
   else if (commit) terminal.warn(`the code here is not the conversation's (${name({ branch, commit })})`);
 }
 

@@ -72,6 +72,15 @@ export function codeAfter(plan: CodePlan): CodeAfter {
   return plan.ahead || plan.apart === "merge" || plan.changes === "commit" ? "newer" : "same";
 }
 
+/** Where that is: not by the name that the commit had when it was saved, if it was rewritten. Null where the code stays. */
+export function placeAfter(
+  plan: CodePlan,
+  branch: string | null,
+): { readonly branch: string | null; readonly commit: Oid } | null {
+  if (plan.kind === "stay" || plan.commit === null) return null;
+  return { branch: plan.kind === "exact" ? null : branch, commit: plan.commit };
+}
+
 /**
  * Decides how the work tree comes to the commit a conversation belongs to. Whatever is not plain stops here, with
  * the command that mends it: exit 4, or 5 when the code diverged.

@@ -4,7 +4,7 @@ import { mainStream } from "../packing/manifest.ts";
 import type { CatalogEntry } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
 import { bringCode } from "./code-move.ts";
-import { codeAfter, planCode } from "./code-plan.ts";
+import { codeAfter, placeAfter, planCode } from "./code-plan.ts";
 import { type RemoteKnown, surveyCode } from "./code-survey.ts";
 import { type Copied, writeCopy } from "./copy.ts";
 import { localDirectory } from "./local-directory.ts";
@@ -57,6 +57,7 @@ export async function resumeCopy(
     work: null,
     timeline: stretchesOf(manifest),
     code: codeAfter(plan),
+    at: placeAfter(plan, snapshot?.branch ?? null),
     dryRun: options.dryRun === true,
   };
 }

@@ -10,7 +10,7 @@ import type { CatalogEntry } from "./catalog.ts";
 import { agentOf, type OfflineEvent, refuseLive, withChosenSession } from "./choose-session.ts";
 import { findCodeRemote } from "./chosen-remote.ts";
 import { bringCode, type CodeEvent } from "./code-move.ts";
-import { type CodeAfter, type CodeOptions, codeAfter, planCode } from "./code-plan.ts";
+import { type CodeAfter, type CodeOptions, codeAfter, placeAfter, planCode } from "./code-plan.ts";
 import { checkSameRepository, fetchBranch, surveyCode } from "./code-survey.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
 import { cancelled, undecided } from "./decide.ts";
@@ -69,6 +69,8 @@ export interface ResumeResult {
   readonly timeline: readonly Stretch[];
   /** How the code stands to what the conversation was last saved with. */
   readonly code: CodeAfter;
+  /** Where the code is, or would be; null where it stays. */
+  readonly at: ReturnType<typeof placeAfter>;
   readonly dryRun: boolean;
 }
 
@@ -195,6 +197,7 @@ async function resumeLocked(
       localAhead: restore.localAhead,
       timeline: stretchesOf(chosen.manifest),
       code: codeAfter(plan),
+      at: placeAfter(plan, snapshot?.branch ?? null),
     };
     const { cwd } = restore;
     if (options.dryRun) {

@@ -18,6 +18,9 @@ describe("resume after the history was rewritten", () => {
     expect(resumed.stderr).toContain(
       `Commit ${saved.slice(0, 7)} was rewritten since: it is ${desktop.head().slice(0, 7)} now`,
     );
+    expect(resumed.stderr).toContain(`You are on main @ ${desktop.head().slice(0, 7)}: code and`);
+    const exact = done(await laptop.run("resume", "--exact"));
+    expect(exact.stderr).toContain(`You are on a detached HEAD @ ${desktop.head().slice(0, 7)}: code and`);
     laptop.hears(3);
   });
 

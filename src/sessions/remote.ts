@@ -203,9 +203,9 @@ async function acceptIncoming(
  * Heads of other replicas that are newer here than any remote has shown them to this device: somebody else works in this
  * very clone, with another HOME, as in a container, and has not sent them yet.
  */
-const unsentOfOthers = (before: Heads, marks: Marks): Map<string, ReplicaHead> =>
+export const unsentOfOthers = ({ others }: Heads, marks: Marks): Map<string, ReplicaHead> =>
   new Map(
-    before.others
+    others
       .filter(({ replica, head }) => head.seq > (marks[replica]?.seq ?? 0))
       .map((one) => [one.replica, one]),
   );

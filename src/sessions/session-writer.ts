@@ -24,6 +24,7 @@ import { type Cursor, writeCursor } from "./cursor.ts";
 import type { SealedVariables } from "./environment.ts";
 import { writeIndex } from "./index-writer.ts";
 import { describeCommit, extendLinks, type LinkedCommit, type Rewrites, type TimedLink } from "./links.ts";
+import { unsentOfOthers } from "./remote.ts";
 import type { Context } from "./repository.ts";
 import { portableTitle } from "./titles.ts";
 import { overridden } from "./tombstones.ts";
@@ -88,6 +89,7 @@ export async function store(
   const writing: { plan: CapturePlan; dir: string; ref: string; tip: Oid | null; writer: SessionWriter }[] =
     [];
   const saved: SavedSession[] = [];
+  const unsent = unsentOfOthers(heads, (await context.keys.state()).repos[vault.repo]?.heads ?? {});
   for (const plan of plans) {
     // Whoever took the last snapshot: what was just resumed from another device is saved already.
     const stored = plan.basis?.manifest;
@@ -97,6 +99,8 @@ export async function store(
       stored &&
       last &&
       !plan.news &&
+      // Who wrote that may be no more, as where a device has lost its keys: then nobody else would ever get it.
+      !unsent.has(stored.replica) &&
       sameWork &&
       last.commit === now.state.head &&
       last.branch === now.state.branch

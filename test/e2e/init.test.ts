@@ -407,6 +407,20 @@ describe("several repositories and people", () => {
     done(await desktop.run("verify"));
   });
 
+  test("what such a device had not sent by then is sent by what it is now, with the next save, though nothing is new", async () => {
+    const { desktop, laptop, code } = await pair();
+    desktop.say(0, 2);
+    done(await desktop.run("save", "--no-push"));
+    for (const folder of [".config/convosync", ".cache", ".local"])
+      rmSync(join(desktop.home, folder), { recursive: true, force: true });
+    await desktop.init("--join", "--recovery-file", code);
+    done(await desktop.run("save"));
+    done(await laptop.run("resume"));
+    laptop.hears(2);
+    for (const machine of [desktop, laptop]) done(await machine.run("verify"));
+    expect((await desktop.run("save")).stderr).toMatch(/Nothing new/);
+  });
+
   test("two clones of one repository on one device: each is a replica of its own", async () => {
     const box = await pair();
     const { desktop, laptop } = box;

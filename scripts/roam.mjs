@@ -73,6 +73,8 @@ const mayFail = new RegExp(
     "cannot be copied",
     "are no branches of one conversation",
     "no snapshot of this session",
+    "there is no template",
+    "nobody says anything in this conversation",
     // Of a crash a moment ago.
     "another git process holds a lock",
   ].join("|"),
@@ -81,11 +83,17 @@ const mayFail = new RegExp(
 /** A crash takes the remote's end of a push with it, which lies on the same machine here. */
 const halfPushed = /the device that saved it may still (?:be pushing|have to send it)/;
 
+/** Of a server that was put back from a copy: who has seen what came after it. */
+const rolledBack = /sync --retry/;
+
 /** Agents that may go on in a folder of the project. */
 const wanders = new Set(["claude", "qwen", "codex", "copilot"]);
 const names = ["desktop", "laptop", "tablet"];
 const strangers = ({ name }) => names.filter((other) => other !== name);
 const hooks = options.hooks ? [] : ["--no-hooks"];
+
+const nextId = () =>
+  `${String(sessions.length).padStart(8, "0")}-0000-4000-8000-${String(seed).padStart(12, "0")}`;
 
 class Device {
   constructor(name, folder) {
@@ -112,15 +120,30 @@ class Device {
     const { status, signal, stdout, stderr } = run(this.path, this.env, process.execPath, [cli, ...args], {
       fails: true,
     });
-    this.note(`${args.join(" ")}: ${status ?? signal}`);
     const said = `${stdout}${stderr}`;
+    this.#judge(args, status ?? signal, said);
+    return { status, stdout, said };
+  }
+
+  /** Nothing may end in a way that is not documented for what has happened. */
+  #judge(args, status, said) {
+    this.note(`${args.join(" ")}: ${status}`);
     const isKnown =
       [0, 3, 4, 5].includes(status) ||
       (status === 1 && mayFail.test(said)) ||
-      (status === 6 && halfPushed.test(said));
+      (status === 6 && (halfPushed.test(said) || (wentBack && rolledBack.test(said))));
     if (/unexpected:/.test(said) || !isKnown)
-      problem(`${this.name}: ${args.join(" ")} ended with ${status ?? signal}\n${said}`);
-    return { status, stdout, said };
+      problem(`${this.name}: ${args.join(" ")} ended with ${status}\n${said}`);
+  }
+
+  /** The same beside others that run at the same time, in this clone and elsewhere. */
+  async alongside(...args) {
+    const { path: cwd, env } = this;
+    const child = spawn(process.execPath, [cli, ...args], { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+    let said = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (said += data));
+    await once(child, "close");
+    this.#judge(args, child.exitCode ?? child.signalCode, said);
   }
 
   /** The same, in the middle of which the power fails: it ends, and whatever it has started. */
@@ -229,8 +252,18 @@ class Device {
     this.note(`says one beside ${id.slice(0, 8)}`);
   }
 
+  /** What an agent does that begins a conversation with all that another one has. */
+  branchOff({ id: from, path, agent }) {
+    if (agent !== "claude" && agent !== "qwen") return;
+    const id = nextId();
+    sessions.push(id);
+    const text = readFileSync(path, "utf8").replaceAll(`"sessionId":"${from}"`, `"sessionId":"${id}"`);
+    writeFileSync(join(dirname(path), `${id}.jsonl`), text, { mode: 0o600 });
+    this.note(`branches ${id.slice(0, 8)} off ${from.slice(0, 8)}`);
+  }
+
   begin() {
-    const id = `${String(sessions.length).padStart(8, "0")}-0000-4000-8000-${String(seed).padStart(12, "0")}`;
+    const id = nextId();
     const agent = oneOf(...agents);
     sessions.push(id);
     const { folder, path } = dialects[agent];
@@ -281,11 +314,39 @@ class Device {
     if (copies) {
       this.leaveAll();
       cpSync(this.checkout, to, { recursive: true });
-    } else if (run(base, this.env, "git", ["clone", "-q", remote, to], { fails: true }).status !== 0) return;
+    } else {
+      const how = oneOf([], ["--depth", "1"], ["--filter=blob:none"], ["--single-branch"]);
+      const from = `file://${remote}`;
+      if (run(base, this.env, "git", ["clone", "-q", ...how, from, to], { fails: true }).status !== 0) return;
+    }
     this.clone = to;
     this.path = to;
     this.note(`${copies ? "copies the clone" : "clones again"} to ${to}`);
     if (!copies) this.convosync("init", "--yes", ...hooks, "--no-agent-hooks");
+  }
+
+  /** A person in the middle of something with git, who comes to its end the next time. */
+  halfway() {
+    const { stdout } = this.git("for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes/origin");
+    const other = oneOf(...stdout.trim().split("\n"));
+    const begun = oneOf(
+      ["merge", "-q", "--no-commit", "--no-ff", other],
+      ["rebase", "-q", other],
+      ["cherry-pick", "-n", other],
+      ["revert", "--no-commit", "HEAD"],
+      ["bisect", "start", "HEAD", "HEAD~2"],
+      ["stash"],
+      ["add", "-A"],
+    );
+    this.git(...begun);
+    this.note(`begins ${begun.join(" ")}`);
+  }
+
+  getsThrough() {
+    for (const what of ["merge", "rebase", "cherry-pick", "revert"])
+      this.git(what, oneOf("--abort", "--quit"));
+    this.git("bisect", "reset");
+    this.note("comes to an end of it");
   }
 
   /** A person who goes on elsewhere on the device. */
@@ -408,6 +469,25 @@ function begin() {
   return devices;
 }
 
+/** The remote as it was, and whether it has become so again. */
+const copy = join(base, "copy.git");
+let wentBack = false;
+
+/** A server of which a copy is kept, which is all there is of it one day. */
+function backUp() {
+  if (!existsSync(copy) || below(2) === 0) {
+    rmSync(copy, { recursive: true, force: true });
+    cpSync(remote, copy, { recursive: true });
+    diary.push("the remote is copied");
+    return;
+  }
+  rmSync(remote, { recursive: true, force: true });
+  cpSync(copy, remote, { recursive: true });
+  wentBack = true;
+  away = existsSync(join(remote, "hooks/pre-receive"));
+  diary.push("the remote is put back as it was");
+}
+
 let away = false;
 function remoteComesAndGoes() {
   away = !away;
@@ -448,7 +528,7 @@ async function step(devices) {
   const any = oneOf(...sessions);
   /** One in six ends early. */
   const perhaps = async (...args) => (below(6) === 0 ? device.crash(...args) : device.convosync(...args));
-  const what = below(140);
+  const what = below(160);
   if (what < 28) {
     if (mine) device.say(mine, 1 + below(4));
   } else if (what < 30) {
@@ -457,7 +537,7 @@ async function step(devices) {
     const which = mine && below(2) === 0 ? ["--session", mine.id] : [];
     await perhaps("save", ...oneOf(...flags.save), ...which, ...(below(8) === 0 ? ["--force"] : []));
   } else if (what < 76) await perhaps("resume", any, ...oneOf(...flags.resume), ...oneOf(...flags.code));
-  else if (what < 81) await perhaps("sync", ...oneOf([], ["--no-code"]));
+  else if (what < 81) await perhaps("sync", ...oneOf([], ["--no-code"]), ...(wentBack ? ["--retry"] : []));
   else if (what < 84) await perhaps("gc", "--no-retention");
   else if (what < 87) device.convosync("undo");
   else if (what < 90) {
@@ -506,12 +586,45 @@ async function step(devices) {
     device.git(...oneOf(["gc", "-q", "--prune=now"], ["pack-refs", "--all"], ["fetch", "-q", "--prune"]));
     device.note("tidies up");
   } else if (what < 137) device.convosync(oneOf("status", "doctor"));
+  else if (what < 146) await together(devices);
+  else if (what < 148) {
+    if (mine && sessions.length < 8) device.branchOff(mine);
+  } else if (what < 150) backUp();
+  else if (what < 152) {
+    run(remote, device.env, "git", oneOf(["gc", "-q", "--prune=now"], ["repack", "-qad"]), { fails: true });
+    diary.push("the remote tidies up");
+  } else if (what < 154) device.halfway();
+  else if (what < 156) device.getsThrough();
+  else if (what < 157) device.convosync("template", "save", `t${below(3)}`, "--from", any);
+  else if (what < 158) device.convosync("template", oneOf("show", "delete", "start"), `t${below(3)}`);
   else if (here.length < 8) {
     const bundle = join(base, "talk.convosync");
     const { status } = device.convosync("export", any, "-o", bundle, "--force");
     if (status === 0) oneOf(...devices).convosync("import", bundle);
   }
   device.look();
+}
+
+/** Two or three commands at once, on one device or on several. */
+async function together(devices) {
+  const about = () => [
+    ["save", ...oneOf(...flags.save)],
+    ["save", "--all-sessions", "--no-code"],
+    ["resume", oneOf(...sessions), ...oneOf(...flags.resume), ...oneOf(...flags.code)],
+    ["resume", oneOf(...sessions), "--stay-on-branch"],
+    ["sync"],
+    ["sync", "--no-code"],
+    ["gc", "--no-retention"],
+    ["undo"],
+    ["list", "--fetch"],
+    ["watch", "--once"],
+    ["pin", oneOf(...sessions)],
+    ["verify", "--local"],
+    ["search", "line"],
+  ];
+  const one = oneOf(...devices);
+  const others = Array.from({ length: 1 + below(2) }, () => (below(2) === 0 ? one : oneOf(...devices)));
+  await Promise.all([one, ...others].map((device) => device.alongside(...oneOf(...about()))));
 }
 
 const must = (device, ...args) => {
@@ -535,6 +648,7 @@ function lockedIn(folder) {
 /** Everybody saves what there is, and brings together what went on separately. */
 async function end(devices) {
   if (away) remoteComesAndGoes();
+  const again = wentBack ? ["--retry"] : [];
   // Locks that a crash left count as held for a while: those on our refs for seconds, those on the user's for ever.
   await sleep(5_500);
   for (const name of lockedIn(remote)) rmSync(name, { force: true });
@@ -553,13 +667,19 @@ async function end(devices) {
     for (const file of ["index", "HEAD", "packed-refs"])
       rmSync(join(device.path, `.git/${file}.lock`), { force: true });
     const { status, said } = device.convosync("save", "--all-sessions", "--no-code", "--force");
-    if (status !== 0 && !/no conversation of/.test(said))
+    if (status !== 0 && !/no conversation of/.test(said) && !(wentBack && rolledBack.test(said)))
       problem(`${device.name}: what there is cannot be saved: ${status}\n${said}`);
-    must(device, "sync", "--no-code");
+    // Where the remote was put back, some may have to wait for others to fill it again.
+    if (wentBack) device.convosync("sync", "--no-code", ...again);
+    else must(device, "sync", "--no-code");
+  }
+  for (const { device, path } of wentBack ? places : []) {
+    device.path = path;
+    must(device, "sync", "--no-code", ...again);
   }
   for (const { device, path } of [...places, ...places]) {
     device.path = path;
-    must(device, "sync", "--no-code");
+    must(device, "sync", "--no-code", ...again);
     for (const id of listed(device)) {
       // Not every agent can go on with both in one, or with a copy; in the vault, both are there all the same.
       const ways = ["--merge", "--fork", "--theirs"];

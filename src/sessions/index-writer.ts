@@ -7,6 +7,7 @@ import type { NewCommit, NewFile, Oid, RefUpdate } from "../refs/object-database
 import type { Heads } from "./catalog.ts";
 import { readHeadOnce } from "./heads.ts";
 import type { Context } from "./repository.ts";
+import { unsentOfOthers } from "./unsent.ts";
 import type { OpenVault } from "./vault.ts";
 
 /** Name of the domain a file of a head's tree belongs to, null when it is the sessions'. */
@@ -40,9 +41,8 @@ export async function writeIndex(context: Context, vault: OpenVault, index: Inde
   const { heads, replica, when, commits = [], refs = [], updates = [] } = index;
   const ref = formatRef({ kind: "head", vault: vault.ref, replica });
   const previous = heads.own?.replica === replica ? heads.own : null;
-  const state = heads.others.length > 0 ? await context.keys.state() : null;
-  const marks = state?.repos[vault.repo]?.heads ?? {};
-  const shown = heads.others.filter((one) => one.head.seq <= (marks[one.replica]?.seq ?? 0));
+  const unsent = await unsentOfOthers(context, vault, heads);
+  const shown = heads.others.filter((one) => !unsent.has(one.replica));
   let written: { head: Head; line: string } | undefined;
   const all = async function* (): AsyncGenerator<NewCommit> {
     yield* commits;

@@ -1,11 +1,12 @@
 import { formatRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { push, pushInOrder, remoteRefs } from "../refs/transport.ts";
-import { type Heads, refOf } from "./catalog.ts";
+import type { Heads } from "./catalog.ts";
 import { type ChosenRemote, unreachable } from "./chosen-remote.ts";
+import { isHere, partsOf } from "./holdings.ts";
 import { isOf, updateQueue } from "./queue.ts";
+import type { Fetched } from "./remote.ts";
 import type { Context } from "./repository.ts";
-import { localCopy } from "./session-fetch.ts";
 import type { OpenVault } from "./vault.ts";
 
 const timeoutMs = 30 * 60_000;
@@ -37,35 +38,40 @@ export async function recheckOwn(
  * Sends what this clone has of other replicas to a remote that was reset, or restored from a backup, and shows less of them:
  * their devices may be no more, and until somebody does, every other device takes it for a rollback. They have signed all of
  * it, so that it makes no difference who sends it. A session goes as their index names it, or not at all: what only its own
- * device has comes back with that one's `sync --retry`. Returns the replicas whose index is there again.
+ * device has comes back with that one's `sync --retry`, and what another clone has with that one's, also where the index is
+ * there again already. Returns the replicas of which something is.
  */
 export async function putBack(
   context: Context,
   vault: OpenVault,
   heads: Heads,
   remote: ChosenRemote,
-  { replicas, there }: { replicas: readonly string[]; there: Refs },
+  { lost, there }: { lost: Fetched["lost"]; there: Refs },
 ): Promise<readonly string[]> {
-  const lost = heads.others.filter((one) => replicas.includes(one.replica));
-  if (lost.length === 0) return [];
   const local = await context.db.refs(vaultPrefix(vault.ref));
   const wanted = new Map<string, Oid>();
-  for (const { replica, commit, head, entries } of lost) {
-    for (const entry of entries) {
-      const ref = refOf(vault.ref, replica, entry);
-      const oid = local.get(ref);
-      const copy = { replica, device: head.device, entry, ref };
-      if (oid && (await localCopy(vault, copy, local))) wanted.set(ref, oid);
+  const restored: string[] = [];
+  for (const one of heads.others) {
+    const { replica, commit } = one;
+    const head = formatRef({ kind: "head", vault: vault.ref, replica });
+    const shown = lost.has(replica) ? lost.get(replica) : commit;
+    // Its device is at work there just now.
+    if (there.get(head) !== shown) continue;
+    const before = wanted.size;
+    for (const part of partsOf(vault, one)) {
+      const oid = local.get(part.ref);
+      if (oid === undefined || oid === there.get(part.ref)) continue;
+      if (await isHere(vault, one, part, local)) wanted.set(part.ref, oid);
     }
     // After its sessions, for where they go one after the other: a head never names what is not there.
-    wanted.set(formatRef({ kind: "head", vault: vault.ref, replica }), commit);
+    if (shown !== commit) wanted.set(head, commit);
+    if (wanted.size > before) restored.push(replica);
   }
-  const updates = [...wanted]
-    .map(([ref, oid]) => ({ ref, oid, lease: there.get(ref) ?? null }))
-    .filter(({ oid, lease }) => oid !== lease);
+  if (wanted.size === 0) return [];
+  const updates = [...wanted].map(([ref, oid]) => ({ ref, oid, lease: there.get(ref) ?? null }));
   const request = { remote: remote.name, updates, verifyHooks: false, prompt: true, timeoutMs };
   const whole = await push(context.git, request);
   const { refs: result } =
     whole.status === "not-atomic-capable" ? await pushInOrder(context.git, request) : { refs: whole };
-  return result?.status === "pushed" ? replicas : [];
+  return result?.status === "pushed" ? restored : [];
 }

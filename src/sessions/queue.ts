@@ -146,6 +146,24 @@ export function forgetReplica(entry: RemoteQueue, prefix: string, replica: strin
   }
 }
 
+/** Forgets, in a copy of another clone, what that one's remotes had of it before it was copied. */
+export async function forgetCopied(
+  context: Context,
+  prefix: string,
+  others: readonly { readonly replica: string }[],
+): Promise<void> {
+  const { remotes } = await readQueue(context);
+  const isCopied = (ref: string): boolean =>
+    ref.startsWith(prefix) && others.some(({ replica }) => isOf(ref, replica));
+  for (const [key, { confirmed }] of Object.entries(remotes)) {
+    const copied = Object.keys(confirmed).filter(isCopied);
+    if (copied.length > 0)
+      await updateQueue(context, key, (entry) => {
+        for (const ref of copied) delete entry.confirmed[ref];
+      });
+  }
+}
+
 /** Whether a ref is one that this replica writes. */
 export function isOf(ref: string, replica: string | null): boolean {
   const name = parseRef(ref);

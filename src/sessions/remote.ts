@@ -1,5 +1,5 @@
 import { equalBytes } from "../crypto/encoding.ts";
-import { acceptHeads, type Marks, type ReplicaHead, readHead } from "../domains/replica-heads.ts";
+import { acceptHeads, readHead } from "../domains/replica-heads.ts";
 import { type ConvosyncError, integrityError } from "../errors.ts";
 import { incomingRef, outgoingRef, parseRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid, RefUpdate } from "../refs/object-database.ts";
@@ -9,8 +9,16 @@ import type { ChosenRemote } from "./chosen-remote.ts";
 import { rememberReplicaHead } from "./head-cache.ts";
 import { deviceName, loadHeads, marksOf } from "./heads.ts";
 import { openVaultAt, readKeyringTree } from "./keyring-tree.ts";
-import { forgetReplica, keyringRef, type RemoteQueue, remoteQueue, updateQueue } from "./queue.ts";
+import {
+  forgetCopied,
+  forgetReplica,
+  keyringRef,
+  type RemoteQueue,
+  remoteQueue,
+  updateQueue,
+} from "./queue.ts";
 import type { Context } from "./repository.ts";
+import { unsentOfOthers } from "./unsent.ts";
 import { findVault, type OpenVault, openVault } from "./vault.ts";
 import { noteWaiting } from "./waiting.ts";
 
@@ -22,8 +30,8 @@ export interface Fetched {
   readonly heads: Heads;
   /** Replicas whose head is new or moved. */
   readonly changed: readonly string[];
-  /** With `restore`: other replicas of which the remote shows less than is here, or never had it. */
-  readonly lost: readonly string[];
+  /** With `restore`: other replicas of which the remote shows less than is here, or never had it; and their head there. */
+  readonly lost: ReadonlyMap<string, Oid | undefined>;
 }
 
 export interface FetchOptions {
@@ -81,7 +89,7 @@ async function fetchWhile(
     const result = received.value;
     if (result.status !== "ok") {
       const text = result.status === "unreachable" ? result.text : "no such ref";
-      return { status: "unreachable", text, vault: opened, heads: before, changed: [], lost: [] };
+      return { status: "unreachable", text, vault: opened, heads: before, changed: [], lost: new Map() };
     }
     return await acceptIncoming(context, opened, before, remote, options);
   } finally {
@@ -139,10 +147,11 @@ async function acceptIncoming(
   const state = await context.keys.state();
   const { heads: remembered = {}, clones = [] } = state.repos[vault.repo] ?? {};
   const known = new Map(before.all.map((one) => [one.replica, one]));
-  const unsent = unsentOfOthers(before, remembered);
+  const unsent = await unsentOfOthers(context, vault, before);
   const heads = new Map([...known].filter(([replica]) => !unsent.has(replica)));
   const changed: string[] = [];
-  const lost = new Set(options.restore ? known.keys() : []);
+  const lost = new Map<string, Oid | undefined>();
+  if (options.restore) for (const replica of known.keys()) lost.set(replica, undefined);
   if (before.replica !== null) lost.delete(before.replica);
   for (const [ref, commit] of refs) {
     const name = parseRef(outgoingRef(ref));
@@ -154,6 +163,7 @@ async function acceptIncoming(
       continue;
     }
     const shown = await readHead(vault, name.replica, commit);
+    if (lost.has(name.replica)) lost.set(name.replica, commit);
     // The user says that it was reset: what is here of that replica goes back there, and is not taken for forged.
     if (lost.has(name.replica) && shown.head.seq < (heads.get(name.replica)?.head.seq ?? 0)) continue;
     heads.set(name.replica, shown);
@@ -171,7 +181,7 @@ async function acceptIncoming(
   const others = Object.fromEntries(
     Object.entries(remembered).filter(([replica]) => replica !== before.replica && !siblings.has(replica)),
   );
-  const seen = marksOf(before.others.filter((one) => siblings.has(one.replica)));
+  const seen = marksOf(before.others.filter(({ replica }) => siblings.has(replica) && !unsent.has(replica)));
   const marks = acceptHeads(vault.keyring, all, { ...others, ...seen, ...ownMark(before) }, known);
   const isNew = vault.keyring.seq > (state.vaults[vault.keyring.vault]?.kr[0] ?? 0);
   // Another device that works in this very clone has brought it here.
@@ -194,21 +204,15 @@ async function acceptIncoming(
     if (before.replica && remote.key === remote.origin && !holdsOurs(entry, refs, prefix, before.replica))
       forgetReplica(entry, prefix, before.replica);
   });
+  await forgetCopied(
+    context,
+    prefix,
+    before.others.filter(({ replica }) => !unsent.has(replica)),
+  );
   const accepted = splitOwn([...new Map([...heads, ...unsent]).values()], before.replica);
   context.chores.later(() => noteWaiting(context, vault, accepted, (device) => deviceName(vault, device)));
-  return { status: "ok", text: "", vault, heads: accepted, changed, lost: [...lost] };
+  return { status: "ok", text: "", vault, heads: accepted, changed, lost };
 }
-
-/**
- * Heads of other replicas that are newer here than any remote has shown them to this device: somebody else works in this
- * very clone, with another HOME, as in a container, and has not sent them yet.
- */
-export const unsentOfOthers = ({ others }: Heads, marks: Marks): Map<string, ReplicaHead> =>
-  new Map(
-    others
-      .filter(({ replica, head }) => head.seq > (marks[replica]?.seq ?? 0))
-      .map((one) => [one.replica, one]),
-  );
 
 export async function isAncestor(context: Context, older: string, newer: string): Promise<boolean> {
   return (await context.git.code(["merge-base", "--is-ancestor", older, newer])) === 0;

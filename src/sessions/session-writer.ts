@@ -24,10 +24,10 @@ import { type Cursor, writeCursor } from "./cursor.ts";
 import type { SealedVariables } from "./environment.ts";
 import { writeIndex } from "./index-writer.ts";
 import { describeCommit, extendLinks, type LinkedCommit, type Rewrites, type TimedLink } from "./links.ts";
-import { unsentOfOthers } from "./remote.ts";
 import type { Context } from "./repository.ts";
 import { portableTitle } from "./titles.ts";
 import { overridden } from "./tombstones.ts";
+import { unsentOfOthers } from "./unsent.ts";
 import type { OpenVault } from "./vault.ts";
 
 /** What is told while sessions are written. */
@@ -89,7 +89,7 @@ export async function store(
   const writing: { plan: CapturePlan; dir: string; ref: string; tip: Oid | null; writer: SessionWriter }[] =
     [];
   const saved: SavedSession[] = [];
-  const unsent = unsentOfOthers(heads, (await context.keys.state()).repos[vault.repo]?.heads ?? {});
+  const unsent = await unsentOfOthers(context, vault, heads);
   for (const plan of plans) {
     // Whoever took the last snapshot: what was just resumed from another device is saved already.
     const stored = plan.basis?.manifest;

@@ -55,7 +55,7 @@ export async function sync(
     if (fetched.status !== "ok") throw unreachable(remote, fetched.text);
     const { vault } = fetched;
     const { replica } = fetched.heads;
-    const there = options.restore ? await recheckOwn(context, vault, replica, remote) : new Map();
+    const there = options.restore ? await recheckOwn(context, vault, replica, remote) : null;
     await buryDeleted(context, vault, fetched.heads, remote.key);
     await repackInPassing(context, vault);
     await fold(context, vault, await loadHeads(context, vault), remote.key);
@@ -69,8 +69,8 @@ export async function sync(
       });
     const restore = options.restore === true;
     const outcome = await publishSettled(context, vault, replica, remote, send, { restore });
-    const lost = { replicas: fetched.lost, there };
-    const restored = await putBack(context, vault, fetched.heads, remote, lost);
+    const { heads, lost } = fetched;
+    const restored = there ? await putBack(context, vault, heads, remote, { lost, there }) : [];
     if (outcome.status !== "queued") await forgetFailure(context);
     const still = await describePending(context, vault, await loadHeads(context, vault), remote);
     const moved = new Set(fetched.changed);

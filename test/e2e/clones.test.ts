@@ -1,6 +1,6 @@
 // Several clones on one machine, and clones whose refs somebody else has moved: the device goes on, and nothing is lost.
 
-import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { installQuietHooks, work } from "./automatic.ts";
@@ -152,6 +152,80 @@ describe("one clone, two homes, as of a container and the machine it runs on", (
     done(await tablet.run("resume"));
     tablet.hears(2);
     for (const machine of [desktop, tablet]) done(await machine.run("verify"));
+  });
+});
+
+describe("a clone that was copied, with what it has still to send", () => {
+  /** Where the copy is; the original is still where it was. */
+  async function copied(): Promise<Sandbox & { readonly copy: Machine }> {
+    const box = await pair();
+    const { desktop } = box;
+    desktop.say(0, 1);
+    done(await desktop.run("save"));
+    desktop.say(1, 2);
+    await offline(box, async () => expect((await desktop.run("save")).exit).toBe(3));
+    const copy = desktop.with({ path: join(desktop.home, "copy/shop") });
+    cpSync(desktop.path, copy.path, { recursive: true });
+    return { ...box, copy };
+  }
+
+  test("goes on as what it was where the original is no more, as on another disk", async () => {
+    const { desktop, laptop, copy } = await copied();
+    rmSync(desktop.path, { recursive: true });
+    expect((await copy.json("status")).document["queue"]).toHaveLength(2);
+    done(await copy.run("sync"));
+    done(await laptop.run("resume"));
+    laptop.hears(2);
+    laptop.say(2, 3);
+    done(await laptop.run("save"));
+    done(await copy.run("resume"));
+    copy.hears(3);
+    const devices = (await laptop.json("status")).document["devices"];
+    expect(devices).toHaveLength(2);
+    for (const machine of [copy, laptop]) done(await machine.run("verify"));
+  });
+
+  test("and where it lies in its place, as a copy that was put back", async () => {
+    const { desktop, laptop, copy } = await copied();
+    rmSync(desktop.path, { recursive: true });
+    renameSync(copy.path, desktop.path);
+    done(await desktop.run("sync"));
+    done(await laptop.run("resume"));
+    laptop.hears(2);
+    for (const machine of [desktop, laptop]) done(await machine.run("verify"));
+  });
+
+  test("is another one beside the original, which sends what it has", async () => {
+    const { desktop, laptop, copy } = await copied();
+    done(await copy.run("sync"));
+    done(await copy.run("resume"));
+    copy.hears(2);
+    copy.say(2, 3);
+    done(await copy.run("save"));
+    done(await laptop.run("resume"));
+    laptop.hears(3);
+    done(await desktop.run("sync"));
+    done(await copy.run("sync"));
+    for (const machine of [copy, desktop, laptop]) done(await machine.run("verify"));
+    expect(await messages(laptop)).toEqual({ [one]: lines(3) });
+  });
+
+  test("sees that a remote was put back from a copy, once the original has sent it", async () => {
+    const box = await copied();
+    const { desktop, copy } = box;
+    const backup = `${box.remote}.backup`;
+    cpSync(box.remote, backup, { recursive: true });
+    done(await copy.run("sync"));
+    copy.say(0, 1, two);
+    done(await copy.run("save", "--session", two));
+    done(await desktop.run("sync"));
+    done(await copy.run("sync"));
+    rmSync(box.remote, { recursive: true });
+    renameSync(backup, box.remote);
+    expect(await copy.run("sync")).toMatchObject({ exit: 6 });
+    done(await copy.run("sync", "--retry"));
+    done(await desktop.run("sync", "--retry"));
+    for (const machine of [copy, desktop]) done(await machine.run("verify"));
   });
 });
 

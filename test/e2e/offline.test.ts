@@ -393,7 +393,13 @@ describe("shared and forgetful remotes", () => {
 
   describe("restored from a backup", () => {
     /** Both have gone on since the remote was as it is now; `fetched`: the desktop has all that the laptop has saved. */
-    async function restored({ fetched }: { fetched: boolean }): Promise<Sandbox> {
+    async function restored({
+      fetched,
+      meanwhile,
+    }: {
+      fetched: boolean;
+      meanwhile?: (box: Sandbox) => Promise<void>;
+    }): Promise<Sandbox> {
       const box = await pair();
       const { desktop, laptop } = box;
       desktop.say(0, 1, one);
@@ -410,6 +416,7 @@ describe("shared and forgetful remotes", () => {
       desktop.say(1, 2, one);
       done(await desktop.run("save", "--session", one));
       done(await laptop.run("sync"));
+      await meanwhile?.(box);
       rmSync(box.remote, { recursive: true });
       renameSync(backup, box.remote);
       return box;
@@ -449,6 +456,25 @@ describe("shared and forgetful remotes", () => {
       tablet.hears(2, two);
       done(await tablet.run("resume", one));
       tablet.hears(2, one);
+    });
+
+    test("gets what only a third device has, too, where its index was put back before", async () => {
+      const box = await restored({
+        fetched: false,
+        async meanwhile({ tablet, code }) {
+          tablet.clone();
+          await tablet.init("--join", "--recovery-file", code);
+          done(await tablet.run("resume", two));
+        },
+      });
+      const { desktop, tablet } = box;
+      done(await desktop.run("sync", "--retry"));
+      expect(await desktop.run("resume", two)).toMatchObject({ exit: 6 });
+      const sent = done(await tablet.run("sync", "--retry"));
+      expect(sent.stderr).toContain("Put back on origin what was here of Laptop");
+      done(await desktop.run("resume", two));
+      desktop.hears(2, two);
+      for (const machine of [desktop, tablet]) done(await machine.run("verify"));
     });
 
     test("or wiped, gets it, too; what was deleted meanwhile stays so", async () => {

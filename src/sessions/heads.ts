@@ -4,7 +4,7 @@ import { parseRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { type Heads, splitOwn } from "./catalog.ts";
 import { cachedReplicaHead, rememberReplicaHead } from "./head-cache.ts";
-import { type OwnMark, reclaim, takeUp } from "./reclaim.ts";
+import { type OwnMark, reclaim } from "./reclaim.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
 
@@ -15,8 +15,10 @@ import type { OpenVault } from "./vault.ts";
  */
 export async function loadHeads(context: Context, vault: OpenVault): Promise<Heads> {
   let found = await localHeads(context, vault);
-  if (found.heads.replica === null && (await takeUp(context, vault, found.heads)))
-    found = await localHeads(context, vault);
+  if (found.heads.replica === null && found.heads.others.length > 0) {
+    const { takeUp } = await import("./take-up.ts");
+    if (await takeUp(context, vault, found.heads)) found = await localHeads(context, vault);
+  }
   if (found.missed === null) return found.heads;
   // Another process may have written meanwhile: it moves the refs first and remembers then.
   context.db.forgetRefs();

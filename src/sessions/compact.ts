@@ -20,9 +20,9 @@ import { encode } from "../packing/vcdiff-encode.ts";
 import { formatRef, vaultPrefix } from "../refs/names.ts";
 import type { NewFile, Oid, RefUpdate } from "../refs/object-database.ts";
 import type { Heads } from "./catalog.ts";
-import { localCopy } from "./holdings.ts";
 import { writeIndex } from "./index-writer.ts";
 import type { Context } from "./repository.ts";
+import { localCopy } from "./session-fetch.ts";
 import type { OpenVault } from "./vault.ts";
 
 /**

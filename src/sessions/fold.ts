@@ -3,10 +3,10 @@ import { pageSize } from "../domains/head.ts";
 import { formatRef, vaultPrefix } from "../refs/names.ts";
 import type { NewFile, Oid, RefUpdate } from "../refs/object-database.ts";
 import type { Heads } from "./catalog.ts";
-import { localCopy } from "./holdings.ts";
 import { writeIndex } from "./index-writer.ts";
 import { updateQueue } from "./queue.ts";
 import type { Context } from "./repository.ts";
+import { localCopy } from "./session-fetch.ts";
 import { limitOf } from "./settings.ts";
 import type { OpenVault } from "./vault.ts";
 

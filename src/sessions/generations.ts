@@ -8,10 +8,9 @@ import { vaultPrefix } from "../refs/names.ts";
 import type { NewFile, RefUpdate } from "../refs/object-database.ts";
 import { type CatalogEntry, catalog, type Heads } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
-import { localCopy } from "./holdings.ts";
 import { writeIndex } from "./index-writer.ts";
 import type { Context } from "./repository.ts";
-import { fetchSession } from "./session-fetch.ts";
+import { fetchSession, localCopy } from "./session-fetch.ts";
 import type { OpenVault } from "./vault.ts";
 import { comparable } from "./versions.ts";
 

@@ -14,11 +14,7 @@ import type { OpenVault } from "./vault.ts";
  * is older it is put right first.
  */
 export async function loadHeads(context: Context, vault: OpenVault): Promise<Heads> {
-  let found = await localHeads(context, vault);
-  if (found.heads.replica === null && found.heads.others.length > 0) {
-    const { takeUp } = await import("./take-up.ts");
-    if (await takeUp(context, vault, found.heads)) found = await localHeads(context, vault);
-  }
+  const found = await localHeads(context, vault);
   if (found.missed === null) return found.heads;
   // Another process may have written meanwhile: it moves the refs first and remembers then.
   context.db.forgetRefs();

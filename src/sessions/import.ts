@@ -16,9 +16,9 @@ import { Bundle, isBundle } from "./bundle.ts";
 import { catalog } from "./catalog.ts";
 import { deliver } from "./deliver.ts";
 import { loadHeads } from "./heads.ts";
-import { localCopy } from "./holdings.ts";
 import { localDirectory, settleIn } from "./local-directory.ts";
 import type { Context } from "./repository.ts";
+import { localCopy } from "./session-fetch.ts";
 import { type OpenVault, openVault } from "./vault.ts";
 import { findSession, openWorkplace } from "./workplace.ts";
 

@@ -26,9 +26,9 @@ import { formatRef, vaultPrefix } from "../refs/names.ts";
 import type { NewFile } from "../refs/object-database.ts";
 import { type CatalogEntry, catalog, type Heads } from "./catalog.ts";
 import { loadHeads } from "./heads.ts";
-import { localCopy } from "./holdings.ts";
 import { writeIndex } from "./index-writer.ts";
 import type { Context } from "./repository.ts";
+import { localCopy } from "./session-fetch.ts";
 import { type OpenVault, ownReplica } from "./vault.ts";
 
 /**

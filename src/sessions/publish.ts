@@ -263,6 +263,13 @@ function settle(entry: RemoteQueue, branch: Branch | null): void {
   }
 }
 
+/** Why others' refs that were sent in their place have not arrived. */
+export const heldBack = (
+  context: Context,
+  remote: ChosenRemote,
+  result: PushResult,
+): Promise<PublishResult> => waits(context, remote, reasonOf(result, null), result, [], false);
+
 async function waits(
   context: Context,
   remote: ChosenRemote,

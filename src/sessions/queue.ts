@@ -155,11 +155,14 @@ export async function forgetCopied(
   const { remotes } = await readQueue(context);
   const isCopied = (ref: string): boolean =>
     ref.startsWith(prefix) && others.some(({ replica }) => isOf(ref, replica));
-  for (const [key, { confirmed }] of Object.entries(remotes)) {
-    const copied = Object.keys(confirmed).filter(isCopied);
+  for (const [key, { confirmed, sent }] of Object.entries(remotes)) {
+    const copied = Object.keys({ ...confirmed, ...sent }).filter(isCopied);
     if (copied.length > 0)
       await updateQueue(context, key, (entry) => {
-        for (const ref of copied) delete entry.confirmed[ref];
+        for (const ref of copied) {
+          delete entry.confirmed[ref];
+          delete entry.sent?.[ref];
+        }
       });
   }
 }

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { equalBytes } from "../crypto/encoding.ts";
 import { acceptHeads, readHead } from "../domains/replica-heads.ts";
 import { type ConvosyncError, integrityError } from "../errors.ts";
@@ -30,7 +31,10 @@ export interface Fetched {
   readonly heads: Heads;
   /** Replicas whose head is new or moved. */
   readonly changed: readonly string[];
-  /** With `restore`: other replicas of which the remote shows less than is here, or never had it; and their head there. */
+  /**
+   * Other replicas of which the remote shows less than is here, and that this clone is to put there; and their head there.
+   * With `restore` these are all such, else those of clones of this device that are no more.
+   */
   readonly lost: ReadonlyMap<string, Oid | undefined>;
 }
 
@@ -151,7 +155,11 @@ async function acceptIncoming(
   const heads = new Map([...known].filter(([replica]) => !unsent.has(replica)));
   const changed: string[] = [];
   const lost = new Map<string, Oid | undefined>();
-  if (options.restore) for (const replica of known.keys()) lost.set(replica, undefined);
+  const { commonDir } = context.repo;
+  const isLeft = ({ dir }: { readonly dir: string }) => dir === commonDir || !existsSync(dir);
+  const left = new Set(clones.filter(isLeft).map(({ replica }) => replica));
+  for (const replica of known.keys())
+    if (options.restore || (left.has(replica) && unsent.has(replica))) lost.set(replica, undefined);
   if (before.replica !== null) lost.delete(before.replica);
   for (const [ref, commit] of refs) {
     const name = parseRef(outgoingRef(ref));

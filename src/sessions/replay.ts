@@ -4,11 +4,11 @@ import { vaultPrefix } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { type CatalogEntry, catalog, findSession, type Heads } from "./catalog.ts";
 import { type FreshHeads, knownHeads, onNewestHeads } from "./fresh-heads.ts";
-import { localCopy } from "./holdings.ts";
 import { type CommitFinder, type HowResolved, openCommitFinder } from "./link-resolution.ts";
 import { describeCommit, type LinkedCommit } from "./links.ts";
 import { openSession, type Reading } from "./reading.ts";
 import type { Context } from "./repository.ts";
+import { localCopy } from "./session-fetch.ts";
 import type { OpenVault } from "./vault.ts";
 
 /** How a commit led to a place in a conversation; `before`: it is the nearest earlier commit that did. */

@@ -5,12 +5,12 @@ import type { NewCommit, Oid, RefUpdate } from "../refs/object-database.ts";
 import { type Heads, refOf } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
 import { loadHeads } from "./heads.ts";
-import { localCopy } from "./holdings.ts";
 import { writeIndex } from "./index-writer.ts";
 import { type PublishResult, publish } from "./publish.ts";
 import { allQueues, forgetReplica, isOf, updateQueue } from "./queue.ts";
 import { dropIncoming, type FetchOptions, fetchHeads, isAncestor, receive } from "./remote.ts";
 import type { Context } from "./repository.ts";
+import { localCopy } from "./session-fetch.ts";
 import { buryDeleted } from "./tombstones.ts";
 import { type OpenVault, openVault, ownReplica } from "./vault.ts";
 

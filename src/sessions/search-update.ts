@@ -12,7 +12,6 @@ import { mainStream, type StreamRecord } from "../packing/manifest.ts";
 import { vaultPrefix } from "../refs/names.ts";
 import type { CatalogEntry, Copy } from "./catalog.ts";
 import { readCache, withLock, writeAtomic } from "./files.ts";
-import { localCopy } from "./holdings.ts";
 import type { Context } from "./repository.ts";
 import {
   chunkBytes,
@@ -24,6 +23,7 @@ import {
   recordMark,
   type Voice,
 } from "./search-index.ts";
+import { localCopy } from "./session-fetch.ts";
 import { openVault } from "./vault.ts";
 import { openWorkplace } from "./workplace.ts";
 

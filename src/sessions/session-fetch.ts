@@ -4,7 +4,6 @@ import { incomingRef, outgoingRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid, RefUpdate } from "../refs/object-database.ts";
 import { type CatalogEntry, type Copy, type Heads, tombstonesOf } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
-import { localCopy } from "./holdings.ts";
 import { dropIncoming, dropping, receive } from "./remote.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
@@ -47,6 +46,29 @@ export async function fetchSession(
   if (hot.length > 0) found.push(...(await fetchHot(context, vault, heads, hot, refs, remote, timeoutMs)));
   if (found.length === 0) throw missingCopy(missing[0]!);
   return found;
+}
+
+/**
+ * The copy as this clone has it: by its own ref, or as a folder of an archive. Null when it is not here, or when
+ * the index has moved on from what is here.
+ */
+export async function localCopy(
+  vault: OpenVault,
+  copy: Copy,
+  refs: ReadonlyMap<string, Oid>,
+): Promise<StoredSession | null> {
+  // A folder of an archive stands for itself: what continues it must not keep the whole archive alive.
+  const commit = copy.entry.a ? null : (refs.get(copy.ref) ?? null);
+  if (!copy.entry.a && !commit) return null;
+  try {
+    const files = copy.entry.a ? await vault.db.filesOfTree(copy.entry.a.t) : await vault.db.files(commit!);
+    return await readSession(vault, copy.replica, copy.entry, { commit, files });
+  } catch (error) {
+    const stale =
+      error instanceof ConvosyncError && ["manifest-mismatch", "missing-object"].includes(error.code);
+    if (stale) return null;
+    throw error;
+  }
 }
 
 /** Fetches one session out of an archive: its folder alone by name, or where a remote refuses that, the archive. */

@@ -12,7 +12,6 @@ import { pendingEvents } from "./events.ts";
 import { fold } from "./fold.ts";
 import { deviceName, loadHeads } from "./heads.ts";
 import { type Branch, type PublishResult, publish, publishBranch, type QueueReason } from "./publish.ts";
-import { putBack, recheckOwn } from "./put-back.ts";
 import { adoptBranches, describePending, updateQueue, waitingBranches } from "./queue.ts";
 import { openWithHeads } from "./remote.ts";
 import { publishSettled } from "./replica.ts";
@@ -55,7 +54,10 @@ export async function sync(
     if (fetched.status !== "ok") throw unreachable(remote, fetched.text);
     const { vault } = fetched;
     const { replica } = fetched.heads;
-    const there = options.restore ? await recheckOwn(context, vault, replica, remote) : null;
+    const isShort = options.restore || fetched.lost.size > 0;
+    const back = isShort ? await import("./put-back.ts") : null;
+    const there = back && (await back.remoteRefsOf(context, vault, remote));
+    if (options.restore && there) await back.recheckOwn(context, replica, remote, there);
     await buryDeleted(context, vault, fetched.heads, remote.key);
     await repackInPassing(context, vault);
     await fold(context, vault, await loadHeads(context, vault), remote.key);
@@ -68,9 +70,10 @@ export async function sync(
         sent: (name, to) => elsewhere.set(`branch ${name}`, to),
       });
     const restore = options.restore === true;
-    const outcome = await publishSettled(context, vault, replica, remote, send, { restore });
+    const sent = await publishSettled(context, vault, replica, remote, send, { restore });
     const { heads, lost } = fetched;
-    const restored = there ? await putBack(context, vault, heads, remote, { lost, there }) : [];
+    const others = there && (await back.putBack(context, vault, heads, remote, { lost, there }));
+    const outcome = sent.status === "queued" ? sent : (others?.refused ?? sent);
     if (outcome.status !== "queued") await forgetFailure(context);
     const still = await describePending(context, vault, await loadHeads(context, vault), remote);
     const moved = new Set(fetched.changed);
@@ -85,7 +88,7 @@ export async function sync(
       queued: still,
       publish: outcome,
       restored: fetched.heads.others
-        .filter((one) => restored.includes(one.replica))
+        .filter((one) => others?.restored.includes(one.replica))
         .map((one) => deviceName(vault, one.head.device)),
       due: dueSessions(catalog(fetched.heads, vault), retentionRule(context.settings), context.world.now())
         .length,

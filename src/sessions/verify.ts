@@ -4,12 +4,11 @@ import { formatRef, incomingRef, outgoingRef, parseRef, vaultPrefix } from "../r
 import { catalog, type Heads, tombstonesOf } from "./catalog.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
 import { deviceName, loadHeads } from "./heads.ts";
-import { localCopy } from "./holdings.ts";
 import { noPageCache } from "./page-cache.ts";
 import { remoteQueue } from "./queue.ts";
 import { dropIncoming, fetchHeads, receive } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
-import { fetchSession } from "./session-fetch.ts";
+import { fetchSession, localCopy } from "./session-fetch.ts";
 import { type OpenVault, openVault } from "./vault.ts";
 
 export interface Problem {

@@ -156,7 +156,7 @@ describe("one clone, two homes, as of a container and the machine it runs on", (
 });
 
 describe("a clone that was copied, with what it has still to send", () => {
-  /** Where the copy is; the original is still where it was. */
+  /** Both are there. */
   async function copied(): Promise<Sandbox & { readonly copy: Machine }> {
     const box = await pair();
     const { desktop } = box;
@@ -169,19 +169,23 @@ describe("a clone that was copied, with what it has still to send", () => {
     return { ...box, copy };
   }
 
-  test("goes on as what it was where the original is no more, as on another disk", async () => {
-    const { desktop, laptop, copy } = await copied();
+  test("sends it where the original is no more, as on another disk", async () => {
+    const box = await copied();
+    const { desktop, laptop, copy } = box;
     rmSync(desktop.path, { recursive: true });
-    expect((await copy.json("status")).document["queue"]).toHaveLength(2);
-    done(await copy.run("sync"));
+    const hook = join(box.remote, "hooks/pre-receive");
+    writeFileSync(hook, "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+    expect((await copy.run("sync")).exit).toBe(3);
+    rmSync(hook);
+    const { stderr } = done(await copy.run("sync"));
+    expect(stderr).toContain("what was here of Desktop");
+    expect(done(await copy.run("sync")).stderr).toContain("Everything is up to date");
     done(await laptop.run("resume"));
     laptop.hears(2);
     laptop.say(2, 3);
     done(await laptop.run("save"));
     done(await copy.run("resume"));
     copy.hears(3);
-    const devices = (await laptop.json("status")).document["devices"];
-    expect(devices).toHaveLength(2);
     for (const machine of [copy, laptop]) done(await machine.run("verify"));
   });
 

@@ -477,6 +477,29 @@ describe("shared and forgetful remotes", () => {
       for (const machine of [desktop, tablet]) done(await machine.run("verify"));
     });
 
+    test("gets what a clone that is no more had saved, out of what has gone on from it", async () => {
+      const box = await pair();
+      const { desktop, laptop } = box;
+      desktop.say(0, 1);
+      done(await desktop.run("save"));
+      const backup = join(box.base, "backup.git");
+      cpSync(box.remote, backup, { recursive: true });
+      desktop.say(1, 2);
+      done(await desktop.run("save"));
+      rmSync(desktop.path, { recursive: true });
+      desktop.clone();
+      await desktop.init();
+      desktop.say(2, 3);
+      done(await desktop.run("save"));
+      done(await laptop.run("sync"));
+      rmSync(box.remote, { recursive: true });
+      renameSync(backup, box.remote);
+      done(await desktop.run("sync", "--retry"));
+      done(await laptop.run("resume"));
+      laptop.hears(3);
+      for (const machine of [desktop, laptop]) done(await machine.run("verify"));
+    });
+
     test("or wiped, gets it, too; what was deleted meanwhile stays so", async () => {
       const box = await restored({ fetched: true });
       const { desktop, tablet } = box;

@@ -44,8 +44,8 @@ export async function recheckOwn(
  * Sends what this clone has of other replicas to a remote that was reset, or restored from a backup, and shows less of them:
  * their devices may be no more, and until somebody does, every other device takes it for a rollback. They have signed all of
  * it, so that it makes no difference who sends it. A session goes as their index names it, or not at all: what only its own
- * device has comes back with that one's `sync --retry`, and what another clone has with that one's, also where the index is
- * there again already. Returns the replicas of which something is, or why the remote takes nothing of them.
+ * device has comes back with that one's next push, and what another clone has with that one's `sync --retry`, also where the
+ * index is there again already. Returns the replicas of which something is, or why the remote takes nothing of them.
  */
 export async function putBack(
   context: Context,
@@ -60,21 +60,24 @@ export async function putBack(
   for (const one of heads.others) {
     const { replica, commit } = one;
     const head = formatRef({ kind: "head", vault: vault.ref, replica });
-    const shown = lost.has(replica) ? lost.get(replica) : commit;
+    const isLost = lost.has(replica);
+    const shown = isLost ? lost.get(replica) : commit;
     // Somebody else is at work there just now.
     if (there.get(head) !== shown) continue;
     const before = wanted.size;
+    let isWhole = true;
     for (const part of partsOf(vault, one)) {
       const oid = local.get(part.ref);
-      if (oid !== undefined && oid === there.get(part.ref)) continue;
-      const found =
-        oid && (await isHere(vault, one, part, local))
-          ? oid
-          : await continued(context, vault, one, part, local);
-      if (found && found !== there.get(part.ref)) wanted.set(part.ref, found);
+      const served = there.get(part.ref);
+      // With its index there, what is there is as this names it, unless it shows that it is not.
+      if (!isLost && served !== undefined && (oid === undefined || oid === served)) continue;
+      const isNamed = oid !== undefined && (await isHere(vault, one, part, local));
+      const found = isNamed ? oid : await continued(context, vault, one, part, local);
+      if (found === null) isWhole = false;
+      else if (found !== served) wanted.set(part.ref, found);
     }
     // After its sessions, for where they go one after the other: a head never names what is not there.
-    if (shown !== commit) wanted.set(head, commit);
+    if (shown !== commit) wanted.set(head, isWhole ? commit : await inPlaceOf(context, commit));
     if (wanted.size > before) restored.push(replica);
   }
   if (wanted.size === 0) return { restored, refused: null };
@@ -85,6 +88,16 @@ export async function putBack(
     whole.status === "not-atomic-capable" ? await pushInOrder(context.git, request) : { refs: whole };
   if (!result || result.status === "pushed") return { restored, refused: null };
   return { restored: [], refused: await heldBack(context, remote, result) };
+}
+
+/**
+ * A commit that stands for a head whose sessions are not all there. The replica that wrote it takes its own commit for the
+ * sign that the remote has all it was sent, and sends all of it again where another one is found.
+ */
+async function inPlaceOf(context: Context, commit: Oid): Promise<Oid> {
+  const files = [...(await context.db.files(commit))].map(([path, content]) => ({ path, content }));
+  const [standIn] = await context.db.commits([{ parents: [commit], files, when: context.world.now() }]);
+  return standIn!;
 }
 
 /** A ref of a replica, a session's own or an archive's, and the entries of its index that are in it. */

@@ -178,7 +178,7 @@ async function acceptIncoming(
     if (shown.head.seq < (unsent.get(name.replica)?.head.seq ?? 0)) continue;
     unsent.delete(name.replica);
     lost.delete(name.replica);
-    changed.push(name.replica);
+    if (shown.hash !== known.get(name.replica)?.hash) changed.push(name.replica);
     context.chores.later(() => rememberReplicaHead(context, vault.repo, shown));
     updates.push({ ref: outgoingRef(ref), to: commit, from: local.get(outgoingRef(ref)) ?? null });
   }

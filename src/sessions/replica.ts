@@ -75,7 +75,11 @@ export async function settleReplica(
   const strange: string[] = [];
   for (const [ref, oid] of served) {
     const mine = local.get(ref);
-    const ours = mine === oid || isSent(ref, oid) || (mine && (await isAncestor(context, oid, mine)));
+    const isOurs = (one: Oid): boolean => mine === one || isSent(ref, one);
+    const ours =
+      isOurs(oid) ||
+      (mine && (await isAncestor(context, oid, mine))) ||
+      (await standsFor(context, oid)).some(isOurs);
     if (!ours) strange.push(ref);
   }
   if (strange.length === 0) {
@@ -97,6 +101,18 @@ export async function settleReplica(
   const fetched = await fetchHeads(context, await openVault(context), remote, options);
   await buryDeleted(context, fetched.vault, fetched.heads, remote.key);
   return { vault: fetched.vault, heads: fetched.heads, replica: renewed };
+}
+
+/** The commits that one stands for which another device has put in their place: those before it with the same files. */
+async function standsFor(context: Context, commit: Oid): Promise<Oid[]> {
+  const files = await context.db.files(commit);
+  const isSame = async (parent: Oid): Promise<boolean> => {
+    const before = await context.db.files(parent);
+    return before.size === files.size && [...files].every(([path, blob]) => before.get(path) === blob);
+  };
+  const same: Oid[] = [];
+  for (const parent of await context.db.parents(commit)) if (await isSame(parent)) same.push(parent);
+  return same;
 }
 
 /** Moves everything this clone has under its old replica id to a new one; the old id is the other copy's now. */

@@ -422,7 +422,12 @@ describe("shared and forgetful remotes", () => {
       return box;
     }
 
-    test("is refused with the way out, and filled again by each device that goes it", async () => {
+    test.each([
+      [["sync", "--retry"]],
+      // What is there of it shows that somebody else has put it there.
+      [["sync"]],
+      [["save", "--no-code", "--session", two]],
+    ])("is refused with the way out, and filled again by each device that goes it: %j", async (command) => {
       const box = await restored({ fetched: false });
       const { desktop, laptop } = box;
       for (const machine of [desktop, laptop]) {
@@ -433,9 +438,12 @@ describe("shared and forgetful remotes", () => {
       expect(sent.stderr).toContain("Put back on origin what was here of Laptop");
       // Of the laptop's last session the desktop has nothing, and nobody is shown an older one instead.
       expect(await desktop.run("resume", two)).toMatchObject({ exit: 6 });
-      done(await laptop.run("sync", "--retry"));
+      if (command[0] === "save") laptop.say(2, 3, two);
+      done(await laptop.run(...command));
       done(await desktop.run("resume", two));
-      desktop.hears(2, two);
+      desktop.hears(command[0] === "save" ? 3 : 2, two);
+      expect((await desktop.json("status")).document["devices"]).toHaveLength(2);
+      expect(refs(box, "/head")).toHaveLength(2);
       done(await laptop.run("resume", one));
       laptop.hears(2, one);
       for (const machine of [desktop, laptop]) done(await machine.run("verify"));

@@ -187,11 +187,15 @@ class Device {
   }
 
   /** A person who has lost the keys, and the device's state with them, and joins anew. */
-  losesKeys() {
+  async losesKeys() {
     for (const folder of [".config/convosync", ".local/state/convosync", ".local/share/convosync"])
       rmSync(join(this.env.HOME, folder), { recursive: true, force: true });
     this.note("loses the keys");
-    this.convosync("init", "--yes", "--join", "--recovery-file", code, ...hooks, "--no-agent-hooks");
+    const join = ["init", "--yes", "--join", "--recovery-file", code, ...hooks, "--no-agent-hooks"];
+    if (this.convosync(...join).status === 0) return;
+    // A lock that a crash has left counts as held for a while.
+    await sleep(5_500);
+    this.convosync(...join);
   }
 
   note(what) {
@@ -581,7 +585,7 @@ async function step(devices) {
   } else if (what < 130) device.convosync("watch", "--once");
   else if (what < 133) await device.watches();
   else if (what < 134) {
-    if (!away) device.losesKeys();
+    if (!away) await device.losesKeys();
   } else if (what < 135) {
     device.git(...oneOf(["gc", "-q", "--prune=now"], ["pack-refs", "--all"], ["fetch", "-q", "--prune"]));
     device.note("tidies up");

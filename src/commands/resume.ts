@@ -337,6 +337,12 @@ function tell(terminal: Terminal, event: ResumeEvent, now: Date): void {
       );
       terminal.detail(`load them with: . '${event.path}'`);
       return;
+    case "incomplete":
+      terminal.warn(
+        `what ${safeText(event.device)} saved of it (${relativeTime(event.at, now)}) is not on the remote, which was reset`,
+      );
+      terminal.hint(`if ${safeText(event.device)} has it still, there: git convosync sync`);
+      return;
     case "kept-backup":
       terminal.detail(`the version that was here is kept in ${event.path}`);
       return;

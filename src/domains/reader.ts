@@ -47,6 +47,7 @@ export async function readSession(
   if ((await hashOf(sealed)) !== entry.m) {
     throw integrityError("manifest-mismatch", `session ${entry.s} is not the one its index names`, [
       "the device that saved it may still have to send it; there: git convosync sync --retry",
+      "if the remote was reset and it is no more, read the conversation without that; here: git convosync sync --retry",
     ]);
   }
   const body = vault.codec.unpackWithin(await openSealed(vault, sealed), limits.manifestBytes);

@@ -36,6 +36,8 @@ const stateSchema = v.object({
     v.object({
       vault: v.string(),
       heads: v.record(v.string(), v.object({ seq: v.number(), hash: v.string(), device: v.string() })),
+      /** Replicas of which a remote that was reset has not all → up to which `seq` of theirs. */
+      incomplete: v.optional(v.record(v.string(), v.number())),
       clones: v.array(
         v.object({
           replica: v.string(),

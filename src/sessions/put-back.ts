@@ -3,11 +3,13 @@ import type { ReplicaHead } from "../domains/replica-heads.ts";
 import { formatRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import { push, pushInOrder, remoteRefs } from "../refs/transport.ts";
-import { type Heads, refOf } from "./catalog.ts";
+import { type Heads, refOf, tombstonesOf } from "./catalog.ts";
 import { type ChosenRemote, unreachable } from "./chosen-remote.ts";
+import { repoState } from "./key-store.ts";
 import { heldBack, type PublishResult } from "./publish.ts";
 import { isOf, updateQueue } from "./queue.ts";
 import type { Fetched } from "./remote.ts";
+import { standsFor } from "./replica.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
 import type { OpenVault } from "./vault.ts";
@@ -40,12 +42,21 @@ export async function recheckOwn(
   });
 }
 
+export interface PutBack {
+  /** Replicas of which something is there again. */
+  readonly restored: readonly string[];
+  /** Replicas of whose index not all is there, or here → its `seq`. */
+  readonly incomplete: Readonly<Record<string, number>>;
+  /** Why the remote takes nothing of it. */
+  readonly refused: PublishResult | null;
+}
+
 /**
  * Sends what this clone has of other replicas to a remote that was reset, or restored from a backup, and shows less of them:
  * their devices may be no more, and until somebody does, every other device takes it for a rollback. They have signed all of
  * it, so that it makes no difference who sends it. A session goes as their index names it, or not at all: what only its own
  * device has comes back with that one's next push, and what another clone has with that one's `sync --retry`, also where the
- * index is there again already. Returns the replicas of which something is, or why the remote takes nothing of them.
+ * index is there again already.
  */
 export async function putBack(
   context: Context,
@@ -53,10 +64,12 @@ export async function putBack(
   heads: Heads,
   remote: ChosenRemote,
   { lost, there }: { lost: Fetched["lost"]; there: Refs },
-): Promise<{ restored: readonly string[]; refused: PublishResult | null }> {
+): Promise<PutBack> {
   const local = await context.db.refs(vaultPrefix(vault.ref));
   const wanted = new Map<string, Oid>();
   const restored: string[] = [];
+  const incomplete: Record<string, number> = {};
+  const tombstones = tombstonesOf(heads.all);
   for (const one of heads.others) {
     const { replica, commit } = one;
     const head = formatRef({ kind: "head", vault: vault.ref, replica });
@@ -65,8 +78,9 @@ export async function putBack(
     // Somebody else is at work there just now.
     if (there.get(head) !== shown) continue;
     const before = wanted.size;
-    let isWhole = true;
+    let isWhole = isLost || (await standsFor(context, commit)).length === 0;
     for (const part of partsOf(vault, one)) {
+      if (part.entries.every(({ s }) => tombstones.has(s))) continue;
       const oid = local.get(part.ref);
       const served = there.get(part.ref);
       // With its index there, what is there is as this names it, unless it shows that it is not.
@@ -79,15 +93,29 @@ export async function putBack(
     // After its sessions, for where they go one after the other: a head never names what is not there.
     if (shown !== commit) wanted.set(head, isWhole ? commit : await inPlaceOf(context, commit));
     if (wanted.size > before) restored.push(replica);
+    if (!isWhole) incomplete[replica] = one.head.seq;
   }
-  if (wanted.size === 0) return { restored, refused: null };
+  if (wanted.size === 0) return { restored, incomplete, refused: null };
   const updates = [...wanted].map(([ref, oid]) => ({ ref, oid, lease: there.get(ref) ?? null }));
   const request = { remote: remote.name, updates, verifyHooks: false, prompt: true, timeoutMs };
   const whole = await push(context.git, request);
   const { refs: result } =
     whole.status === "not-atomic-capable" ? await pushInOrder(context.git, request) : { refs: whole };
-  if (!result || result.status === "pushed") return { restored, refused: null };
-  return { restored: [], refused: await heldBack(context, remote, result) };
+  if (!result || result.status === "pushed") return { restored, incomplete, refused: null };
+  return { restored: [], incomplete: {}, refused: await heldBack(context, remote, result) };
+}
+
+/** Has this device read without what nobody has any more, for all that it knows, as the user says that the remote was reset. */
+export async function goOnWithout(
+  context: Context,
+  vault: OpenVault,
+  { incomplete }: Pick<PutBack, "incomplete">,
+): Promise<void> {
+  if (Object.keys(incomplete).length === 0) return;
+  await context.keys.update((state) => {
+    const repo = repoState(state, vault.repo, vault.keyring.vault);
+    repo.incomplete = { ...repo.incomplete, ...incomplete };
+  });
 }
 
 /**

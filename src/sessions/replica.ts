@@ -104,7 +104,7 @@ export async function settleReplica(
 }
 
 /** The commits that one stands for which another device has put in their place: those before it with the same files. */
-async function standsFor(context: Context, commit: Oid): Promise<Oid[]> {
+export async function standsFor(context: Context, commit: Oid): Promise<Oid[]> {
   const files = await context.db.files(commit);
   const isSame = async (parent: Oid): Promise<boolean> => {
     const before = await context.db.files(parent);

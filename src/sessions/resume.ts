@@ -22,7 +22,7 @@ import { localDirectory, settleIn } from "./local-directory.ts";
 import { note, whereabouts } from "./operations.ts";
 import type { Context } from "./repository.ts";
 import { Restore } from "./restore.ts";
-import { fetchSession } from "./session-fetch.ts";
+import { fetchSession, lostCopies } from "./session-fetch.ts";
 import { type Stretch, stretchesOf } from "./stretches.ts";
 import type { OpenVault } from "./vault.ts";
 import { comparable } from "./versions.ts";
@@ -42,6 +42,8 @@ export type ResumeEvent =
   | DivergenceEvent
   | { readonly step: "restored"; readonly messages: number; readonly fresh: number; readonly files: number }
   | { readonly step: "work"; readonly device: string; readonly how: BroughtWork; readonly base: string }
+  /** What a device has saved of it is not there: the remote was reset. */
+  | { readonly step: "incomplete"; readonly device: string; readonly at: Date }
   | { readonly step: "environment"; readonly names: readonly string[]; readonly path: string }
   | { readonly step: "kept-backup"; readonly path: string }
   /** The conversation runs in a folder that the code here lacks. */
@@ -122,6 +124,12 @@ async function resumeLocked(
     at: new Date(session.newest.entry.u),
     title: session.newest.entry.t,
   });
+  if (online) {
+    const left = session.copies.filter(({ replica }) => !copies.some((one) => one.replica === replica));
+    const isLost = left.length > 0 ? await lostCopies(context, vault, heads) : () => false;
+    for (const { device, entry } of left.filter(isLost))
+      tell({ step: "incomplete", device: deviceName(vault, device), at: new Date(entry.u) });
+  }
   const known = { online: online !== null, fetched: early };
   const lease = options.force ? null : liveElsewhere(heads, session.key, context.world.now());
   if (

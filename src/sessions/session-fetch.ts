@@ -1,4 +1,5 @@
 import { proveSession, readSession, type StoredSession } from "../domains/reader.ts";
+import type { ReplicaHead } from "../domains/replica-heads.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { incomingRef, outgoingRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid, RefUpdate } from "../refs/object-database.ts";
@@ -42,8 +43,14 @@ export async function fetchSession(
   }
   const archived = missing.filter((copy) => copy.entry.a);
   const hot = missing.filter((copy) => !copy.entry.a);
-  for (const copy of archived) found.push(await fetchFolder(context, vault, copy, remote, timeoutMs));
-  if (hot.length > 0) found.push(...(await fetchHot(context, vault, heads, hot, refs, remote, timeoutMs)));
+  const isLost = await lostCopies(context, vault, heads);
+  for (const copy of archived) {
+    const fetched = fetchFolder(context, vault, copy, remote, timeoutMs);
+    const one = await fetched.catch((error) => unlessLost(error, isLost(copy)));
+    if (one) found.push(one);
+  }
+  if (hot.length > 0)
+    found.push(...(await fetchHot(context, vault, heads, hot, refs, remote, timeoutMs, isLost)));
   if (found.length === 0) throw missingCopy(missing[0]!);
   return found;
 }
@@ -71,6 +78,29 @@ export async function localCopy(
   }
 }
 
+/**
+ * Copies that nobody has any more, for all that is known: their remote was reset, and whoever of this device's user said so
+ * had not all that the index of then names. Whoever has them sends them yet; until then the conversation is read without.
+ */
+export async function lostCopies(
+  context: Context,
+  vault: OpenVault,
+  { all }: Heads,
+): Promise<(copy: Copy) => boolean> {
+  const { incomplete = {} } = (await context.keys.state()).repos[vault.repo] ?? {};
+  const isLost = ({ replica, head }: ReplicaHead): boolean => head.seq <= (incomplete[replica] ?? -1);
+  const replicas = new Set(all.filter(isLost).map((one) => one.replica));
+  return ({ replica }) => replicas.has(replica);
+}
+
+/** What is said of a copy that is not there as its index names it, unless that is known to be lost. */
+function unlessLost(error: unknown, isLost: boolean): null {
+  const isMissing =
+    error instanceof ConvosyncError && ["session-missing", "manifest-mismatch"].includes(error.code);
+  if (isMissing && isLost) return null;
+  throw error;
+}
+
 /** Fetches one session out of an archive: its folder alone by name, or where a remote refuses that, the archive. */
 async function fetchFolder(
   context: Context,
@@ -84,7 +114,8 @@ async function fetchFolder(
   if (alone.status !== "ok") {
     const refspecs = [`+${copy.ref}:${incomingRef(copy.ref)}`];
     const whole = await receive(context, remote, refspecs, timeoutMs);
-    if (whole.status !== "ok") throw notFetched(remote, whole.status === "unreachable" ? whole.text : "");
+    if (whole.status === "missing") throw missingCopy(copy);
+    if (whole.status !== "ok") throw notFetched(remote, whole.text);
   }
   try {
     const stored = await localCopy(vault, copy, new Map());
@@ -103,6 +134,7 @@ async function fetchHot(
   refs: ReadonlyMap<string, Oid>,
   remote: ChosenRemote,
   timeoutMs: number,
+  isLost: (copy: Copy) => boolean,
 ): Promise<StoredSession[]> {
   const tombstones = tombstonesOf(heads.all);
   const prefix = `${vaultPrefix(vault.ref)}session/${missing[0]!.entry.d}/`;
@@ -120,10 +152,13 @@ async function fetchHot(
       const commit = served.get(copy.ref);
       // A deletion takes the refs of all replicas; one that has outlived it is sent again by whoever has it.
       if (!commit && tombstones.has(copy.entry.s)) continue;
+      if (!commit && isLost(copy)) continue;
       if (!commit) throw missingCopy(copy);
       const files = await vault.db.files(commit);
       const from = refs.get(copy.ref) ?? null;
-      const stored = await readSession(vault, copy.replica, copy.entry, { commit, files });
+      const reading = readSession(vault, copy.replica, copy.entry, { commit, files });
+      const stored = await reading.catch((error) => unlessLost(error, isLost(copy)));
+      if (!stored) continue;
       await proveSession(vault, stored, new Set(from ? (await vault.db.files(from)).values() : []));
       accepted.push(stored);
       updates.push({ ref: copy.ref, to: commit, from });
@@ -142,6 +177,7 @@ const missingCopy = (copy: Copy): ConvosyncError =>
     [
       "the device that saved it may still be pushing; try again in a moment",
       "if the remote was reset, that device has it still; there: git convosync sync --retry",
+      "if it is no more, read the conversation without that; here: git convosync sync --retry",
     ],
   );
 

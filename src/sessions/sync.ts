@@ -73,6 +73,7 @@ export async function sync(
     const sent = await publishSettled(context, vault, replica, remote, send, { restore });
     const { heads, lost } = fetched;
     const others = there && (await back.putBack(context, vault, heads, remote, { lost, there }));
+    if (options.restore && others) await back.goOnWithout(context, vault, others);
     const outcome = sent.status === "queued" ? sent : (others?.refused ?? sent);
     if (outcome.status !== "queued") await forgetFailure(context);
     const still = await describePending(context, vault, await loadHeads(context, vault), remote);

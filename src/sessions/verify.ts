@@ -8,7 +8,7 @@ import { noPageCache } from "./page-cache.ts";
 import { remoteQueue } from "./queue.ts";
 import { dropIncoming, fetchHeads, receive } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
-import { fetchSession, localCopy } from "./session-fetch.ts";
+import { fetchSession, localCopy, lostCopies } from "./session-fetch.ts";
 import { type OpenVault, openVault } from "./vault.ts";
 
 export interface Problem {
@@ -74,6 +74,7 @@ async function verifyLocked(
   }
   let objects = heads.all.length;
   const sessions = catalog(heads, vault);
+  const isLost = await lostCopies(context, vault, heads);
   for (const session of sessions) {
     tell(session.id);
     try {
@@ -91,7 +92,7 @@ async function verifyLocked(
         if (!stored) {
           // Without the remote it is no problem that what another device has saved was not fetched, or an older version.
           if (!remote && copy.replica !== heads.replica) continue;
-          if (mayBeSentAgain(heads, session.key, copy.replica)) continue;
+          if (mayBeSentAgain(heads, session.key, copy.replica) || isLost(copy)) continue;
           throw integrityError("session-missing", "the copy its index names is not there");
         }
         objects++;

@@ -508,6 +508,42 @@ describe("shared and forgetful remotes", () => {
       for (const machine of [desktop, laptop]) done(await machine.run("verify"));
     });
 
+    test("is read without what nobody has any more, once its user has said that it was reset", async () => {
+      const box = await pair();
+      const { desktop, laptop } = box;
+      desktop.say(0, 1);
+      done(await desktop.run("save"));
+      done(await laptop.run("resume"));
+      laptop.say(1, 2);
+      done(await laptop.run("save"));
+      const backup = join(box.base, "backup.git");
+      cpSync(box.remote, backup, { recursive: true });
+      done(await desktop.run("resume"));
+      desktop.say(2, 3);
+      done(await desktop.run("save"));
+      done(await laptop.run("sync"));
+      rmSync(desktop.home, { recursive: true });
+      rmSync(box.remote, { recursive: true });
+      renameSync(backup, box.remote);
+      expect((await laptop.run("resume")).exit).toBe(6);
+      done(await laptop.run("sync", "--retry"));
+      const { stderr } = done(await laptop.run("resume"));
+      expect(stderr).toMatch(/what Desktop saved of it \(.*\) is not on the remote, which was reset/);
+      laptop.hears(2);
+      laptop.say(2, 4);
+      done(await laptop.run("save"));
+      done(await laptop.run("verify"));
+      const { tablet } = box;
+      tablet.clone();
+      await tablet.init("--join", "--recovery-file", box.code);
+      // It has to be told of each device, as nobody else's word counts for it.
+      expect((await tablet.run("resume")).exit).toBe(6);
+      done(await tablet.run("sync", "--retry"));
+      done(await tablet.run("resume"));
+      tablet.hears(4);
+      done(await tablet.run("verify"));
+    });
+
     test("or wiped, gets it, too; what was deleted meanwhile stays so", async () => {
       const box = await restored({ fetched: true });
       const { desktop, tablet } = box;

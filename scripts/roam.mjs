@@ -191,11 +191,11 @@ class Device {
     for (const folder of [".config/convosync", ".local/state/convosync", ".local/share/convosync"])
       rmSync(join(this.env.HOME, folder), { recursive: true, force: true });
     this.note("loses the keys");
-    const join = ["init", "--yes", "--join", "--recovery-file", code, ...hooks, "--no-agent-hooks"];
-    if (this.convosync(...join).status === 0) return;
+    const joining = ["init", "--yes", "--join", "--recovery-file", code, ...hooks, "--no-agent-hooks"];
+    if (this.convosync(...joining).status === 0) return;
     // A lock that a crash has left counts as held for a while.
     await sleep(5_500);
-    this.convosync(...join);
+    this.convosync(...joining);
   }
 
   note(what) {

@@ -80,15 +80,16 @@ export async function putBack(
     const before = wanted.size;
     let isWhole = isLost || (await standsFor(context, commit)).length === 0;
     for (const part of partsOf(vault, one)) {
-      if (part.entries.every(({ s }) => tombstones.has(s))) continue;
       const oid = local.get(part.ref);
       const served = there.get(part.ref);
+      const isBuried = part.entries.every(({ s }) => tombstones.has(s));
+      if (isBuried && served === undefined) continue;
       // With its index there, what is there is as this names it, unless it shows that it is not.
       if (!isLost && served !== undefined && (oid === undefined || oid === served)) continue;
       const isNamed = oid !== undefined && (await isHere(vault, one, part, local));
-      const found = isNamed ? oid : await continued(context, vault, one, part, local);
+      const found = isNamed ? oid : isBuried ? null : await continued(context, vault, one, part, local);
       if (found === null) isWhole = false;
-      else if (found !== served) wanted.set(part.ref, found);
+      else if (found !== served && !isBuried) wanted.set(part.ref, found);
     }
     // After its sessions, for where they go one after the other: a head never names what is not there.
     if (shown !== commit) wanted.set(head, isWhole ? commit : await inPlaceOf(context, commit));

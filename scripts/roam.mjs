@@ -711,7 +711,7 @@ function judge() {
   const other = new Device("new one", "shop");
   run(base, other.env, "git", ["clone", "-q", remote, other.path]);
   must(other, "init", "--yes", "--join", "--recovery-file", code, "--no-hooks", "--no-agent-hooks");
-  must(other, "sync");
+  must(other, "sync", ...(wentBack ? ["--retry"] : []));
   const found = new Set();
   for (const id of listed(other)) {
     const { snapshots } = JSON.parse(must(other, "log", id, "--json"));

@@ -194,7 +194,7 @@ class Device {
     const joining = ["init", "--yes", "--join", "--recovery-file", code, ...hooks, "--no-agent-hooks"];
     if (this.convosync(...joining).status === 0) return;
     // A lock that a crash has left counts as held for a while.
-    await sleep(5_500);
+    await sleep(11_000);
     this.convosync(...joining);
   }
 

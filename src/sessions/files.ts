@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -10,7 +11,7 @@ import {
   utimes,
   writeFileSync,
 } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, sep } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type * as v from "valibot";
 import { safeParse } from "valibot";
@@ -37,6 +38,23 @@ export async function writeCache(path: string, data: string | Uint8Array): Promi
   await writeParts(path, [data], 0o600, { durably: false }).catch(() => undefined);
 }
 
+const gitDirs = new Set<string>();
+
+/** Has nothing that is written in this git directory make it anew, where it is moved or removed meanwhile. */
+export function neverMake(gitDir: string): void {
+  gitDirs.add(gitDir);
+}
+
+function makeFolder(path: string): void {
+  for (const dir of gitDirs) {
+    if (path.startsWith(`${dir}${sep}`) && !existsSync(dir))
+      throw new ConvosyncError("not-a-repository", Exit.stopped, `'${dir}' was moved or removed meanwhile`, [
+        "run the command again where it is now",
+      ]);
+  }
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+}
+
 /** {@link writeAtomic} for what is not held in memory as a whole. */
 export async function writeParts(
   path: string,
@@ -44,7 +62,7 @@ export async function writeParts(
   mode = 0o600,
   { durably = true }: { readonly durably?: boolean } = {},
 ): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path));
   sweep(dirname(path), `.${basename(path)}.`, ".tmp");
   const temporary = join(dirname(path), `.${basename(path)}.${processName()}.tmp`);
   const file = openSync(temporary, "wx", mode);
@@ -131,7 +149,7 @@ export async function withLock<T>(
   patienceMs: number,
   work: (abandoned: boolean) => Promise<T>,
 ): Promise<T> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path));
   const mine = processName();
   const until = Date.now() + patienceMs;
   let broken = false;

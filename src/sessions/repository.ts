@@ -6,7 +6,7 @@ import type { ObjectDatabase, Oid } from "../refs/object-database.ts";
 import { userCacheDir, userStateDir } from "../user-directories.ts";
 import { remoteSettings } from "../worktree/remotes.ts";
 import { Chores } from "./chores.ts";
-import { withLock } from "./files.ts";
+import { neverMake, withLock } from "./files.ts";
 import { KeyStore } from "./key-store.ts";
 import { isOn, variableOf } from "./settings.ts";
 
@@ -77,6 +77,7 @@ export async function openRepository(world: World, prepare?: () => void): Promis
   reading.catch(() => undefined);
   prepare?.();
   const repo = await discovering;
+  neverMake(repo.commonDir);
   const chores = new Chores();
   const git = repositoryGit(repo, world.env, () => void chores.do());
   const config = await reading;

@@ -1,8 +1,16 @@
 // A project that is somewhere else on its machine now. What the agent has of it stays where the project was: the agent
 // itself no longer finds it.
 
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { opening, rolloutId, turns, writeRollout } from "../fixtures/rollout.ts";
 import { installQuietHooks, work } from "./automatic.ts";
@@ -407,4 +415,24 @@ describe("Codex, which has a conversation once", () => {
     appendFileSync(source, goesTo(elsewhere) + turns(elsewhere.scene, 2, 3));
     expect((await desktop.json("status")).document["current"]).toBeNull();
   });
+});
+
+test("a project that is moved while a save pushes is not made anew where it was", async () => {
+  const box = await pair();
+  const { desktop, laptop } = box;
+  desktop.say(0, 2);
+  const to = join(desktop.home, "work/shop");
+  mkdirSync(dirname(to), { recursive: true });
+  const hook = join(box.remote, "hooks/pre-receive");
+  writeFileSync(hook, `#!/bin/sh\nmv '${desktop.path}' '${to}'\n`, { mode: 0o755 });
+  const { exit, stderr } = await desktop.spawn("save", "--no-code");
+  expect(exit).toBe(4);
+  expect(stderr).toMatch(/error: '.*' was moved or removed meanwhile/);
+  expect(existsSync(desktop.path)).toBe(false);
+  rmSync(hook);
+  const there = desktop.with({ path: to });
+  done(await there.run("sync"));
+  done(await there.run("verify"));
+  done(await laptop.run("resume"));
+  laptop.hears(2);
 });

@@ -23,6 +23,7 @@ export async function findKeyrings(
   context: Context,
   remote: ChosenRemote | null,
   needed: boolean,
+  { prompt = true }: { readonly prompt?: boolean } = {},
 ): Promise<Map<string, FoundKeyring>> {
   const found = new Map<string, FoundKeyring>();
   for (const [ref, commit] of await context.db.refs("refs/convosync/")) {
@@ -35,7 +36,7 @@ export async function findKeyrings(
   }
   await dropIncoming(context, "refs/convosync-incoming/");
   const refspecs = ["+refs/convosync/*/keyring:refs/convosync-incoming/*/keyring"];
-  const result = await receive(context, remote, refspecs, refsTimeoutMs);
+  const result = await receive(context, remote, refspecs, refsTimeoutMs, { prompt });
   if (result.status !== "ok") {
     if (needed) throw unreachable(remote, result.status === "unreachable" ? result.text : "");
     return found;

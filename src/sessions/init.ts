@@ -6,7 +6,7 @@ import { ConvosyncError, Exit } from "../errors.ts";
 import { formatRef } from "../refs/names.ts";
 import { rootCommits } from "../worktree/remotes.ts";
 import { catalog, type Heads } from "./catalog.ts";
-import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
+import { type ChosenRemote, currentBranch, findRemote, otherRemotes } from "./chosen-remote.ts";
 import { nativeCodec } from "./codec.ts";
 import { enrol, makeDevice, type NewDevice } from "./enrol.ts";
 import { type FoundKeyring, findKeyrings } from "./find-keyrings.ts";
@@ -47,6 +47,8 @@ export interface InitResult {
   /** Everything had been set up before. */
   readonly already: boolean;
   readonly remote: ChosenRemote | null;
+  /** The vault was found there, on another remote than the branch's. */
+  readonly apart?: boolean;
   readonly publish: PublishResult | null;
   /** How many sessions are known here by now. */
   readonly sessions: number;
@@ -79,10 +81,38 @@ async function initLocked(
   const device = await context.keys.device();
   const keyrings = await findKeyrings(context, remote, options.join === true);
   try {
+    const apart = remote && keyrings.size === 0 ? await findApart(context, options, device, remote) : null;
+    if (apart) {
+      const result = await decide(context, options, dialogue, device, apart.keyrings, apart.remote);
+      return { ...result, apart: true };
+    }
     return await decide(context, options, dialogue, device, keyrings, remote);
   } finally {
     await dropIncoming(context, "refs/convosync-incoming/");
   }
+}
+
+/**
+ * The first remote besides the chosen one that has what is looked for: any vault to join, or one of this device's. As where
+ * the one is a fork and the other what it was forked from. What is somebody else's there is no reason not to make a vault.
+ */
+async function findApart(
+  context: Context,
+  options: InitOptions,
+  device: Device | null,
+  chosen: ChosenRemote,
+): Promise<{ remote: ChosenRemote; keyrings: ReadonlyMap<string, FoundKeyring> } | null> {
+  const isSet = context.settings.get("remote") !== undefined;
+  if (isSet || options.newVault || options.ownVault || !(options.join || device)) return null;
+  const own = new Set(await Promise.all((device?.vaults ?? []).map(({ vault }) => vaultRef(vault))));
+  for (const remote of await otherRemotes(context, chosen)) {
+    const keyrings = await findKeyrings(context, remote, false, { prompt: false });
+    if (options.join ? keyrings.size > 0 : [...keyrings.keys()].some((ref) => own.has(ref))) {
+      if (!options.public) await refusePublic(context, remote);
+      return { remote, keyrings };
+    }
+  }
+  return null;
 }
 
 async function decide(

@@ -253,12 +253,13 @@ export async function receive(
   remote: { readonly name: string },
   refspecs: readonly string[],
   timeoutMs: number,
+  { prompt = true }: { readonly prompt?: boolean } = {},
 ): Promise<FetchResult> {
   const result = await fetch(context.git, {
     remote: remote.name,
     refspecs,
     timeoutMs,
-    prompt: true,
+    prompt,
     sealed: true,
   });
   context.db.forgetRefs("incoming");

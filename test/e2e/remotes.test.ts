@@ -231,3 +231,56 @@ describe("a branch that goes to another remote", () => {
     expect(refsOf(fork)).not.toContain("refs/heads/feature");
   });
 });
+
+describe("a vault on the fork alone", () => {
+  /** The desktop's conversations go to the fork; the laptop's clone is of what it was forked from. */
+  async function onTheFork(): Promise<Sandbox> {
+    const apart = sandbox();
+    await apart.desktop.begin();
+    const there = join(apart.base, "fork.git");
+    cpSync(apart.remote, there, { recursive: true });
+    for (const ref of apart.remoteGit("for-each-ref", "--format=%(refname)", "refs/convosync").split("\n"))
+      if (ref) apart.remoteGit("update-ref", "-d", ref);
+    apart.desktop.git("remote", "rename", "origin", "upstream");
+    apart.desktop.git("remote", "add", "origin", pathToFileURL(there).href);
+    apart.desktop.git("config", "convosync.remote", "origin");
+    apart.desktop.say(0, 2);
+    done(await apart.desktop.run("save"));
+    apart.laptop.clone();
+    apart.laptop.git("remote", "add", "mine", pathToFileURL(there).href);
+    return apart;
+  }
+
+  test("is found by --join, and by a device that knows it, and nothing goes elsewhere", async () => {
+    const apart = await onTheFork();
+    const joined = await apart.laptop.init("--join", "--recovery-file", apart.code);
+    expect(joined.stderr).toContain("Found the vault on mine; conversations go there");
+    done(await apart.laptop.run("resume"));
+    apart.laptop.hears(2);
+    const again = apart.laptop.with({ path: join(apart.laptop.home, "again") });
+    again.clone();
+    again.git("remote", "add", "mine", pathToFileURL(join(apart.base, "fork.git")).href);
+    expect((await again.init()).stderr).toContain("Found the vault on mine");
+    done(await again.run("resume"));
+    expect(apart.remoteGit("for-each-ref", "refs/convosync")).toBe("");
+  });
+
+  test("of somebody else is no reason not to make one's own", async () => {
+    const apart = await onTheFork();
+    const made = await apart.laptop.init("--recovery-file", join(apart.base, "other.txt"));
+    expect(made.stderr).toContain("Made a vault");
+    expect(apart.remoteGit("for-each-ref", "refs/convosync")).not.toBe("");
+  });
+
+  test("is not looked for where a remote is set", async () => {
+    const apart = await onTheFork();
+    apart.laptop.git("config", "convosync.remote", "origin");
+    const { exit, stderr } = await apart.laptop.run(
+      ...["init", "--yes", "--no-hooks", "--no-agent-hooks", "--join", "--recovery-file", apart.code],
+    );
+    expect({ exit, stderr }).toMatchObject({
+      exit: 1,
+      stderr: expect.stringContaining("has no vault to join"),
+    });
+  });
+});

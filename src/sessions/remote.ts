@@ -212,11 +212,9 @@ async function acceptIncoming(
     if (before.replica && remote.key === remote.origin && !holdsOurs(entry, refs, prefix, before.replica))
       forgetReplica(entry, prefix, before.replica);
   });
-  await forgetCopied(
-    context,
-    prefix,
-    before.others.filter(({ replica }) => !unsent.has(replica)),
-  );
+  // Another device that works in this very clone, with another HOME, has its own in the same queue.
+  const sent = before.others.filter(({ replica }) => siblings.has(replica) && !unsent.has(replica));
+  await forgetCopied(context, prefix, sent);
   const accepted = splitOwn([...new Map([...heads, ...unsent]).values()], before.replica);
   context.chores.later(() => noteWaiting(context, vault, accepted, (device) => deviceName(vault, device)));
   return { status: "ok", text: "", vault, heads: accepted, changed, lost };

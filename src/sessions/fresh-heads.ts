@@ -2,7 +2,7 @@ import { ConvosyncError } from "../errors.ts";
 import type { Heads } from "./catalog.ts";
 import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
 import { loadHeads } from "./heads.ts";
-import { openWithHeads } from "./remote.ts";
+import { type Fetched, openWithHeads } from "./remote.ts";
 import { type Context, withCloneLock } from "./repository.ts";
 import { type OpenVault, openVault } from "./vault.ts";
 
@@ -21,8 +21,17 @@ export async function freshHeads(context: Context, remote: ChosenRemote | null):
     const vault = await openVault(context);
     return { vault, heads: await loadHeads(context, vault), remote, offline: null };
   }
-  const { status, text, vault, heads } = await openWithHeads(context, remote);
+  const { status, text, vault, heads } = await openSettled(context, remote);
   return { vault, heads, remote, offline: status === "ok" ? null : text };
+}
+
+/** Opens the vault with everybody's heads, also those that were written under this clone's name. The clone must be locked. */
+export async function openSettled(context: Context, remote: ChosenRemote): Promise<Fetched> {
+  const fetched = await openWithHeads(context, remote);
+  const { vault, heads, displaced } = fetched;
+  if (!displaced || heads.replica === null) return fetched;
+  const { settleReplica } = await import("./replica.ts");
+  return { ...fetched, ...(await settleReplica(context, vault, heads.replica, remote)) };
 }
 
 /** Runs `work` with the clone locked, on the newest heads: for a change of the index, which can wait in the queue. */

@@ -78,8 +78,8 @@ async function look(
 ): Promise<{ overview: Overview; offline: string | null }> {
   const remote = fresh ? await findRemote(context, await currentBranch(context)) : null;
   if (!remote) return { overview: await openOverview(context), offline: null };
-  const { openWithHeads } = await import("./remote.ts");
-  const fetched = await withCloneLock(context, () => openWithHeads(context, remote));
+  const { openSettled } = await import("./fresh-heads.ts");
+  const fetched = await withCloneLock(context, () => openSettled(context, remote));
   const overview = await overviewOf(context, fetched.vault, fetched.heads);
   return { overview, offline: fetched.status === "ok" ? null : fetched.text };
 }

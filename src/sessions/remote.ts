@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { equalBytes } from "../crypto/encoding.ts";
 import { acceptHeads, readHead } from "../domains/replica-heads.ts";
 import { type ConvosyncError, integrityError } from "../errors.ts";
-import { incomingRef, outgoingRef, parseRef, vaultPrefix } from "../refs/names.ts";
+import { formatRef, incomingRef, outgoingRef, parseRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid, RefUpdate } from "../refs/object-database.ts";
 import { type FetchResult, fetch } from "../refs/transport.ts";
 import { type Heads, splitOwn } from "./catalog.ts";
@@ -36,6 +36,11 @@ export interface Fetched {
    * With `restore` these are all such, else those of clones of this device that are no more.
    */
   readonly lost: ReadonlyMap<string, Oid | undefined>;
+  /**
+   * The remote shows an index under this clone's name that this clone has not written, as a copy of its disk has, or the
+   * system before it was set back: what that names is not known here before the clone goes by another name.
+   */
+  readonly displaced: boolean;
 }
 
 export interface FetchOptions {
@@ -93,7 +98,15 @@ async function fetchWhile(
     const result = received.value;
     if (result.status !== "ok") {
       const text = result.status === "unreachable" ? result.text : "no such ref";
-      return { status: "unreachable", text, vault: opened, heads: before, changed: [], lost: new Map() };
+      return {
+        status: "unreachable",
+        text,
+        vault: opened,
+        heads: before,
+        changed: [],
+        lost: new Map(),
+        displaced: false,
+      };
     }
     return await acceptIncoming(context, opened, before, remote, options);
   } finally {
@@ -217,7 +230,8 @@ async function acceptIncoming(
   await forgetCopied(context, prefix, sent);
   const accepted = splitOwn([...new Map([...heads, ...unsent]).values()], before.replica);
   context.chores.later(() => noteWaiting(context, vault, accepted, (device) => deviceName(vault, device)));
-  return { status: "ok", text: "", vault, heads: accepted, changed, lost };
+  const displaced = await isDisplaced(vault, before, refs, queue);
+  return { status: "ok", text: "", vault, heads: accepted, changed, lost, displaced };
 }
 
 export async function isAncestor(context: Context, older: string, newer: string): Promise<boolean> {
@@ -239,6 +253,20 @@ function holdsOurs(
 ): boolean {
   const head = `${prefix}head/${replica}`;
   return entry.confirmed[head] === undefined || served.get(incomingRef(head)) === entry.confirmed[head];
+}
+
+/** Whether the remote's index of this replica is neither an older one of its own nor what it has. */
+async function isDisplaced(
+  vault: OpenVault,
+  { own }: Heads,
+  refs: ReadonlyMap<string, Oid>,
+  { confirmed }: RemoteQueue,
+): Promise<boolean> {
+  const ref = own && formatRef({ kind: "head", vault: vault.ref, replica: own.replica });
+  const served = ref && refs.get(incomingRef(ref));
+  if (!served || served === own.commit || served === confirmed[ref]) return false;
+  const shown = await readHead(vault, own.replica, served);
+  return shown.head.seq >= own.head.seq && shown.hash !== own.hash;
 }
 
 function ownMark(heads: Heads): ReturnType<typeof marksOf> {

@@ -134,12 +134,12 @@ async function fetched(
 ): Promise<{ overview: Overview; offline: string | null }> {
   const remote = await findRemote(context, await currentBranch(context));
   if (!remote) throw noRemote();
-  const [{ openWithHeads }, { fetchSession }] = await Promise.all([
-    import("./remote.ts"),
+  const [{ openSettled }, { fetchSession }] = await Promise.all([
+    import("./fresh-heads.ts"),
     import("./session-fetch.ts"),
   ]);
   return withCloneLock(context, async () => {
-    const { vault, heads, ...answer } = await openWithHeads(context, remote);
+    const { vault, heads, ...answer } = await openSettled(context, remote);
     const overview = await overviewOf(context, vault, heads);
     if (answer.status !== "ok") return { overview, offline: answer.text };
     const all = catalog(heads, vault);

@@ -1,6 +1,6 @@
 // Several clones on one machine, and clones whose refs somebody else has moved: the device goes on, and nothing is lost.
 
-import { cpSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { installQuietHooks, work } from "./automatic.ts";
@@ -232,6 +232,39 @@ describe("a clone that was copied, with what it has still to send", () => {
     for (const machine of [copy, desktop]) done(await machine.run("verify"));
   });
 });
+
+test.each([["resume"], ["list", "--fetch"], ["sync"]])(
+  "a machine that was set back, as with a snapshot of its disk, sees what it had saved since: %s",
+  async (...command) => {
+    const { desktop, laptop } = await pair();
+    desktop.say(0, 1);
+    done(await desktop.run("save"));
+    done(await laptop.run("sync"));
+    const before = [
+      [join(desktop.path, ".git"), `${desktop.home}.git`],
+      [join(desktop.home, ".config"), `${desktop.home}.config`],
+      [desktop.transcript(), `${desktop.home}.transcript`],
+    ] as const;
+    for (const [from, to] of before) cpSync(from, to, { recursive: true });
+    desktop.say(1, 3);
+    done(await desktop.run("save"));
+    // The same directory, unlike in a copy.
+    for (const [to, from] of before) {
+      for (const name of statSync(to).isDirectory() ? readdirSync(to) : [])
+        rmSync(join(to, name), { recursive: true });
+      cpSync(from, to, { recursive: true });
+    }
+    done(await desktop.run(...command));
+    expect(await messages(desktop)).toEqual({ [one]: lines(3) });
+    done(await desktop.run("resume"));
+    desktop.hears(3);
+    desktop.say(3, 4);
+    done(await desktop.run("save"));
+    done(await laptop.run("resume"));
+    laptop.hears(4);
+    for (const machine of [desktop, laptop]) done(await machine.run("verify"));
+  },
+);
 
 describe("a project cloned anew, of which the agent has the conversation still", () => {
   /** Saved twice, with a line the agent has taken back in between, and gone on with on the laptop. */

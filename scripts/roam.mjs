@@ -58,6 +58,11 @@ const sessions = [];
 const saidBeside = [];
 /** Lines that an agent took back: who had not saved them had meant to. */
 const takenBack = new Set();
+/** Where each line was said, and each that a helper said. */
+const saidOn = [];
+const saidBesideOn = [];
+/** What helpers said on a machine that was set back since. */
+const setBack = new Set();
 /** Deleted by somebody: what is gone of them is meant to be. */
 const deleted = new Set();
 
@@ -95,6 +100,23 @@ const hooks = options.hooks ? [] : ["--no-hooks"];
 const nextId = () =>
   `${String(sessions.length).padStart(8, "0")}-0000-4000-8000-${String(seed).padStart(12, "0")}`;
 
+/** Makes a folder what another one is, and leaves the folders in it the same ones. */
+function mirror(from, to) {
+  for (const name of readdirSync(to))
+    if (!existsSync(join(from, name))) rmSync(join(to, name), { recursive: true });
+  for (const one of readdirSync(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, one.name), join(to, one.name)];
+    if (one.isDirectory() && existsSync(target)) mirror(source, target);
+    else
+      cpSync(source, target, {
+        recursive: true,
+        verbatimSymlinks: true,
+        preserveTimestamps: true,
+        force: true,
+      });
+  }
+}
+
 class Device {
   constructor(name, folder) {
     this.name = name;
@@ -106,6 +128,8 @@ class Device {
     this.trees = [];
     /** Where its person is. */
     this.path = this.checkout;
+    /** As it was once. */
+    this.snapshot = null;
     /** `watch`, while it runs. */
     this.watch = null;
     mkdirSync(this.env.HOME);
@@ -231,6 +255,7 @@ class Device {
       const about = { id, n: said.length, type: oneOf("user", "assistant"), content };
       text += dialects[agent].line(place, { ...about, before: text, timestamp: new Date().toISOString() });
       said.push(id);
+      saidOn.push(this.name);
     }
     mkdirSync(dirname(path), { recursive: true });
     appendFileSync(path, text.slice(before), { mode: 0o600 });
@@ -253,6 +278,7 @@ class Device {
     const record = { isSidechain: true, sessionId: id, cwd: this.path, type: "assistant", message };
     appendFileSync(file, `${JSON.stringify(record)}\n`, { mode: 0o600 });
     saidBeside.push(id);
+    saidBesideOn.push(this.name);
     this.note(`says one beside ${id.slice(0, 8)}`);
   }
 
@@ -351,6 +377,26 @@ class Device {
       this.git(what, oneOf("--abort", "--quit"));
     this.git("bisect", "reset");
     this.note("comes to an end of it");
+  }
+
+  /** A machine whose state is kept, and set back to it another time: what it had not sent since is no more. */
+  setBack() {
+    if (this.watch !== null || options.hooks) return;
+    const snapshot = join(base, `${this.name}.snapshot`);
+    const places = this.places.join();
+    if (this.snapshot?.places !== places || below(3) === 0) {
+      rmSync(snapshot, { recursive: true, force: true });
+      cpSync(this.env.HOME, snapshot, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
+      this.snapshot = { places, path: this.path, lines: said.length, beside: saidBeside.length };
+      this.note("is kept as it is");
+      return;
+    }
+    mirror(snapshot, this.env.HOME);
+    const { lines, beside } = this.snapshot;
+    for (let n = lines; n < said.length; n++) if (saidOn[n] === this.name) takenBack.add(n);
+    for (let n = beside; n < saidBeside.length; n++) if (saidBesideOn[n] === this.name) setBack.add(n);
+    this.path = this.snapshot.path;
+    this.note("is set back");
   }
 
   /** A person who goes on elsewhere on the device. */
@@ -532,7 +578,7 @@ async function step(devices) {
   const any = oneOf(...sessions);
   /** One in six ends early. */
   const perhaps = async (...args) => (below(6) === 0 ? device.crash(...args) : device.convosync(...args));
-  const what = below(160);
+  const what = below(164);
   if (what < 28) {
     if (mine) device.say(mine, 1 + below(4));
   } else if (what < 30) {
@@ -599,6 +645,7 @@ async function step(devices) {
     diary.push("the remote tidies up");
   } else if (what < 154) device.halfway();
   else if (what < 156) device.getsThrough();
+  else if (what >= 160) device.setBack();
   else if (what < 157) device.convosync("template", "save", `t${below(3)}`, "--from", any);
   else if (what < 158) device.convosync("template", oneOf("show", "delete", "start"), `t${below(3)}`);
   else if (here.length < 8) {
@@ -747,7 +794,9 @@ function judgeHelpers(other) {
         }
     }
   }
-  const lost = [...saidBeside.entries()].filter(([n, id]) => !found.has(n) && !deleted.has(id));
+  const lost = [...saidBeside.entries()].filter(
+    ([n, id]) => !found.has(n) && !deleted.has(id) && !setBack.has(n),
+  );
   for (const [n, id] of lost.slice(0, 5)) problem(`what a helper said of ${id}, ${n}, is lost`);
 }
 

@@ -23,7 +23,11 @@ export default async function syncCommand(
   }
   if (fetched.length > 0) terminal.step(`Fetched ${plural(fetched.length, "session")} from other devices`);
   if (restored.length > 0)
-    terminal.step(`Put back on ${safeText(remote.title)} what was here of ${named(restored)}`);
+    terminal.step(
+      options.retry
+        ? `Put back on ${safeText(remote.title)} what was here of ${named(restored)}`
+        : `Sent to ${safeText(remote.title)} what ${named(restored)} had not sent from here`,
+    );
   if (pushed.length + fetched.length + queued.length + restored.length === 0)
     terminal.step("Everything is up to date");
   if (due > 0)

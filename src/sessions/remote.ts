@@ -33,7 +33,7 @@ export interface Fetched {
   readonly changed: readonly string[];
   /**
    * Other replicas of which the remote shows less than is here, and that this clone is to put there; and their head there.
-   * With `restore` these are all such, else those of clones of this device that are no more.
+   * With `restore` these are all such, else what was written in this clone, or in one that it is a copy of and that is no more.
    */
   readonly lost: ReadonlyMap<string, Oid | undefined>;
   /**
@@ -168,11 +168,12 @@ async function acceptIncoming(
   const heads = new Map([...known].filter(([replica]) => !unsent.has(replica)));
   const changed: string[] = [];
   const lost = new Map<string, Oid | undefined>();
+  // Another clone of this device that is there still sends its own.
   const { commonDir } = context.repo;
-  const isLeft = ({ dir }: { readonly dir: string }) => dir === commonDir || !existsSync(dir);
-  const left = new Set(clones.filter(isLeft).map(({ replica }) => replica));
+  const isThere = ({ dir }: { readonly dir: string }) => dir !== commonDir && existsSync(dir);
+  const alive = new Set(clones.filter(isThere).map(({ replica }) => replica));
   for (const replica of known.keys())
-    if (options.restore || (left.has(replica) && unsent.has(replica))) lost.set(replica, undefined);
+    if (options.restore || (unsent.has(replica) && !alive.has(replica))) lost.set(replica, undefined);
   if (before.replica !== null) lost.delete(before.replica);
   for (const [ref, commit] of refs) {
     const name = parseRef(outgoingRef(ref));

@@ -40,6 +40,8 @@ const seed = Number(options.seed);
 const steps = Number(options.steps);
 const agents = options.agents.split(",");
 const below = random(seed);
+/** Either the remote goes back to what it was, or machines do: with both, what is lost need not be anywhere else. */
+const remoteGoesBack = seed % 2 === 0;
 const oneOf = (...things) => things[below(things.length)];
 const say = (text) => process.stdout.write(`${text}\n`);
 
@@ -381,7 +383,7 @@ class Device {
 
   /** A machine whose state is kept, and set back to it another time: what it had not sent since is no more. */
   setBack() {
-    if (this.watch !== null || options.hooks) return;
+    if (remoteGoesBack || this.watch !== null || options.hooks) return;
     const snapshot = join(base, `${this.name}.snapshot`);
     const places = this.places.join();
     if (this.snapshot?.places !== places || below(3) === 0) {
@@ -525,6 +527,7 @@ let wentBack = false;
 
 /** A server of which a copy is kept, which is all there is of it one day. */
 function backUp() {
+  if (!remoteGoesBack) return;
   if (!existsSync(copy) || below(2) === 0) {
     rmSync(copy, { recursive: true, force: true });
     cpSync(remote, copy, { recursive: true });

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { equalBytes } from "../crypto/encoding.ts";
-import { acceptHeads, readHead } from "../domains/replica-heads.ts";
+import { acceptHeads, type ReplicaHead, readHead } from "../domains/replica-heads.ts";
 import { type ConvosyncError, integrityError } from "../errors.ts";
 import { formatRef, incomingRef, outgoingRef, parseRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid, RefUpdate } from "../refs/object-database.ts";
@@ -197,7 +197,8 @@ async function acceptIncoming(
     updates.push({ ref: outgoingRef(ref), to: commit, from: local.get(outgoingRef(ref)) ?? null });
   }
   for (const replica of unsent.keys()) known.delete(replica);
-  const all = [...heads.values()];
+  const displacing = await displacingHead(vault, before, refs, queue);
+  const all = [...heads.values()].map((one) => (one.replica === displacing?.replica ? displacing : one));
   // Another clone of this device may have written what it has not pushed yet: of it counts what this one has seen.
   const siblings = new Set(clones.map((one) => one.replica));
   const others = Object.fromEntries(
@@ -218,7 +219,8 @@ async function acceptIncoming(
     vault.keyring.seq,
     vault.keyring.hash,
   ]);
-  await context.keys.rememberHeads(vault.repo, vault.keyring.vault, marks);
+  const { [displacing?.replica ?? ""]: _, ...remembering } = marks;
+  await context.keys.rememberHeads(vault.repo, vault.keyring.vault, remembering);
   await updateQueue(context, remote.key, (entry) => {
     entry.contact = context.world.now().toISOString();
     if (confirmedRing) entry.confirmed[ring] = confirmedRing;
@@ -231,7 +233,7 @@ async function acceptIncoming(
   await forgetCopied(context, prefix, sent);
   const accepted = splitOwn([...new Map([...heads, ...unsent]).values()], before.replica);
   context.chores.later(() => noteWaiting(context, vault, accepted, (device) => deviceName(vault, device)));
-  const displaced = await isDisplaced(vault, before, refs, queue);
+  const displaced = displacing !== null;
   return { status: "ok", text: "", vault, heads: accepted, changed, lost, displaced };
 }
 
@@ -256,18 +258,18 @@ function holdsOurs(
   return entry.confirmed[head] === undefined || served.get(incomingRef(head)) === entry.confirmed[head];
 }
 
-/** Whether the remote's index of this replica is neither an older one of its own nor what it has. */
-async function isDisplaced(
+/** The remote's index of this replica, where that is neither an older one of its own nor what it has; others have seen it. */
+async function displacingHead(
   vault: OpenVault,
   { own }: Heads,
   refs: ReadonlyMap<string, Oid>,
   { confirmed }: RemoteQueue,
-): Promise<boolean> {
+): Promise<ReplicaHead | null> {
   const ref = own && formatRef({ kind: "head", vault: vault.ref, replica: own.replica });
   const served = ref && refs.get(incomingRef(ref));
-  if (!served || served === own.commit || served === confirmed[ref]) return false;
+  if (!served || served === own.commit || served === confirmed[ref]) return null;
   const shown = await readHead(vault, own.replica, served);
-  return shown.head.seq >= own.head.seq && shown.hash !== own.hash;
+  return shown.head.seq >= own.head.seq && shown.hash !== own.hash ? shown : null;
 }
 
 function ownMark(heads: Heads): ReturnType<typeof marksOf> {

@@ -247,6 +247,10 @@ test.each([["resume"], ["list", "--fetch"], ["sync"]])(
     for (const [from, to] of before) cpSync(from, to, { recursive: true });
     desktop.say(1, 3);
     done(await desktop.run("save"));
+    // What others have seen it write is no reason to refuse them.
+    laptop.say(0, 1, two);
+    done(await laptop.run("sync"));
+    done(await laptop.run("save", "--session", two));
     // The same directory, unlike in a copy.
     for (const [to, from] of before) {
       for (const name of statSync(to).isDirectory() ? readdirSync(to) : [])
@@ -254,12 +258,12 @@ test.each([["resume"], ["list", "--fetch"], ["sync"]])(
       cpSync(from, to, { recursive: true });
     }
     done(await desktop.run(...command));
-    expect(await messages(desktop)).toEqual({ [one]: lines(3) });
-    done(await desktop.run("resume"));
+    expect(await messages(desktop)).toEqual({ [one]: lines(3), [two]: lines(1) });
+    done(await desktop.run("resume", one));
     desktop.hears(3);
     desktop.say(3, 4);
-    done(await desktop.run("save"));
-    done(await laptop.run("resume"));
+    done(await desktop.run("save", "--session", one));
+    done(await laptop.run("resume", one));
     laptop.hears(4);
     for (const machine of [desktop, laptop]) done(await machine.run("verify"));
   },

@@ -5,6 +5,8 @@ import { dropIncoming, isAncestor, receive } from "./remote.ts";
 import type { Context } from "./repository.ts";
 
 const refsTimeoutMs = 60_000;
+/** Of a remote that nobody has named for it. */
+const glanceMs = 10_000;
 
 /** A vault's keyring in this repository. */
 export interface FoundKeyring {
@@ -36,7 +38,7 @@ export async function findKeyrings(
   }
   await dropIncoming(context, "refs/convosync-incoming/");
   const refspecs = ["+refs/convosync/*/keyring:refs/convosync-incoming/*/keyring"];
-  const result = await receive(context, remote, refspecs, refsTimeoutMs, { prompt });
+  const result = await receive(context, remote, refspecs, prompt ? refsTimeoutMs : glanceMs, { prompt });
   if (result.status !== "ok") {
     if (needed) throw unreachable(remote, result.status === "unreachable" ? result.text : "");
     return found;

@@ -197,7 +197,10 @@ async function acceptIncoming(
     updates.push({ ref: outgoingRef(ref), to: commit, from: local.get(outgoingRef(ref)) ?? null });
   }
   for (const replica of unsent.keys()) known.delete(replica);
+  // What another copy of this clone has written does not go on from what this one has.
   const displacing = await displacingHead(vault, before, refs, queue);
+  if (displacing) known.delete(displacing.replica);
+  const own = displacing ? {} : ownMark(before);
   const all = [...heads.values()].map((one) => (one.replica === displacing?.replica ? displacing : one));
   // Another clone of this device may have written what it has not pushed yet: of it counts what this one has seen.
   const siblings = new Set(clones.map((one) => one.replica));
@@ -205,7 +208,7 @@ async function acceptIncoming(
     Object.entries(remembered).filter(([replica]) => replica !== before.replica && !siblings.has(replica)),
   );
   const seen = marksOf(before.others.filter(({ replica }) => siblings.has(replica) && !unsent.has(replica)));
-  const marks = acceptHeads(vault.keyring, all, { ...others, ...seen, ...ownMark(before) }, known);
+  const marks = acceptHeads(vault.keyring, all, { ...others, ...seen, ...own }, known);
   const isNew = vault.keyring.seq > (state.vaults[vault.keyring.vault]?.kr[0] ?? 0);
   // Another device that works in this very clone has brought it here.
   if (vault !== opened || isNew) {

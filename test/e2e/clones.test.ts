@@ -1,6 +1,6 @@
 // Several clones on one machine, and clones whose refs somebody else has moved: the device goes on, and nothing is lost.
 
-import { cpSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { installQuietHooks, work } from "./automatic.ts";
@@ -232,42 +232,79 @@ describe("a clone that was copied, with what it has still to send", () => {
   });
 });
 
-test.each([["resume"], ["list", "--fetch"], ["sync"]])(
-  "a machine that was set back, as with a snapshot of its disk, sees what it had saved since: %s",
-  async (...command) => {
-    const { desktop, laptop } = await pair();
-    desktop.say(0, 1);
-    done(await desktop.run("save"));
-    done(await laptop.run("sync"));
-    const before = [
-      [join(desktop.path, ".git"), `${desktop.home}.git`],
-      [join(desktop.home, ".config"), `${desktop.home}.config`],
-      [desktop.transcript(), `${desktop.home}.transcript`],
+describe("a machine that was set back, as with a snapshot of its disk", () => {
+  const kept = (machine: Machine, name: string) =>
+    [
+      [join(machine.path, ".git"), `${machine.home}.${name}.git`],
+      [join(machine.home, ".config"), `${machine.home}.${name}.config`],
+      [join(machine.home, ".claude"), `${machine.home}.${name}.claude`],
     ] as const;
-    for (const [from, to] of before) cpSync(from, to, { recursive: true });
-    desktop.say(1, 3);
-    done(await desktop.run("save"));
-    // What others have seen it write is no reason to refuse them.
-    laptop.say(0, 1, two);
-    done(await laptop.run("sync"));
-    done(await laptop.run("save", "--session", two));
-    // The same directory, unlike in a copy.
-    for (const [to, from] of before) {
-      for (const name of statSync(to).isDirectory() ? readdirSync(to) : [])
-        rmSync(join(to, name), { recursive: true });
+
+  function keep(machine: Machine, name: string): void {
+    for (const [from, to] of kept(machine, name)) cpSync(from, to, { recursive: true });
+  }
+
+  /** Its directories are the same ones, unlike a copy's. */
+  function setBack(machine: Machine, name: string): void {
+    for (const [to, from] of kept(machine, name)) {
+      for (const one of readdirSync(to)) rmSync(join(to, one), { recursive: true });
       cpSync(from, to, { recursive: true });
     }
-    done(await desktop.run(...command));
-    expect(await messages(desktop)).toEqual({ [one]: lines(3), [two]: lines(1) });
-    done(await desktop.run("resume", one));
-    desktop.hears(3);
-    desktop.say(3, 4);
-    done(await desktop.run("save", "--session", one));
-    done(await laptop.run("resume", one));
-    laptop.hears(4);
-    for (const machine of [desktop, laptop]) done(await machine.run("verify"));
-  },
-);
+  }
+
+  test.each([["resume"], ["list", "--fetch"], ["sync"]])(
+    "sees what it had saved since: %s",
+    async (...command) => {
+      const { desktop, laptop } = await pair();
+      desktop.say(0, 1);
+      done(await desktop.run("save"));
+      done(await laptop.run("sync"));
+      keep(desktop, "before");
+      desktop.say(1, 3);
+      done(await desktop.run("save"));
+      // What others have seen it write is no reason to refuse them.
+      laptop.say(0, 1, two);
+      done(await laptop.run("sync"));
+      done(await laptop.run("save", "--session", two));
+      setBack(desktop, "before");
+      done(await desktop.run(...command));
+      expect(await messages(desktop)).toEqual({ [one]: lines(3), [two]: lines(1) });
+      done(await desktop.run("resume", one));
+      desktop.hears(3);
+      desktop.say(3, 4);
+      done(await desktop.run("save", "--session", one));
+      done(await laptop.run("resume", one));
+      laptop.hears(4);
+      for (const machine of [desktop, laptop]) done(await machine.run("verify"));
+    },
+  );
+
+  test.each([["resume", "three"], ["list", "--fetch"], ["sync"]])(
+    "and has what it had not sent: %s",
+    async (...command) => {
+      const box = await pair();
+      const { desktop, laptop } = box;
+      const three = "33333333-3333-4333-8333-333333333333";
+      desktop.say(0, 1);
+      done(await desktop.run("save"));
+      keep(desktop, "first");
+      desktop.say(0, 2, two);
+      await offline(box, async () => expect((await desktop.run("save", "--session", two)).exit).toBe(3));
+      keep(desktop, "second");
+      setBack(desktop, "first");
+      desktop.say(0, 3, three);
+      done(await desktop.run("save", "--session", three));
+      done(await laptop.run("sync"));
+      setBack(desktop, "second");
+      done(await desktop.run(...command.map((word) => (word === "three" ? three : word))));
+      const all = { [one]: lines(1), [two]: lines(2), [three]: lines(3) };
+      expect(await messages(desktop)).toEqual(all);
+      done(await desktop.run("sync"));
+      expect(await messages(laptop)).toEqual(all);
+      for (const machine of [desktop, laptop]) done(await machine.run("verify"));
+    },
+  );
+});
 
 describe("a project cloned anew, of which the agent has the conversation still", () => {
   /** Saved twice, with a line the agent has taken back in between, and gone on with on the laptop. */

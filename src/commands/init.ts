@@ -84,7 +84,7 @@ export default async function initCommand(
   const { device, publish } = result;
   if (result.created) terminal.step("Made a vault; its keys never leave your devices unencrypted");
   if (result.apart && result.remote)
-    terminal.step(`Found the vault on ${result.remote.title}; conversations go there`);
+    terminal.step(`Found the vault on ${safeText(result.remote.title)}; conversations go there`);
   if (result.joined) terminal.step("Joined the vault");
   if (result.already) terminal.step("This repository was set up already");
   else terminal.step(`This device is '${safeText(device.name)}' (${device.type})`);

@@ -93,8 +93,8 @@ async function initLocked(
 }
 
 /**
- * The first remote besides the chosen one that has what is looked for: any vault to join, or one of this device's. As where
- * the one is a fork and the other what it was forked from. What is somebody else's there is no reason not to make a vault.
+ * The first of the other remotes that has a vault to join, or one that this device is in: the vault may be on a fork alone,
+ * and the clone of what it was forked from. Somebody else's vault there is no reason not to make one.
  */
 async function findApart(
   context: Context,

@@ -200,7 +200,7 @@ async function inOrder(
   );
 }
 
-const isHead = (ref: string): boolean => parseRef(ref)?.kind === "head";
+export const isHead = (ref: string): boolean => parseRef(ref)?.kind === "head";
 
 function send(
   context: Context,

@@ -78,7 +78,8 @@ export async function putBack(
     // Somebody else is at work there just now.
     if (there.get(head) !== shown) continue;
     const before = wanted.size;
-    let isWhole = isLost || (await standsFor(context, commit)).length === 0;
+    const original = await standsFor(context, commit);
+    let isWhole = isLost || original === null;
     for (const part of partsOf(vault, one)) {
       const oid = local.get(part.ref);
       const served = there.get(part.ref);
@@ -92,7 +93,8 @@ export async function putBack(
       else if (found !== served && !isBuried) wanted.set(part.ref, found);
     }
     // After its sessions, for where they go one after the other: a head never names what is not there.
-    if (shown !== commit) wanted.set(head, isWhole ? commit : await inPlaceOf(context, commit));
+    const standIn = async () => (original === null ? await inPlaceOf(context, commit) : commit);
+    if (shown !== commit) wanted.set(head, isWhole ? (original ?? commit) : await standIn());
     if (wanted.size > before) restored.push(replica);
     if (!isWhole) incomplete[replica] = one.head.seq;
   }
@@ -106,7 +108,7 @@ export async function putBack(
   return { restored: [], incomplete: {}, refused: await heldBack(context, remote, result) };
 }
 
-/** Has this device read without what nobody has any more, for all that it knows, as the user says that the remote was reset. */
+/** From now on this device reads conversations without what was found neither here nor on the remote; see `lostCopies`. */
 export async function goOnWithout(
   context: Context,
   vault: OpenVault,

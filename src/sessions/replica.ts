@@ -6,7 +6,7 @@ import { type Heads, refOf } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
 import { loadHeads } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
-import { type PublishResult, publish } from "./publish.ts";
+import { isHead, type PublishResult, publish } from "./publish.ts";
 import { allQueues, forgetReplica, isOf, updateQueue } from "./queue.ts";
 import { dropIncoming, type FetchOptions, fetchHeads, isAncestor, receive } from "./remote.ts";
 import type { Context } from "./repository.ts";
@@ -76,11 +76,9 @@ export async function settleReplica(
   for (const [ref, oid] of served) {
     const mine = local.get(ref);
     const isOurs = (one: Oid): boolean => mine === one || isSent(ref, one);
-    const ours =
-      isOurs(oid) ||
-      (mine && (await isAncestor(context, oid, mine))) ||
-      (await standsFor(context, oid)).some(isOurs);
-    if (!ours) strange.push(ref);
+    if (isOurs(oid) || (mine && (await isAncestor(context, oid, mine)))) continue;
+    const original = isHead(ref) ? await standsFor(context, oid) : null;
+    if (!original || !isOurs(original)) strange.push(ref);
   }
   if (strange.length === 0) {
     await dropIncoming(context, incoming);
@@ -103,16 +101,13 @@ export async function settleReplica(
   return { vault: fetched.vault, heads: fetched.heads, replica: renewed };
 }
 
-/** The commits that one stands for which another device has put in their place: those before it with the same files. */
-export async function standsFor(context: Context, commit: Oid): Promise<Oid[]> {
-  const files = await context.db.files(commit);
-  const isSame = async (parent: Oid): Promise<boolean> => {
-    const before = await context.db.files(parent);
-    return before.size === files.size && [...files].every(([path, blob]) => before.get(path) === blob);
-  };
-  const same: Oid[] = [];
-  for (const parent of await context.db.parents(commit)) if (await isSame(parent)) same.push(parent);
-  return same;
+/** The commit that this one stands in for, put there by another device: its only parent, with the same files. */
+export async function standsFor(context: Context, commit: Oid): Promise<Oid | null> {
+  const [parent, ...more] = await context.db.parents(commit);
+  if (parent === undefined || more.length > 0) return null;
+  const [files, before] = [await context.db.files(commit), await context.db.files(parent)];
+  const isSame = before.size === files.size && [...files].every(([path, blob]) => before.get(path) === blob);
+  return isSame ? parent : null;
 }
 
 /** Moves everything this clone has under its old replica id to a new one; the old id is the other copy's now. */

@@ -79,8 +79,8 @@ export async function localCopy(
 }
 
 /**
- * Copies that nobody has any more, for all that is known: their remote was reset, and whoever of this device's user said so
- * had not all that the index of then names. Whoever has them sends them yet; until then the conversation is read without.
+ * Which copies may be missing: those of replicas whose sessions were not all to be found when the user of this device said
+ * that the remote was reset (`sync --retry`). They count again as soon as somebody who has them sends them.
  */
 export async function lostCopies(
   context: Context,

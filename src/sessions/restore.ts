@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Agent, FoundSession, Target, Workplace } from "../agents/agent.ts";
 import {
@@ -251,7 +251,7 @@ export class Restore {
     if (!all.some((one) => one.name === name && one.sha === at.sha && one.bytes === at.bytes)) return false;
     const local = await open(path, "r");
     try {
-      return !(await hasLineFeed(local, at.offset, now.size));
+      return (await endOfLines(local, now.size)) <= at.offset;
     } finally {
       await local.close();
     }
@@ -259,22 +259,22 @@ export class Restore {
 
   /** Whether one of the generations of a stream, but for this one, holds it as these places tell it. */
   async #isHeldBy(places: Places, name: string, path: string, but?: StreamRecord): Promise<boolean> {
-    const { size } = await stat(path);
     for (const stream of this.#session.manifest.streams) {
       if (stream.name !== name || stream.gen === but?.gen) continue;
       const local = await open(path, "r");
       try {
+        const end = await endOfLines(local, (await local.stat()).size);
         let offset = 0;
         let same = true;
         for await (const part of readStream(this.#vault, this.#session, stream)) {
-          if (!same || offset >= size) break;
+          if (!same || offset >= end) break;
           const bytes = asBuffer(toLocal(part, places, "jsonl"));
-          const length = Math.min(bytes.length, size - offset);
+          const length = Math.min(bytes.length, end - offset);
           const { buffer, bytesRead } = await local.read(Buffer.alloc(length), 0, length, offset);
           same = bytes.subarray(0, bytesRead).equals(buffer.subarray(0, bytesRead));
           offset += bytes.length;
         }
-        if (same && (offset >= size || !(await hasLineFeed(local, offset, size)))) return true;
+        if (same && offset >= end) return true;
       } finally {
         await local.close();
       }
@@ -302,26 +302,25 @@ export class Restore {
       let localLines = 0;
       let tail: Buffer = Buffer.alloc(0);
       const size = local ? expect!.size : 0;
+      // A torn last line is no line yet: only whole lines can make a divergence.
+      const end = local ? await endOfLines(local, size) : 0;
       for await (const part of readStream(this.#vault, this.#session, record, hash)) {
         const bytes = asBuffer(toLocal(part, this.#places, "jsonl"));
-        if (local && offset < size) {
-          const length = Math.min(bytes.length, size - offset);
+        if (local && offset < end) {
+          const length = Math.min(bytes.length, end - offset);
           const { buffer, bytesRead } = await local.read(Buffer.alloc(length), 0, length, offset);
           const theirs = buffer.subarray(0, bytesRead);
-          // A torn last line is no line yet: only whole lines can make a divergence.
-          const whole = offset + bytesRead < size ? theirs : theirs.subarray(0, theirs.lastIndexOf(0x0a) + 1);
-          if (!bytes.subarray(0, whole.length).equals(whole)) {
-            this.#common = localLines + commonLines(bytes, whole);
+          if (!bytes.subarray(0, bytesRead).equals(theirs)) {
+            this.#common = localLines + commonLines(bytes, theirs);
             return "diverged";
           }
-          localLines += countLines(whole);
+          localLines += countLines(theirs);
         }
         await file.write(bytes);
         starts.push(offset);
         offset += bytes.length;
         tail = bytes.subarray(-(256 << 10));
       }
-      const ahead = size > offset && (await hasLineFeed(local!, offset, size));
       this.cursor.streams[record.name] = {
         ino: 0,
         offset,
@@ -338,8 +337,8 @@ export class Restore {
         const modes = [...tail.toString("latin1").matchAll(/"permissionMode":"([A-Za-z]+)"/g)];
         this.bypass = modes.at(-1)?.[1] === "bypassPermissions";
       }
-      if (ahead) return "ahead";
-      return size === offset && local ? "equal" : "behind";
+      if (end > offset) return "ahead";
+      return local && end === offset && (await isWhole(local, end, size)) ? "equal" : "behind";
     } finally {
       await local?.close();
     }
@@ -375,18 +374,27 @@ export class Restore {
   }
 }
 
-async function hasLineFeed(
-  file: Awaited<ReturnType<typeof open>>,
-  from: number,
-  to: number,
-): Promise<boolean> {
-  for (let at = from; at < to; at += 1 << 20) {
-    const length = Math.min(1 << 20, to - at);
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, at);
-    if (buffer.subarray(0, bytesRead).includes(0x0a)) return true;
-    if (bytesRead === 0) return false;
+/** Offset behind the last line feed of a file that has `size` bytes, 0 where there is none. */
+async function endOfLines(file: FileHandle, size: number): Promise<number> {
+  const piece = Buffer.alloc(64 << 10);
+  for (let to = size; to > 0; ) {
+    const from = Math.max(0, to - piece.length);
+    const { bytesRead } = await file.read(piece, 0, to - from, from);
+    const at = piece.subarray(0, bytesRead).lastIndexOf(0x0a);
+    if (at >= 0) return from + at + 1;
+    to = from;
   }
-  return false;
+  return 0;
+}
+
+/** Whether what follows the last line feed is nothing, or a line that lacks only that; else it is torn, and never comes whole. */
+async function isWhole(file: FileHandle, from: number, to: number): Promise<boolean> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(to - from), 0, to - from, from);
+  try {
+    return bytesRead === 0 || typeof JSON.parse(buffer.toString("utf8", 0, bytesRead)) === "object";
+  } catch {
+    return false;
+  }
 }
 
 async function sameContent(path: string, content: Uint8Array): Promise<boolean> {

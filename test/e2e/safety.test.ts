@@ -381,6 +381,25 @@ describe("resume", () => {
     laptop.hears(4);
   });
 
+  test("a last line without its line feed makes no divergence, whatever its length", async () => {
+    done(await laptop.run("resume"));
+    desktop.say(3, 4);
+    done(await desktop.run("save"));
+    const torn = JSON.stringify({ type: "progress", text: "x".repeat(200_000) });
+    appendFileSync(laptop.transcript(), torn.slice(0, -1));
+    done(await laptop.run("resume"));
+    laptop.hears(4);
+    // One that is whole stays where it is while there is nothing newer.
+    appendFileSync(laptop.transcript(), torn);
+    const before = laptop.footprint();
+    done(await laptop.run("resume"));
+    expect(laptop.footprint()).toEqual(before);
+    desktop.say(4, 5);
+    done(await desktop.run("save"));
+    done(await laptop.run("resume"));
+    laptop.hears(5);
+  });
+
   test("an unknown or ambiguous session", async () => {
     await refused(laptop, ["resume", "ffff"], {
       code: "session-not-found",

@@ -112,6 +112,13 @@ export class KeyStore {
     return clones.find((one) => isSameClone(one, here))?.replica ?? null;
   }
 
+  /** The same, while it is not known which repository it is. */
+  async replicas(commonDir: string): Promise<string[]> {
+    const here = cloneIdentity(commonDir);
+    const clones = Object.values((await this.state()).repos).flatMap((repo) => repo.clones);
+    return clones.filter((one) => isSameClone(one, here)).map(({ replica }) => replica);
+  }
+
   /** Throws the system's error where the state could not be changed: before anything is done that this would leave half done. */
   requireWritable(): void {
     if (existsSync(this.dir)) accessSync(this.dir, constants.W_OK);

@@ -5,7 +5,7 @@ import { incomingRef, parseRef } from "../refs/names.ts";
 import type { Oid, RefUpdate } from "../refs/object-database.ts";
 import { fetch, remoteRefs } from "../refs/transport.ts";
 import { type ChosenRemote, unreachable } from "./chosen-remote.ts";
-import { remoteQueue } from "./queue.ts";
+import { isOf, remoteQueue } from "./queue.ts";
 import { dropIncoming, dropping } from "./remote.ts";
 import type { Context } from "./repository.ts";
 
@@ -55,8 +55,9 @@ export async function fetchLost(context: Context, remote: ChosenRemote): Promise
 }
 
 /**
- * Refs of sessions that the remote has confirmed to this clone and that are not here: a repair that was cut short, or had no
- * remote to ask, has taken them out of git's way.
+ * Refs of this clone's own sessions that the remote has confirmed and that are not here: a repair that was cut short, or had
+ * no remote to ask, has taken them out of git's way. Those of another replica, also of one that it was until its keys were
+ * lost, come and go: they are fetched when they are asked for.
  */
 export async function lostRefs(
   context: Context,
@@ -64,8 +65,10 @@ export async function lostRefs(
   refs: ReadonlyMap<string, Oid>,
 ): Promise<Map<string, Oid>> {
   const { confirmed, deletions } = await remoteQueue(context, remote.key);
+  const replicas = await context.keys.replicas(context.repo.commonDir);
+  const isOwn = (ref: string): boolean => isSession(ref) && replicas.some((replica) => isOf(ref, replica));
   const gone = Object.entries(confirmed).filter(
-    ([ref]) => isSession(ref) && !refs.has(ref) && deletions[ref] === undefined,
+    ([ref]) => isOwn(ref) && !refs.has(ref) && deletions[ref] === undefined,
   );
   return new Map(gone);
 }

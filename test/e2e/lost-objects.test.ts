@@ -147,6 +147,21 @@ test("while the remote is away nothing is let go of, and it comes back later", a
   desktop.hears(7);
 });
 
+test("what a clone wrote before its device lost the keys goes with a deletion, and is no loss", async () => {
+  const { desktop, laptop, code } = await pair();
+  desktop.say(0, 1);
+  done(await desktop.run("save"));
+  for (const folder of [".config/convosync", ".cache", ".local"])
+    rmSync(join(desktop.home, folder), { recursive: true, force: true });
+  await desktop.init("--join", "--recovery-file", code);
+  done(await laptop.run("sync"));
+  done(await laptop.run("delete", one, "--yes"));
+  done(await desktop.run("sync"));
+  const { exit, stdout } = await desktop.run("doctor");
+  expect(stdout).not.toMatch(/lost the ref/);
+  expect(exit).toBe(0);
+});
+
 test("what the remote has lost is not taken for this clone's", async () => {
   const { desktop, laptop, remote } = await used();
   desktop.say(7, 8);

@@ -16,9 +16,9 @@ export interface JoinedLogs {
 /**
  * Appends to the first log the lines of each other that are not there yet. A line that a log has several times is there
  * as often as in the log that has it most often: so none is lost and none is doubled, however often logs that were
- * joined before are joined again.
+ * joined before are joined again. Two lines are the same where `keyOf` is.
  */
-export function joinLines(logs: readonly Uint8Array[], order: readonly number[]): JoinedLogs {
+export function joinLines(logs: readonly Uint8Array[], order: readonly number[], keyOf = textOf): JoinedLogs {
   const places: number[][] = logs.map(() => []);
   const [first, ...rest] = order;
   const base = linesOf(logs[first!]!);
@@ -77,8 +77,8 @@ const beginsWith = (log: Uint8Array, start: Uint8Array): boolean =>
   log.length >= start.length && Buffer.compare(log.subarray(0, start.length), start) === 0;
 
 /** The lines of the log that was last active come last. */
-export const joinByActivity = (logs: readonly Uint8Array[]): JoinedLogs =>
-  joinLines(logs, byLastActivity(logs));
+export const joinByActivity = (logs: readonly Uint8Array[], keyOf = textOf): JoinedLogs =>
+  joinLines(logs, byLastActivity(logs), keyOf);
 
 /** The logs in the order of their last activity: the same on every device, whoever joins them. */
 export function byLastActivity(logs: readonly Uint8Array[]): number[] {
@@ -110,6 +110,6 @@ export function linesOf(log: Uint8Array): Uint8Array[] {
 /** Which of a machine's names for a place stands in a line, as stored: machines that have only one have told it with that. */
 const otherName = /\{\{CS:(ROOT|STORE|HOME)[2-9](?=[-+}])/g;
 
-/** Bytes as text, one character each: lines need not be UTF-8. */
-const keyOf = (line: Uint8Array): string =>
+/** A line as text, one character for each byte: it need not be UTF-8. */
+export const textOf = (line: Uint8Array): string =>
   Buffer.from(line.buffer, line.byteOffset, line.length).toString("latin1").replace(otherName, "{{CS:$1");

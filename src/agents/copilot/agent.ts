@@ -4,14 +4,13 @@ import { dirname, join } from "node:path";
 import { integrityError } from "../../errors.ts";
 import type { Agent, Destination, FileSource, FoundSession, Inventory, Target, Workplace } from "../agent.ts";
 import { databaseFile, requireFinished } from "../database-file.ts";
-import { joinByActivity } from "../line-logs.ts";
 import { currentIn, elsewhereIn, findIn, latelyIn } from "../one-store.ts";
 import { safeSegments } from "../safe-name.ts";
 import { replaceId } from "../session-id.ts";
 import { formByName, walk } from "../sidecars.ts";
 import { placesOf } from "../spellings.ts";
 import { conversationReader } from "./conversation.ts";
-import { glimpse } from "./events.ts";
+import { glimpse, joinEvents } from "./events.ts";
 import { copilotHome, eventsName, live, sessionDir, sessionStore, validId, watchedFolders } from "./store.ts";
 
 /**
@@ -57,7 +56,7 @@ export const copilot: Agent = {
   validId,
   // The client goes on with all events there are, in their order, and answers calls of tools that were left without an
   // answer itself. Run with copilot 1.0.102.
-  joinLogs: joinByActivity,
+  joinLogs: joinEvents,
   newId: randomUUID,
   withId: replaceId,
 };

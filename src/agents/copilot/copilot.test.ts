@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { messagesIn, neverThrows, placeAt, realOnes } from "../agent.fixture.ts";
 import { copilot } from "./agent.ts";
-import { glimpse } from "./events.ts";
+import { glimpse, joinEvents } from "./events.ts";
 
 const here = placeAt("/home/me", "/home/me/code/shop");
 const id = "ddbc4e26-69ef-4d02-aff7-57b53c204064";
@@ -62,6 +62,22 @@ test("a log tells whose it is and where it last was", () => {
   });
   expect(copilot.recognise?.(head)).toEqual({ id });
   expect(copilot.recognise?.(Buffer.from(`${lines[1]}\n`))).toBeNull();
+});
+
+test("joined logs have an event once, also where a moved work tree has it tell other paths", () => {
+  const event = (id: number, at: string, text: string): string =>
+    `${JSON.stringify({ type: "user.message", id: `e${id}`, timestamp: `2026-01-01T00:00:${at}Z`, data: { content: text } })}\n`;
+  const one = event(1, "01", "{{CS:ROOT}}/a") + event(2, "02", "{{CS:ROOT}}/b");
+  const other = `${event(1, "01", "/old/a")}${event(3, "03", "{{CS:ROOT}}/c")}no event\n`;
+  const { order, added, places } = joinEvents([Buffer.from(other), Buffer.from(one)]);
+  expect(order).toEqual([1, 0]);
+  expect(added.map((line) => Buffer.from(line).toString()).join("")).toBe(
+    `${event(3, "03", "{{CS:ROOT}}/c")}no event\n`,
+  );
+  expect(places).toEqual([
+    [1, 3, 4],
+    [1, 2],
+  ]);
 });
 
 describe("the conversation in it", () => {

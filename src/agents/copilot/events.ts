@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { oneLine } from "../glimpse.ts";
-import { parseLines } from "../json-line.ts";
+import { parseLine, parseLines } from "../json-line.ts";
+import { type JoinedLogs, joinByActivity, textOf } from "../line-logs.ts";
 import type { StoreGlimpse } from "../one-store.ts";
 
 // A session is a log of events: `{type, data, id, timestamp, parentId}`, the first of type `session.start`.
@@ -51,4 +52,17 @@ export function glimpse(head: Uint8Array, tail: Uint8Array): Glimpse | null {
     branch: places.find(({ branch }) => branch)?.branch ?? null,
     updatedAt: Number.isNaN(at.getTime()) ? null : at,
   };
+}
+
+/**
+ * Logs as one, in which an event that has its id already is not added again: the client writes each only once, and after a
+ * work tree has moved the same ones may be there with other paths.
+ */
+export const joinEvents = (logs: readonly Uint8Array[]): JoinedLogs => joinByActivity(logs, keyOf);
+
+const named = v.object({ id: v.string(), type: v.string() });
+
+function keyOf(line: Uint8Array): string {
+  const event = v.safeParse(named, parseLine(new TextDecoder().decode(line)));
+  return event.success ? `${event.output.type} ${event.output.id}` : textOf(line);
 }

@@ -68,6 +68,9 @@ const setBack = new Set();
 /** Deleted by somebody: what is gone of them is meant to be. */
 const deleted = new Set();
 
+/** What only that clone still had is nowhere, where the remote went back to what it was. */
+let cloneGone = false;
+
 /** What may be answered to whoever asks for the impossible, which happens all the time here. */
 const mayFail = new RegExp(
   [
@@ -335,6 +338,7 @@ class Device {
     rmSync(this.path, { recursive: true, maxRetries: 20, retryDelay: 100 });
     run(base, this.env, "git", ["clone", "-q", remote, this.path]);
     this.note("clones anew");
+    cloneGone = true;
     this.convosync("init", "--yes", ...hooks, "--no-agent-hooks");
   }
 
@@ -737,11 +741,18 @@ async function end(devices) {
     for (const id of listed(device)) {
       // Not every agent can go on with both in one, or with a copy; in the vault, both are there all the same.
       const ways = ["--merge", "--fork", "--theirs"];
+      let isGone = false;
       const isElsewhere = ({ said }) => said.includes("has this conversation in another directory");
       const brought = ways.some((way) => {
         const resumed = device.convosync("resume", id, way, "--stay-on-branch");
+        isGone = wentBack && cloneGone && /has the conversation \S+ no more/.test(resumed.said);
         return resumed.status === 0 || (device.clone !== null && isElsewhere(resumed));
       });
+      if (isGone) {
+        must(device, "delete", id, "--yes");
+        deleted.add(id);
+        continue;
+      }
       if (!brought) problem(`${device.name}: ${id} cannot be brought together`);
       if (!device.sessions().some((one) => one.id === id)) continue;
       const { status, said } = device.convosync("save", "--no-code", "--session", id);

@@ -1,4 +1,4 @@
-import type { Entry } from "../domains/head.ts";
+import { buried, type Entry } from "../domains/head.ts";
 import type { ReplicaHead } from "../domains/replica-heads.ts";
 import { formatRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
@@ -83,14 +83,15 @@ export async function putBack(
     for (const part of partsOf(vault, one)) {
       const oid = local.get(part.ref);
       const served = there.get(part.ref);
-      const isBuried = part.entries.every(({ s }) => tombstones.has(s));
-      if (isBuried && served === undefined) continue;
+      if (part.entries.every((entry) => buried(entry, tombstones.get(entry.s)))) continue;
       // With its index there, what is there is as this names it, unless it shows that it is not.
       if (!isLost && served !== undefined && (oid === undefined || oid === served)) continue;
       const isNamed = oid !== undefined && (await isHere(vault, one, part, local));
-      const found = isNamed ? oid : isBuried ? null : await continued(context, vault, one, part, local);
-      if (found === null) isWhole = false;
-      else if (found !== served && !isBuried) wanted.set(part.ref, found);
+      const found = isNamed ? oid : await continued(context, vault, one, part, local);
+      // A deletion takes what outlives it, too, and nobody waits for that (session-fetch.ts).
+      const isTaken = served === undefined && part.entries.every(({ s }) => tombstones.has(s));
+      if (found === null) isWhole &&= isTaken;
+      else if (found !== served) wanted.set(part.ref, found);
     }
     // After its sessions, for where they go one after the other: a head never names what is not there.
     const standIn = async () => (original === null ? await inPlaceOf(context, commit) : commit);

@@ -51,7 +51,7 @@ export async function fetchSession(
   }
   if (hot.length > 0)
     found.push(...(await fetchHot(context, vault, heads, hot, refs, remote, timeoutMs, isLost)));
-  if (found.length === 0) throw missingCopy(missing[0]!);
+  if (found.length === 0) throw missing.every(isLost) ? lostForGood(session) : missingCopy(missing[0]!);
   return found;
 }
 
@@ -180,6 +180,12 @@ const missingCopy = (copy: Copy): ConvosyncError =>
       "if it is no more, read the conversation without that; here: git convosync sync --retry",
     ],
   );
+
+const lostForGood = ({ id }: CatalogEntry): ConvosyncError =>
+  integrityError("session-missing", `the remote, which was reset, has the conversation ${id} no more`, [
+    "if a device has it still, there: git convosync sync --retry",
+    `if none has it, take it off the list: git convosync delete ${id.slice(0, 8)}`,
+  ]);
 
 const notFetched = (remote: ChosenRemote, text: string): ConvosyncError =>
   new ConvosyncError(

@@ -508,6 +508,56 @@ describe("shared and forgetful remotes", () => {
       for (const machine of [desktop, laptop]) done(await machine.run("verify"));
     });
 
+    test("gets what was brought back after a deletion, too, in place of what it has from before", async () => {
+      const box = await pair();
+      const { desktop, laptop, tablet } = box;
+      desktop.say(0, 1);
+      done(await desktop.run("save"));
+      const backup = join(box.base, "backup.git");
+      cpSync(box.remote, backup, { recursive: true });
+      done(await laptop.run("sync"));
+      done(await laptop.run("delete", one, "--yes"));
+      done(await desktop.run("sync"));
+      desktop.say(1, 2);
+      done(await desktop.run("save", "--force"));
+      done(await laptop.run("resume"));
+      rmSync(desktop.home, { recursive: true });
+      rmSync(box.remote, { recursive: true });
+      renameSync(backup, box.remote);
+      done(await laptop.run("sync", "--retry"));
+      done(await laptop.run("verify"));
+      tablet.clone();
+      await tablet.init("--join", "--recovery-file", box.code);
+      done(await tablet.run("resume"));
+      tablet.hears(2);
+      done(await tablet.run("verify"));
+    });
+
+    test("says of a conversation that nobody has any more how it leaves the list", async () => {
+      const box = await pair();
+      const { desktop, laptop } = box;
+      desktop.say(0, 1);
+      done(await desktop.run("save"));
+      const backup = join(box.base, "backup.git");
+      cpSync(box.remote, backup, { recursive: true });
+      desktop.say(0, 1, two);
+      done(await desktop.run("save", "--session", two));
+      done(await laptop.run("sync"));
+      rmSync(desktop.home, { recursive: true });
+      rmSync(box.remote, { recursive: true });
+      renameSync(backup, box.remote);
+      done(await laptop.run("sync", "--retry"));
+      const { exit, stderr } = await laptop.run("resume", two);
+      expect(exit).toBe(6);
+      expect(stderr).toMatch(/the remote, which was reset, has the conversation 22222222-.* no more/);
+      expect((await laptop.run("verify")).exit).toBe(6);
+      const [, hint] = /take it off the list: git convosync (.*)/.exec(stderr)!;
+      done(await laptop.run(...hint!.split(" "), "--yes"));
+      done(await laptop.run("verify"));
+      done(await laptop.run("resume"));
+      laptop.hears(1);
+    });
+
     test("is read without what nobody has any more, once its user has said that it was reset", async () => {
       const box = await pair();
       const { desktop, laptop } = box;

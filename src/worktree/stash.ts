@@ -31,8 +31,15 @@ export async function takeBack(git: Git, { commit }: Aside): Promise<boolean> {
   const moved = new Set(await changed(`${commit}^1`, "HEAD"));
   const mine = [...(await changed(`${commit}^1`, commit)), ...(await changed(`${commit}^1`, `${commit}^2`))];
   if (mine.some((path) => moved.has(path))) return false;
-  if ((await git.code(["stash", "apply", "--quiet", "--index", commit])) !== 0) return false;
+  if (!(await applyStash(git, commit))) return false;
   // Whoever stashed something else in the meantime keeps it.
   if ((await stashTip(git)) === commit) await git.run(["stash", "drop", "--quiet"]);
   return true;
+}
+
+/** Applies a stash commit, what was staged as staged; false where git refuses. */
+export async function applyStash(git: Git, commit: string): Promise<boolean> {
+  // git patches the index with `git apply`, which would mend, or not look at, white space as its user has set.
+  const asItIs = ["-c", "apply.whitespace=nowarn", "-c", "apply.ignoreWhitespace=no"];
+  return (await git.code([...asItIs, "stash", "apply", "--quiet", "--index", commit])) === 0;
 }

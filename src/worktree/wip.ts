@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { type Git, type Repository, scrubUrl } from "../git/git.ts";
 import { type CommitPlan, copyIndex } from "./commit.ts";
+import { applyStash } from "./stash.ts";
 
 /** More than this is no work in progress but something to commit. */
 const wipLimit = 256 << 20;
@@ -53,14 +54,10 @@ export async function bundleWork(
     const parents = [base, await commit(staged, [base], "index of work in progress")];
     if (plan.add.length > 0) {
       await git.run(["read-tree", "--empty"], { env });
-      const listed = [
-        "--literal-pathspecs",
-        "add",
-        "--sparse",
-        "--pathspec-from-file=-",
-        "--pathspec-file-nul",
-      ];
-      await git.run(listed, { env, input: plan.add.join("\0") });
+      await git.run(["--literal-pathspecs", "add", "--sparse", ...listed], {
+        env,
+        input: plan.add.join("\0"),
+      });
       parents.push(await commit(await tree(), [], "untracked files of work in progress"));
     }
     const tip = await commit(work, parents, "work in progress");
@@ -124,16 +121,34 @@ const badWork = (why: string): ConvosyncError =>
  * applied.
  */
 export async function applyWork(git: Git, { tip, base }: Work, message: string): Promise<boolean> {
-  const names = (a: string, b: string): Promise<string[]> =>
-    git.lines0(["diff-tree", "-r", "-z", "--name-only", "--no-renames", a, b]);
+  const names = (a: string, b: string, ...filter: string[]): Promise<string[]> =>
+    git.lines0(["diff-tree", "-r", "-z", "--name-only", "--no-renames", ...filter, a, b]);
   const dirty = await git.lines0(["status", "--porcelain", "-z", "--untracked-files=no"]);
   const moved = new Set(await names(base, "HEAD"));
   const touched = [...(await names(base, tip)), ...(await names(base, `${tip}^2`))];
   const clean = dirty.length === 0 && !touched.some((path) => moved.has(path));
-  if (clean && (await git.code(["stash", "apply", "--quiet", "--index", tip])) === 0) return true;
+  if (clean && (await applyStash(git, tip))) {
+    const staged = new Set(await names(base, `${tip}^2`));
+    const added = (await names(base, tip, "--diff-filter=A")).filter((path) => !staged.has(path));
+    await intendToAdd(git, added);
+    return true;
+  }
   await git.run(["stash", "store", "--message", message, tip]);
   return false;
 }
+
+/** Marks files as `git add --intent-to-add` does: the index of a commit cannot say that of them, and `git stash` stages them or not. */
+async function intendToAdd(git: Git, paths: readonly string[]): Promise<void> {
+  if (paths.length === 0) return;
+  const input = paths.join("\0");
+  await git.run(["--literal-pathspecs", "reset", "--quiet", ...listed], { input });
+  await git.run(["--literal-pathspecs", "add", "--intent-to-add", "--sparse", "--force", ...listed], {
+    input,
+  });
+}
+
+/** The paths come on the standard input. */
+const listed = ["--pathspec-from-file=-", "--pathspec-file-nul"];
 
 export const unbornWork = (): ConvosyncError =>
   new ConvosyncError(

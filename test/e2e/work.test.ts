@@ -95,6 +95,31 @@ describe.for(["sha1", "sha256"] as const)("save --stash (%s)", (objectFormat) =>
   });
 });
 
+test("save --stash keeps the index as it was: white space that git is told to mend, files that are only meant to be added", async () => {
+  const { desktop, laptop } = await pair();
+  desktop.write("staged.txt", "one\n");
+  desktop.commit("base");
+  for (const staged of [true, false]) {
+    if (staged) {
+      desktop.write("staged.txt", "one \n two\t\n\n\n");
+      desktop.git("add", "staged.txt");
+    } else desktop.git("reset", "-q", "--hard");
+    desktop.write("meant.txt", "meant\n");
+    desktop.write("empty.txt", "");
+    desktop.git("add", "-N", "meant.txt", "empty.txt");
+    desktop.say(staged ? 0 : 1, staged ? 1 : 2);
+    done(await desktop.run("save", "--stash"));
+    laptop.git("reset", "-q", "--hard");
+    laptop.git("clean", "-q", "-f");
+    laptop.git("config", "apply.whitespace", "fix");
+    done(await laptop.run("resume"));
+    expect(status(laptop)).toBe(status(desktop));
+    expect(status(laptop)).toContain(" A meant.txt");
+    expect(laptop.git("diff", "--cached")).toBe(desktop.git("diff", "--cached"));
+    expect(laptop.git("diff")).toBe(desktop.git("diff"));
+  }
+});
+
 test("save --stash on a commit that is rewritten before anybody has it: all but the work comes, and it is said where that is", async () => {
   const { desktop, laptop } = await pair();
   desktop.write("auth.js", "one\n");

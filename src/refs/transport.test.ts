@@ -337,6 +337,23 @@ describe("fetch", () => {
     expect(existsSync(other)).toBe(false);
   });
 
+  test("asks again when a ref is moved between what the remote tells and what is asked for", async () => {
+    await push(git, both());
+    const [said, tries] = [`ERR upload-pack: not our ref ${one}`, join(made.folder, "tries")];
+    const length = (said.length + 4).toString(16).padStart(4, "0");
+    const server = join(made.folder, "overtaken");
+    const script = `echo x >>'${tries}'\n[ "$(wc -l <'${tries}')" -gt 2 ] && exec git-upload-pack "$@"\nprintf '${length}${said}'`;
+    await writeFile(server, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    await git.run(["config", "remote.origin.uploadpack", `'${server}'`]);
+    expect(await fetch(git, { remote: "origin", refspecs })).toEqual({ status: "ok" });
+    expect(await readFile(tries, "utf8")).toBe("x\nx\nx\n");
+    await rm(tries);
+    // Of what is asked for by its own name nothing else is to be expected.
+    const named = await fetch(git, { remote: "origin", refspecs: [one.replace(/./g, "1")] });
+    expect(named).toMatchObject({ status: "unreachable", text: expect.stringContaining("not our ref") });
+    expect(await readFile(tries, "utf8")).toBe("x\n");
+  });
+
   test("takes patterns that match nothing, negative ones, and names a missing ref", async () => {
     await push(git, both());
     const pattern = "+refs/convosync/abcdefghijk23/archive/*:refs/convosync-incoming/abcdefghijk23/archive/*";

@@ -290,7 +290,7 @@ export async function fetch(git: Git, request: FetchRequest): Promise<FetchResul
   ];
   let result = await network(git, args, request);
   for (const pause of pauses) {
-    if (typeof result === "string" || !raced(result)) break;
+    if (typeof result === "string" || !(raced(result) || overtaken(result, refspecs))) break;
     await sleep(pause);
     result = await network(git, args, request);
   }
@@ -323,6 +323,10 @@ const pauses = [100, 300, 900];
 const raced = ({ code, stderr }: GitResult): boolean =>
   code !== 0 &&
   /^error: cannot lock ref '.*': (?:is at|reference already exists|Unable to create)/m.test(stderr);
+
+/** Whether what the remote had just named is no ref's any more: somebody has put another in its place, or deleted it. */
+const overtaken = ({ code, stderr }: GitResult, refspecs: readonly string[]): boolean =>
+  code !== 0 && /\bnot our ref\b/.test(stderr) && refspecs.every((one) => one.includes("refs/"));
 
 export type Probe =
   | { readonly status: "same" | "moved" }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { type Git, type Repository, scrubUrl } from "../git/git.ts";
 import { type CommitPlan, copyIndex } from "./commit.ts";
-import { applyStash } from "./stash.ts";
+import { applyStash, intendToAdd, listed } from "./stash.ts";
 
 /** More than this is no work in progress but something to commit. */
 const wipLimit = 256 << 20;
@@ -136,19 +136,6 @@ export async function applyWork(git: Git, { tip, base }: Work, message: string):
   await git.run(["stash", "store", "--message", message, tip]);
   return false;
 }
-
-/** Marks files as `git add --intent-to-add` does: the index of a commit cannot say that of them, and `git stash` stages them or not. */
-async function intendToAdd(git: Git, paths: readonly string[]): Promise<void> {
-  if (paths.length === 0) return;
-  const input = paths.join("\0");
-  await git.run(["--literal-pathspecs", "reset", "--quiet", ...listed], { input });
-  await git.run(["--literal-pathspecs", "add", "--intent-to-add", "--sparse", "--force", ...listed], {
-    input,
-  });
-}
-
-/** The paths come on the standard input. */
-const listed = ["--pathspec-from-file=-", "--pathspec-file-nul"];
 
 export const unbornWork = (): ConvosyncError =>
   new ConvosyncError(

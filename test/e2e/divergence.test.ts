@@ -1,6 +1,6 @@
 // A conversation, or its code, that went on separately on two devices: whatever is chosen, no line and no commit is lost.
 
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { done, expectTranscript, lines, type Machine, one, pair, type Sandbox } from "./harness.ts";
@@ -315,6 +315,21 @@ describe("uncommitted changes", () => {
     expect(stderr).toMatch(/Put your changes aside[\s\S]*Your changes are back in place/);
     expect(laptop.head()).toBe(desktop.head());
     expect(laptop.git("status", "--porcelain")).toBe("M  README.md\n?? untracked.txt");
+    expect(laptop.git("stash", "list")).toBe("");
+  });
+
+  test("--stash has files that are only meant to be added as they were, though git would not put them aside", async () => {
+    laptop.git("add", "--intent-to-add", "untracked.txt");
+    const before = laptop.git("status", "--porcelain");
+    expect(laptop.gitFails("stash")).toBe(true);
+    laptop.write("desktop.txt", "untracked, and in the way\n");
+    expect((await laptop.run("resume", "--stash")).exit).toBe(4);
+    rmSync(join(laptop.path, "desktop.txt"));
+    expect(laptop.git("status", "--porcelain")).toBe(before);
+    done(await laptop.run("resume", "--stash"));
+    expect(laptop.head()).toBe(desktop.head());
+    expect(laptop.git("status", "--porcelain")).toBe(before);
+    expect(laptop.read("untracked.txt")).toBe("mine\n");
     expect(laptop.git("stash", "list")).toBe("");
   });
 

@@ -230,6 +230,9 @@ function tell(terminal: Terminal, event: ResumeEvent, now: Date): void {
           `you were on '${safeText(event.from)}'; back with: git switch ${safeText(event.from)}`,
         );
       return;
+    case "switched-back":
+      terminal.step(`Back on '${safeText(event.branch)}'`);
+      return;
     case "forwarded":
       terminal.step(`Fast-forwarded '${safeText(event.branch)}' to ${event.commit.slice(0, 7)}`);
       return;

@@ -21,6 +21,8 @@ export type CodeEvent =
       readonly from: string | null;
       readonly created: boolean;
     }
+  /** What was to be brought to the branch did not fit there. */
+  | { readonly step: "switched-back"; readonly branch: string }
   | { readonly step: "forwarded"; readonly branch: string; readonly commit: Oid }
   | { readonly step: "detached"; readonly commit: Oid }
   /** An amend, a rebase or a squash gave the session's commit another name. */
@@ -81,8 +83,25 @@ async function bringBranch(
     tell({ step: "switched", branch, from: plan.from, created: plan.create !== null });
   }
   if (!forward || apart === "theirs") return;
+  await bringForward(context, plan, forward, options, tell).catch(async (error) => {
+    // git has changed nothing since: neither the code nor what was put aside is left on a branch that it was not on before.
+    const refused = error instanceof ConvosyncError && error.code === "local-changes";
+    if (!refused || plan.from === null || plan.from === branch) throw error;
+    await switchTo(context.git, plan.from);
+    tell({ step: "switched-back", branch: plan.from });
+    throw error;
+  });
+}
+
+async function bringForward(
+  context: Context,
+  { branch, from, apart, changes }: Extract<CodePlan, { kind: "branch" }>,
+  forward: Oid,
+  options: Pick<CodeOptions, "asks" | "decide">,
+  tell: (event: CodeEvent) => void,
+): Promise<void> {
   // The commit that was just made for the changes stands beside what is to be brought in.
-  if (apart === "merge" || (plan.changes === "commit" && branch === plan.from)) {
+  if (apart === "merge" || (changes === "commit" && branch === from)) {
     await mergeCode(context, branch, forward, options);
     tell({ step: "merged", branch, commit: forward });
     return;

@@ -351,6 +351,18 @@ describe("uncommitted changes", () => {
     expect(laptop.git("stash", "list")).toBe("");
   });
 
+  test("on another branch, too: it is the one that is left in the end", async () => {
+    laptop.git("switch", "-q", "-c", "mine");
+    laptop.write("desktop.txt", "untracked, and in the way\n");
+    const before = laptop.git("status", "--porcelain", "--branch");
+    const { exit, stderr } = await laptop.run("resume", "--stash");
+    expect(exit).toBe(4);
+    expect(stderr).toMatch(/Switched to branch 'main'[\s\S]*Back on 'mine'[\s\S]*hint: desktop\.txt/);
+    expect(laptop.git("status", "--porcelain", "--branch")).toBe(before);
+    expect(laptop.read("README.md")).toBe("# Mine\n");
+    expect(laptop.git("stash", "list")).toBe("");
+  });
+
   test("--commit commits them first, and brings both together", async () => {
     done(await laptop.run("resume", "--commit"));
     expect(laptop.git("log", "-1", "--format=%s", "HEAD^1")).toBe(

@@ -222,8 +222,11 @@ class Device {
     this.note("loses the keys");
     const joining = ["init", "--yes", "--join", "--recovery-file", code, ...hooks, "--no-agent-hooks"];
     if (this.convosync(...joining).status === 0) return;
-    // A lock that a crash has left counts as held for a while.
+    // A lock that a crash has left counts as held for a while; one of the user's own is theirs to remove, as they are told.
     await sleep(11_000);
+    const [, lock] = /remove it: rm '(.+\.lock)'/.exec(this.convosync(...joining).said) ?? [];
+    if (lock === undefined) return;
+    rmSync(lock, { force: true });
     this.convosync(...joining);
   }
 

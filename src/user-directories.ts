@@ -6,6 +6,10 @@ export function homeOf(env: NodeJS.ProcessEnv): string {
   return (process.platform === "win32" ? env["USERPROFILE"] : env["HOME"]) || homedir();
 }
 
+/** A path as a person writes it: `~` at its beginning is the home directory. */
+export const fromHome = (path: string, home: string): string =>
+  path === "~" || path.startsWith("~/") ? join(home, path.slice(1)) : path;
+
 /** Where what is not of one repository, and may be lost without harm, is kept. */
 export const userStateDir = (env: NodeJS.ProcessEnv): string =>
   userDirectory(env, "XDG_STATE_HOME", ".local/state");

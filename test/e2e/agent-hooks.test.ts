@@ -205,6 +205,15 @@ describe("other agents", () => {
     expect(existsSync(path)).toBe(false);
   });
 
+  test("Qwen Code's folder may be given from the home directory on, as its user writes it", async () => {
+    const elsewhere = desktop.with({ env: { QWEN_HOME: "~/other qwen" } });
+    const { document } = await elsewhere.json("hooks", "install", "--agent", "qwen");
+    const path = join(desktop.home, "other qwen/settings.json");
+    expect(document["agents"]).toMatchObject([{ name: "qwen", path, installed: true }]);
+    done(await elsewhere.run("hooks", "uninstall", "--agent", "qwen"));
+    expect(existsSync(path)).toBe(false);
+  });
+
   test("Codex' own notify program runs as before, and its settings come back", async () => {
     const path = join(desktop.home, ".codex/config.toml");
     const log = join(desktop.home, "notified");

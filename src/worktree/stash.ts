@@ -63,8 +63,8 @@ export async function intendToAdd(git: Git, paths: readonly string[]): Promise<v
 }
 
 async function unmark(git: Git, paths: readonly string[]): Promise<void> {
-  const reset = ["--literal-pathspecs", "reset", "--quiet", ...listed];
-  if (paths.length > 0) await git.run(reset, { input: paths.join("\0") });
+  const remove = ["update-index", "--force-remove", "-z", "--stdin"];
+  if (paths.length > 0) await git.run(remove, { input: paths.join("\0") });
 }
 
 /** The paths come on the standard input. */

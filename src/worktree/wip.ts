@@ -128,9 +128,7 @@ export async function applyWork(git: Git, { tip, base }: Work, message: string):
   const touched = [...(await names(base, tip)), ...(await names(base, `${tip}^2`))];
   const clean = dirty.length === 0 && !touched.some((path) => moved.has(path));
   if (clean && (await applyStash(git, tip))) {
-    const staged = new Set(await names(base, `${tip}^2`));
-    const added = (await names(base, tip, "--diff-filter=A")).filter((path) => !staged.has(path));
-    await intendToAdd(git, added);
+    await intendToAdd(git, await names(`${tip}^2`, tip, "--diff-filter=A"));
     return true;
   }
   await git.run(["stash", "store", "--message", message, tip]);

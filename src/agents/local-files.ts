@@ -20,8 +20,8 @@ import type { Target } from "./agent.ts";
 import { isFolder, leadsToFolder } from "./folders.ts";
 
 const chunkBytes = 1 << 20;
-/** A longer line cannot be stored (docs/format.md). */
-const longestLine = 32 << 20;
+/** A longer line, in bytes, cannot be stored (docs/format.md). */
+export const longestLine = 32 << 20;
 
 /** Which bytes a path named when it was looked at. A file that is replaced, cut or appended to has another one. */
 export interface FileIdentity {

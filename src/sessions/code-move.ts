@@ -87,8 +87,11 @@ async function bringBranch(
     // git has changed nothing since: neither the code nor what was put aside is left on a branch that it was not on before.
     const refused = error instanceof ConvosyncError && error.code === "local-changes";
     if (!refused || plan.from === null || plan.from === branch) throw error;
-    await switchTo(context.git, plan.from);
-    tell({ step: "switched-back", branch: plan.from });
+    const back = { step: "switched-back", branch: plan.from } as const;
+    await switchTo(context.git, back.branch).then(
+      () => tell(back),
+      () => undefined,
+    );
     throw error;
   });
 }

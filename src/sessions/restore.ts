@@ -6,6 +6,7 @@ import {
   type FileIdentity,
   identify,
   localChanged,
+  longestLine,
   modeOf,
   RestoreFile,
   readWholeLines,
@@ -389,6 +390,7 @@ async function endOfLines(file: FileHandle, size: number): Promise<number> {
 
 /** Whether what follows the last line feed is nothing, or a line that lacks only that; else it is torn, and never comes whole. */
 async function isWhole(file: FileHandle, from: number, to: number): Promise<boolean> {
+  if (to - from > longestLine) return false;
   const { buffer, bytesRead } = await file.read(Buffer.alloc(to - from), 0, to - from, from);
   try {
     return bytesRead === 0 || typeof JSON.parse(buffer.toString("utf8", 0, bytesRead)) === "object";

@@ -7,7 +7,7 @@ export function homeOf(env: NodeJS.ProcessEnv): string {
 }
 
 /** A path as a person writes it: `~` at its beginning is the home directory. */
-export const fromHome = (path: string, home: string): string =>
+export const expandHome = (path: string, home: string): string =>
   path === "~" || path.startsWith("~/") ? join(home, path.slice(1)) : path;
 
 /** Where what is not of one repository, and may be lost without harm, is kept. */

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import * as v from "valibot";
 import type { AgentName } from "../agents/registry.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
-import { fromHome, homeOf, xdgDirectory } from "../user-directories.ts";
+import { expandHome, homeOf, xdgDirectory } from "../user-directories.ts";
 import { readCache, readIfPresent, writeAtomic } from "./files.ts";
 import { shellScript, startingScript } from "./installation.ts";
 import { type Insertion, insert, insertInto, removeItems, takeBack } from "./json-edit.ts";
@@ -99,7 +99,7 @@ const kinds: Readonly<Record<AgentName, Kind>> = {
   },
   qwen: {
     title: "Qwen Code",
-    folder: ({ env, home }) => fromHome(env["QWEN_HOME"] || "~/.qwen", home),
+    folder: ({ env, home }) => expandHome(env["QWEN_HOME"] || "~/.qwen", home),
     file: "settings.json",
     edit: claudeShaped("qwen", {
       SessionStart: "session-start",

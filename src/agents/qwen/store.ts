@@ -1,5 +1,5 @@
 import { basename, dirname, join, resolve } from "node:path";
-import { fromHome } from "../../user-directories.ts";
+import { expandHome } from "../../user-directories.ts";
 import type { WatchedFolder, Workplace } from "../agent.ts";
 import { leadsToFolder, listed, namesIn } from "../folders.ts";
 import { type OneStore, startedAt } from "../one-store.ts";
@@ -16,7 +16,7 @@ export const runtimeDir = (place: Workplace): string =>
 
 function configured({ env, home, cwd }: Workplace, name: string): string | null {
   const path = env[name];
-  return path ? resolve(cwd, fromHome(path, home)) : null;
+  return path ? resolve(cwd, expandHome(path, home)) : null;
 }
 
 /** `<pid>.json` for each process that runs. */

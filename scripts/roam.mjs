@@ -400,12 +400,24 @@ class Device {
       this.note("is kept as it is");
       return;
     }
+    this.endWorkers();
     mirror(snapshot, this.env.HOME);
     const { lines, beside } = this.snapshot;
     for (let n = lines; n < said.length; n++) if (saidOn[n] === this.name) takenBack.add(n);
     for (let n = beside; n < saidBeside.length; n++) if (saidBesideOn[n] === this.name) setBack.add(n);
     this.path = this.snapshot.path;
     this.note("is set back");
+  }
+
+  /** No process outlives its machine: one that did would find a lock of its own that it has given back. */
+  endWorkers() {
+    for (const place of this.places) {
+      const file = join(place, ".git/convosync/worker.pid");
+      const pid = existsSync(file) ? readFileSync(file, "utf8").trim() : "";
+      const runs = `/proc/${pid}/cmdline`;
+      if (/^[1-9]\d*$/.test(pid) && existsSync(runs) && readFileSync(runs, "utf8").includes(cli))
+        process.kill(Number(pid), "SIGKILL");
+    }
   }
 
   /** A person who goes on elsewhere on the device. */

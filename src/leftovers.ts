@@ -72,7 +72,7 @@ export function olderThan(path: string, ms: number): boolean {
   return info !== undefined && Date.now() - info.mtimeMs > ms;
 }
 
-/** Removes from a folder the files `<prefix><processName><suffix>` of processes that are gone. */
+/** Removes from a folder the files and folders `<prefix><processName><suffix>` of processes that are gone. */
 export function sweep(folder: string, prefix: string, suffix: string): void {
   for (const name of readdirSync(folder)) {
     if (!name.startsWith(prefix) || !name.endsWith(suffix)) continue;
@@ -91,5 +91,5 @@ export function sweepAll(folder: string, suffix: string): void {
 }
 
 function removeLeft(path: string, writer: string): void {
-  if (isGone(writer) || isStale(path)) rmSync(path, { force: true });
+  if (isGone(writer) || isStale(path)) rmSync(path, { force: true, recursive: true });
 }

@@ -1,13 +1,12 @@
-import type { ConvosyncError } from "../errors.ts";
+import { ConvosyncError, integrityError } from "../errors.ts";
 import { type Git, scrubUrl } from "../git/git.ts";
 import { OWN } from "./names.ts";
 import { isOid, missingObject, type Oid } from "./object-database.ts";
-import { LOCAL } from "./object-reader.ts";
+import { LOCAL, ObjectReader } from "./object-reader.ts";
 
 /**
- * The objects that git cannot read of all that these commits reach: those that are gone, and those whose file is empty or
- * torn. What only lies below a commit or a folder that is lost shows once that one is back. A byte that has changed inside
- * an object does not show here; reading it does.
+ * The objects that git cannot read of all that these commits reach: those that are gone, and those whose file is empty,
+ * torn or damaged. What only lies below a commit or a folder that is lost shows once that one is back.
  */
 export async function lostObjects(git: Git, commits: Iterable<Oid>): Promise<Set<Oid>> {
   const tips = [...commits];
@@ -24,34 +23,64 @@ export async function lostObjects(git: Git, commits: Iterable<Oid>): Promise<Set
     else if (isOid(line)) reached.push(line);
   }
   // It stops at a file that is torn, and says which one.
-  const named = stderr.match(/\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b/g) ?? [];
+  const named = stderr.match(/(?<!pack-)\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b/g) ?? [];
   for (const oid of await unreadable(git, new Set([...reached, ...named]))) lost.add(oid);
   return lost;
 }
 
-/** Those of the objects that git cannot read here. */
+/** So many objects are asked for at once: a pipeline stays full, and memory small. */
+const atOnce = 64;
+
+/** Of what is larger, as only uncommitted work is, the beginning is looked at: it would have to be held as a whole. */
+const LARGEST = 64 << 20;
+
+/** Those of the objects that git cannot read here, to their last byte. */
 export async function unreadable(git: Git, oids: Iterable<Oid>): Promise<Oid[]> {
-  const input = [...oids].map((oid) => `${oid}\n`).join("");
-  const { stdout } = await git.run(["cat-file", "--batch-check"], { input, env: LOCAL, okCodes: "any" });
-  return stdout
-    .toString()
-    .split("\n")
-    .filter((line) => line.endsWith(" missing"))
-    .map((line) => line.slice(0, line.indexOf(" ")));
+  const reader = new ObjectReader(git, LOCAL);
+  const lost: Oid[] = [];
+  const left = new Set(oids).values();
+  const work = async (): Promise<void> => {
+    for (const oid of left) {
+      try {
+        await reader.read(oid, null, LARGEST);
+      } catch (error) {
+        if (!(error instanceof ConvosyncError)) throw error;
+        if (error.code === "missing-object") lost.push(oid);
+        else if (error.code !== "object-too-large") throw error;
+      }
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: atOnce }, work));
+  } finally {
+    await reader.close();
+  }
+  return lost;
 }
 
-/** git's words when it cannot read an object, each with the object's name, its file or a ref to it. */
-const complaints =
-  /^(?:error|fatal): .*?(?:bad object (refs\/\S+)|objects\/([0-9a-f]{2}\/[0-9a-f]{38,62}) is empty|(?:loose object|valid commit:|load tree|Could not read|unable to (?:read|find|unpack)(?: tree)?) \(?([0-9a-f]{40,64})\b)/gm;
+/** Lines in which git says that it cannot read something here; what a remote says of its own stands behind other words. */
+const complaints = /^(?:error|fatal): (?!remote error:).*$/gm;
+/** The ref, the file or the name of an object, and not a pack's. */
+const named =
+  /bad object (refs\/\S+)|objects\/([0-9a-f]{2}\/[0-9a-f]{38,62})\b|(?<!pack-)\b([0-9a-f]{64}|[0-9a-f]{40})\b/g;
 
-/** The error for a failure of git's that is due to an object of ours this clone has lost; null when it is due to anything else. */
+/**
+ * The error for a failure of git's that is due to an object or a ref of ours this clone has lost; null when it is due to
+ * anything else.
+ */
 export async function lostHere(git: Git, stderr: string): Promise<ConvosyncError | null> {
-  const named: Oid[] = [];
-  for (const [, ref, file, oid] of stderr.matchAll(complaints)) {
-    if (ref !== undefined) named.push(await git.text(["for-each-ref", "--format=%(objectname)", ref]));
-    else named.push(oid ?? file!.replace("/", ""));
+  const oids = new Set<Oid>();
+  for (const [line] of stderr.matchAll(complaints)) {
+    for (const [, ref, file, oid] of line.matchAll(named)) {
+      const found =
+        ref === undefined
+          ? (oid ?? file!.replace("/", ""))
+          : await git.text(["for-each-ref", "--format=%(objectname)", ref]);
+      if (isOid(found)) oids.add(found);
+      else if (ref?.startsWith(OWN)) return brokenRef(ref, new Error(scrubUrl(stderr)));
+    }
   }
-  const missing = named.length > 0 ? await unreadable(git, named.filter(isOid)) : [];
+  const missing = oids.size > 0 ? await unreadable(git, oids) : [];
   if (missing.length === 0) return null;
   // What the remote says of its own objects looks the same over some protocols: ours is what our refs reach.
   const format = "--format=%(objectname)";
@@ -60,3 +89,6 @@ export async function lostHere(git: Git, stderr: string): Promise<ConvosyncError
   const lost = missing.find((oid) => ours.has(oid));
   return lost === undefined ? null : missingObject(lost, new Error(scrubUrl(stderr)));
 }
+
+const brokenRef = (ref: string, cause: unknown) =>
+  integrityError("broken-ref", `${ref} is broken here`, ["mend it with: git convosync doctor --fix"], cause);

@@ -120,7 +120,7 @@ export async function* checkedFiles(files: NewCommit["files"]): AsyncGenerator<N
 export const missingObject = (oid: Oid, cause?: unknown) =>
   integrityError(
     "missing-object",
-    `object ${oid} is missing`,
+    `object ${oid} is missing or damaged here`,
     ["fetch it again with: git convosync doctor --fix"],
     cause,
   );

@@ -14,7 +14,8 @@ type ObjectType = "blob" | "tree" | "commit";
 
 interface Request {
   readonly oid: Oid;
-  readonly type: ObjectType;
+  /** Null where any will do. */
+  readonly type: ObjectType | null;
   readonly limit: number;
   done(bytes: Uint8Array): void;
   fail(error: unknown): void;
@@ -22,23 +23,24 @@ interface Request {
 
 /**
  * Objects through one long-lived `git cat-file --batch`, started by the first request: a read costs half a
- * millisecond instead of a process. Requests are answered in order, so overlapping ones form a pipeline.
+ * millisecond instead of a process. Requests are answered in order, so overlapping ones form a pipeline. The child ends at
+ * an object that is damaged; a new one takes over the requests behind it.
  *
- * The size stands before the bytes: when it is over the limit the child is ended there and a new one takes over
- * the requests behind it. (`--batch-command` could ask for the size alone, but only since git 2.36.)
+ * The size stands before the bytes: when it is over the limit the child is ended there, too. (`--batch-command` could ask for the size alone, but only since git 2.36.)
  */
 export class ObjectReader {
   readonly #git: Git;
   readonly #env: Readonly<Record<string, string>>;
   #child: ChildProcessWithoutNullStreams | undefined;
-  #waiting: Request[] = [];
+  readonly #waiting: Request[] = [];
+  #closing = false;
 
   constructor(git: Git, env: Readonly<Record<string, string>>) {
     this.#git = git;
     this.#env = env;
   }
 
-  read(oid: Oid, type: ObjectType, limit: number): Promise<Uint8Array> {
+  read(oid: Oid, type: ObjectType | null, limit: number): Promise<Uint8Array> {
     if (!isOid(oid)) return Promise.reject(new RangeError(`not an object name: ${oid}`));
     return new Promise((done, fail) => {
       this.#waiting.push({ oid, type, limit, done, fail });
@@ -51,9 +53,11 @@ export class ObjectReader {
   async close(): Promise<void> {
     const child = this.#child;
     if (child === undefined) return;
+    this.#closing = true;
     const gone = new Promise((done) => child.once("close", done));
     child.stdin.end();
     await gone;
+    this.#closing = false;
   }
 
   #start(): void {
@@ -71,9 +75,11 @@ export class ObjectReader {
     child.on("close", () => {
       if (this.#child !== child) return;
       this.#child = undefined;
-      const [first, ...others] = this.#waiting.splice(0);
+      const first = this.#waiting.shift();
       first?.fail(explain(first.oid, stderr, failure));
-      for (const request of others) request.fail(explain(request.oid, "", failure));
+      if (this.#waiting.length === 0) return;
+      if (first !== undefined && stderr.includes(first.oid) && !this.#closing) return this.#start();
+      for (const request of this.#waiting.splice(0)) request.fail(explain(request.oid, "", failure));
     });
     const parser = new BatchParser(this.#waiting, () => {
       this.#child = undefined;
@@ -87,8 +93,8 @@ export class ObjectReader {
 }
 
 function explain(oid: Oid, stderr: string, cause: unknown): ConvosyncError {
-  // A partial clone would fetch it, which reading must not do.
-  if (/promisor|unable to read|bad object/.test(stderr))
+  // A partial clone would fetch it, which reading must not do; of one whose bytes are damaged git tells the name.
+  if (/promisor|unable to read|bad object/.test(stderr) || stderr.includes(oid))
     return missingObject(oid, new Error(scrubUrl(stderr)));
   return new ConvosyncError(
     "git-failed",
@@ -157,7 +163,7 @@ class BatchParser {
     this.#body = undefined;
     const request = this.#waiting.shift();
     if (request === undefined) return;
-    if (type === request.type) request.done(bytes);
+    if (request.type === null || type === request.type) request.done(bytes);
     else request.fail(badObject(request.oid, request.type));
   }
 }

@@ -246,7 +246,10 @@ export interface FetchRequest extends NetworkOptions {
   readonly refspecs: readonly string[];
   /** What comes is ours, and encrypted. */
   readonly sealed?: boolean;
-  /** All of it comes, whatever seems to be here: the remote takes everything below a commit that is here for known. */
+  /**
+   * All of it comes, whatever is here already, and each object becomes a file of its own: the remote takes everything below
+   * a commit that is here for known.
+   */
   readonly whole?: boolean;
 }
 
@@ -274,7 +277,7 @@ export async function fetch(git: Git, request: FetchRequest): Promise<FetchResul
     ...["-c", "core.hooksPath=/dev/null"],
     ...["-c", "core.logAllRefUpdates=true"],
     ...(sealed ? SEALED : []),
-    ...(whole ? ["-c", "fetch.negotiationAlgorithm=noop"] : []),
+    ...(whole ? ["-c", "fetch.negotiationAlgorithm=noop", "-c", "fetch.unpackLimit=2147483647"] : []),
     ...[
       "fetch",
       "--quiet",

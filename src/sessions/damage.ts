@@ -55,7 +55,7 @@ export async function findDamage(context: Context): Promise<Damage[]> {
   const missing = await missingObjects(context, [...new Set(refs.values())]);
   for (const [ref, oid] of refs) {
     if (broken.has(ref) || !missing.has(oid)) continue;
-    const what = `${ref} names a commit that is not there; it breaks git gc`;
+    const what = `${ref} names a commit that cannot be read; it breaks git gc`;
     found.push({ repair: { kind: "ref-target", ref, oid }, what, serious: true });
   }
   const whole = [...refs].filter(([ref, oid]) => !broken.has(ref) && !missing.has(oid));

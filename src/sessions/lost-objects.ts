@@ -1,12 +1,13 @@
-import { rmSync } from "node:fs";
-import { join } from "node:path";
+import type { Git } from "../git/git.ts";
+import { loosePath, type SpareRepository, withSpareRepository } from "../git/spare-repository.ts";
 import { lostObjects } from "../refs/lost-objects.ts";
-import { incomingRef, parseRef } from "../refs/names.ts";
+import { parseRef } from "../refs/names.ts";
 import type { Oid, RefUpdate } from "../refs/object-database.ts";
 import { fetch, remoteRefs } from "../refs/transport.ts";
 import { type ChosenRemote, unreachable } from "./chosen-remote.ts";
+import { writeAtomic } from "./files.ts";
 import { isOf, remoteQueue } from "./queue.ts";
-import { dropIncoming, dropping } from "./remote.ts";
+import { dropping } from "./remote.ts";
 import type { Context } from "./repository.ts";
 
 export interface Mended {
@@ -29,29 +30,71 @@ const atOnce = 100;
  * nothing changed.
  */
 export async function fetchLost(context: Context, remote: ChosenRemote): Promise<Mended> {
-  const refs = await context.db.refs(prefix);
+  const { git, db, repo, world, cloneDir } = context;
+  const refs = await db.refs(prefix);
   const astray = await lostRefs(context, remote, refs);
-  let lost: ReadonlySet<Oid> = await lostObjects(context.git, refs.values());
-  if (lost.size === 0 && astray.size === 0) return { back: 0, letGo: [] };
-  // Before anything is moved out of the way.
-  const answer = await remoteRefs(context.git, { remote: remote.name, prefix, timeoutMs, prompt: true });
+  if (astray.size === 0 && (await lostObjects(git, refs.values())).size === 0) return { back: 0, letGo: [] };
+  const answer = await remoteRefs(git, { remote: remote.name, prefix, timeoutMs, prompt: true });
   if (answer.status === "unreachable") throw unreachable(remote, answer.text);
   for (const [ref, oid] of astray) if (answer.refs.get(ref) === oid) refs.set(ref, oid);
-  lost = await lostObjects(context.git, refs.values());
+  const lostAtFirst = await lostObjects(git, refs.values());
+  const lost = await withSpareRepository(repo, world.env, cloneDir, (spare) =>
+    bringBack(context, remote, refs, answer.refs, spare),
+  );
+  db.forgetRefs();
   await putBack(context, refs);
-  const lostAtFirst = lost;
-  for (let before = Number.POSITIVE_INFINITY; lost.size > 0; ) {
-    await refetch(context, remote, refs, lost);
-    const left = await lostObjects(context.git, refs.values());
-    const known = [...left].filter((oid) => lost.has(oid)).length;
-    lost = left;
-    // Below what has come back others may be missing; nothing has come back twice in a row: that is all there is.
-    if (known === before) break;
-    before = known;
-  }
-  if (lost.size > 0) lost = await refetchWhole(context, remote, refs, answer.refs);
   const back = [...lostAtFirst].filter((oid) => !lost.has(oid)).length;
   return { back, letGo: lost.size > 0 ? await letGo(context, refs) : [] };
+}
+
+/** Returns what is lost still. */
+async function bringBack(
+  { git, repo }: Context,
+  remote: ChosenRemote,
+  refs: ReadonlyMap<string, Oid>,
+  served: ReadonlyMap<string, Oid>,
+  spare: SpareRepository,
+): Promise<ReadonlySet<Oid>> {
+  const how = { remote: remote.name, timeoutMs, prompt: true, sealed: true, whole: true };
+  const tried = new Set<Oid>();
+  let lost = await lostObjects(git, refs.values());
+  /** Whether anything of what is lost came; below it others may be missing, too. */
+  const takeOver = async (): Promise<boolean> => {
+    let any = false;
+    for (const oid of lost) {
+      const bytes = tried.has(oid) ? null : spare.looseObject(oid);
+      if (bytes === null) continue;
+      tried.add(oid);
+      // What is left of it here gives way only to what git has found to be right.
+      await writeAtomic(loosePath(repo.commonDir, oid), bytes, 0o444);
+      any = true;
+    }
+    if (any) lost = await lostObjects(git, refs.values());
+    return any;
+  };
+  const fetchNamed = (names: readonly Oid[]): Promise<boolean> =>
+    fetch(spare.git, { ...how, refspecs: names }).then(
+      ({ status }) => status === "ok",
+      () => false,
+    );
+  do {
+    const names = [...lost];
+    for (let from = 0; from < names.length; from += atOnce) {
+      const some = names.slice(from, from + atOnce);
+      const together = await fetchNamed(some);
+      // One that the remote does not have has none of them come.
+      if (!together) for (const oid of some) await fetchNamed([oid]);
+    }
+  } while (await takeOver());
+  if (lost.size === 0) return lost;
+  // Some servers give nothing away that no ref of theirs points to: it comes with the whole of the ref that it belongs to.
+  const wanted = [...(await incomplete(git, refs))].filter((ref) => served.has(ref));
+  if (wanted.length > 0) {
+    const result = await fetch(spare.git, { ...how, refspecs: wanted.map((ref) => `+${ref}:${ref}`) });
+    if (result.status === "unreachable") throw unreachable(remote, result.text);
+    while (await takeOver());
+  }
+  return lost;
 }
 
 /**
@@ -73,38 +116,6 @@ export async function lostRefs(
   return new Map(gone);
 }
 
-async function refetch(
-  context: Context,
-  remote: ChosenRemote,
-  refs: ReadonlyMap<string, Oid>,
-  lost: ReadonlySet<Oid>,
-): Promise<void> {
-  // What is left of an object git would take for it.
-  const objects = join(context.repo.commonDir, "objects");
-  for (const oid of lost) rmSync(join(objects, oid.slice(0, 2), oid.slice(2)), { force: true });
-  // git fetches nothing while a ref names what is not there.
-  const broken = new Map([...refs].filter(([, oid]) => lost.has(oid)));
-  await remove(context, broken);
-  const names = [...lost];
-  for (let from = 0; from < names.length; from += atOnce) {
-    const some = names.slice(from, from + atOnce);
-    const together = await fetchNamed(context, remote, some);
-    // One that the remote does not have has none of them come.
-    if (!together) for (const oid of some) await fetchNamed(context, remote, [oid]);
-  }
-  await putBack(context, broken);
-}
-
-/** Takes those of the refs away that are there. */
-async function remove(
-  context: Context,
-  refs: { has(ref: string): boolean; keys(): Iterable<string> },
-): Promise<void> {
-  const present = await context.db.refs(...refs.keys());
-  // All refs, where none was named.
-  await context.db.update(dropping(new Map([...present].filter(([ref]) => refs.has(ref)))));
-}
-
 /** Puts refs back whose commits are here again. */
 async function putBack(context: Context, refs: ReadonlyMap<string, Oid>): Promise<void> {
   const lost = await lostObjects(context.git, refs.values());
@@ -113,52 +124,19 @@ async function putBack(context: Context, refs: ReadonlyMap<string, Oid>): Promis
   await context.db.update(whole.map(([ref, to]): RefUpdate => ({ ref, from: null, to })));
 }
 
-/**
- * What does not come by its name, as some servers give nothing away that no ref of theirs points to, comes with the whole of
- * the ref that it belongs to, if the remote has it at all. Returns what is lost still. Exit 8 when the remote does not answer:
- * then nothing is let go of.
- */
-async function refetchWhole(
-  context: Context,
-  remote: ChosenRemote,
-  refs: ReadonlyMap<string, Oid>,
-  served: ReadonlyMap<string, Oid>,
-): Promise<ReadonlySet<Oid>> {
-  const wanted = [...(await incomplete(context, refs))].filter((ref) => served.has(ref));
-  // With them git would think that it has all of what the remote has there.
-  await remove(context, new Set(wanted));
-  const refspecs = wanted.map((ref) => `+${ref}:${incomingRef(ref)}`);
-  if (refspecs.length > 0) {
-    const how = { timeoutMs, prompt: true, sealed: true, whole: true };
-    const result = await fetch(context.git, { remote: remote.name, refspecs, ...how });
-    context.db.forgetRefs("incoming");
-    await putBack(context, refs);
-    for (const ref of wanted) await dropIncoming(context, incomingRef(ref));
-    if (result.status === "unreachable") throw unreachable(remote, result.text);
-  }
-  return lostObjects(context.git, refs.values());
-}
-
 /** The refs that reach anything which is lost. */
-async function incomplete(context: Context, refs: ReadonlyMap<string, Oid>): Promise<Set<string>> {
+async function incomplete(git: Git, refs: ReadonlyMap<string, Oid>): Promise<Set<string>> {
   const found = new Set<string>();
-  for (const [ref, oid] of refs) if ((await lostObjects(context.git, [oid])).size > 0) found.add(ref);
+  for (const [ref, oid] of refs) if ((await lostObjects(git, [oid])).size > 0) found.add(ref);
   return found;
-}
-
-async function fetchNamed(context: Context, remote: ChosenRemote, names: readonly Oid[]): Promise<boolean> {
-  const how = { timeoutMs, prompt: true, sealed: true, whole: true };
-  const request = { remote: remote.name, refspecs: names, ...how };
-  return fetch(context.git, request).then(
-    ({ status }) => status === "ok",
-    () => false,
-  );
 }
 
 /** Takes away the sessions' refs that reach what is lost for good; all that do. */
 async function letGo(context: Context, refs: ReadonlyMap<string, Oid>): Promise<string[]> {
-  const broken = [...(await incomplete(context, refs))];
-  await remove(context, new Set(broken.filter(isSession)));
+  const broken = [...(await incomplete(context.git, refs))];
+  const sessions = broken.filter(isSession);
+  // Of no names at all it would tell all refs.
+  if (sessions.length > 0) await context.db.update(dropping(await context.db.refs(...sessions)));
   return broken;
 }
 

@@ -1,6 +1,15 @@
 // Objects of ours that a clone has lost: a disk's fault, or a `.git` that was copied while it was written to.
 
-import { chmodSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { done, lines, type Machine, one, pair, type Sandbox, two } from "./harness.ts";
@@ -18,13 +27,36 @@ function refsOf(desktop: Machine) {
 
 type Where = (refs: ReturnType<typeof refsOf>) => string;
 
-/** Loses the object: its file is gone, or of no length, as after a power cut. */
-function lose(machine: Machine, name: string, how: "gone" | "empty"): void {
+type How = "gone" | "empty" | "torn" | "damaged" | "damaged in a pack";
+
+/** Loses the object: its file is gone, of no length or cut short, as after a power cut, or a bit of it has changed. */
+function lose(machine: Machine, name: string, how: How): void {
   const oid = machine.git("rev-parse", name);
+  if (how === "damaged in a pack") {
+    machine.git("repack", "-qad");
+    const folder = join(machine.path, ".git/objects/pack");
+    const index = readdirSync(folder).find((file) => file.endsWith(".idx"))!;
+    const told = machine.git("verify-pack", "-v", join(folder, index)).split("\n");
+    const [, , , length, offset] = told
+      .find((line) => line.startsWith(oid))!
+      .split(/ +/)
+      .map(Number);
+    flip(join(folder, index.replace(".idx", ".pack")), offset! + length! - 3);
+    return;
+  }
   const file = join(machine.path, ".git/objects", oid.slice(0, 2), oid.slice(2));
+  const { size } = statSync(file);
   chmodSync(file, 0o600);
   if (how === "gone") rmSync(file);
-  else writeFileSync(file, "");
+  else if (how === "damaged") flip(file, size >> 1);
+  else truncateSync(file, how === "torn" ? size >> 1 : 0);
+}
+
+function flip(file: string, at: number): void {
+  chmodSync(file, 0o600);
+  const bytes = readFileSync(file);
+  bytes[at]! ^= 8;
+  writeFileSync(file, bytes);
 }
 
 /** The desktop has saved one session many times, and has the laptop's. */
@@ -42,8 +74,18 @@ async function used(): Promise<Sandbox> {
 }
 
 describe("doctor --fix brings back", () => {
-  const objects: [string, Where, "gone" | "empty"][] = [
+  const objects: [string, Where, How][] = [
     ["a session's commit", ({ own }) => own!, "empty"],
+    ["one that is torn", ({ own }) => own!, "torn"],
+    ["a folder of which a bit has changed", ({ own }) => `${own}^{tree}`, "damaged"],
+    ["a segment that is torn", ({ own }) => `${own}:segment/00/00.age`, "torn"],
+    [
+      "a segment of which a bit has changed in a pack",
+      ({ own }) => `${own}:segment/00/00.age`,
+      "damaged in a pack",
+    ],
+    ["a commit of which a bit has changed in a pack", ({ own }) => own!, "damaged in a pack"],
+    ["the keyring's folder, in a pack", ({ keyring }) => `${keyring}^{tree}`, "damaged in a pack"],
     ["its folder", ({ own }) => `${own}^{tree}`, "gone"],
     ["a folder in it", ({ own }) => `${own}:segment/00`, "empty"],
     ["a segment", ({ own }) => `${own}:segment/00/00.age`, "gone"],
@@ -74,6 +116,42 @@ describe("doctor --fix brings back", () => {
   });
 });
 
+test.each<How>(["torn", "damaged", "damaged in a pack"])(
+  "what reads an object that is %s says what mends it, and leaves it as it is",
+  async (how) => {
+    const { desktop } = await used();
+    lose(desktop, `${refsOf(desktop).own}:segment/00/00.age`, how);
+    rmSync(desktop.transcript(one));
+    const { exit, stderr } = await desktop.run("resume", one);
+    expect(exit).toBe(6);
+    expect(stderr).toMatch(
+      /is missing or damaged here\n.*hint: fetch it again with: git convosync doctor --fix/,
+    );
+    expect((await desktop.run("verify")).exit).toBe(6);
+    done(await desktop.run("doctor", "--fix", "--yes"));
+    done(await desktop.run("resume", one));
+    desktop.hears(7);
+  },
+);
+
+test("a ref of no bytes is named, and what mends it", async () => {
+  const { desktop, laptop } = await used();
+  laptop.say(1, 2, two);
+  done(await laptop.run("save", "--session", two, "--no-code"));
+  const { other } = refsOf(desktop);
+  writeFileSync(join(desktop.path, ".git", other!), "");
+  const { exit, document } = await desktop.json("resume", two);
+  expect(exit).toBe(6);
+  expect(document["error"]).toMatchObject({
+    code: "broken-ref",
+    message: `${other} is broken here`,
+    hints: ["mend it with: git convosync doctor --fix"],
+  });
+  done(await desktop.run("doctor", "--fix", "--yes"));
+  done(await desktop.run("resume", two));
+  desktop.hears(2, two);
+});
+
 test("what was not sent yet is saved anew from the agent", async () => {
   const box = await used();
   const { desktop, laptop, remote } = box;
@@ -86,7 +164,9 @@ test("what was not sent yet is saved anew from the agent", async () => {
   // It is this clone that is at fault, and not the remote; and what mends it is said.
   const failed = await desktop.run("save", "--no-code");
   expect(failed.exit).toBe(6);
-  expect(failed.stderr).toMatch(/is missing\n.*hint: fetch it again with: git convosync doctor --fix/);
+  expect(failed.stderr).toMatch(
+    /is missing or damaged here\n.*hint: fetch it again with: git convosync doctor --fix/,
+  );
   const { stderr } = done(await desktop.run("doctor", "--fix", "--yes"));
   expect(stderr).toMatch(
     /of which something is lost for good; what its agent has is saved anew: git convosync save/,
@@ -107,7 +187,7 @@ test("a push that cannot be made for it says so, and is made once it is mended",
   desktop.say(7, 8);
   const { exit, stderr } = await desktop.run("save", "--no-code");
   expect(exit).toBe(3);
-  expect(stderr).toMatch(/saved here, not pushed: object [0-9a-f]{40} is missing/);
+  expect(stderr).toMatch(/saved here, not pushed: object [0-9a-f]{40} is missing or damaged here/);
   expect(stderr).toMatch(
     /hint: fetch it again, then send both: git convosync doctor --fix && git convosync sync/,
   );

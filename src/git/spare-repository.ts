@@ -1,0 +1,55 @@
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { processName, sweep } from "../leftovers.ts";
+import { type Git, openGit, type Repository, repositoryGit } from "./git.ts";
+
+/** A repository that has nothing yet, with the remotes and settings of a clone. */
+export interface SpareRepository {
+  /** git on it, in the clone's folder, so that a remote's path means the same. */
+  readonly git: Git;
+  /** The file git has made of an object; null where the object has not come, or came in a pack. */
+  looseObject(oid: string): Uint8Array | null;
+}
+
+/**
+ * Runs `work` with a spare repository in `folder`, which is gone afterwards. What is fetched into it comes whatever the
+ * clone has, or takes itself to have: git asks for nothing that is in a pack of its, though it cannot read it there.
+ *
+ * @param folder within the clone's git directory, where the user's settings for that (`includeIf.gitdir:`) hold
+ */
+export async function withSpareRepository<T>(
+  repository: Repository,
+  env: NodeJS.ProcessEnv,
+  folder: string,
+  work: (spare: SpareRepository) => Promise<T>,
+): Promise<T> {
+  sweep(folder, prefix, suffix);
+  const gitDir = join(folder, `${prefix}${processName()}${suffix}`);
+  mkdirSync(gitDir, { mode: 0o700 });
+  try {
+    const init = ["init", "--quiet", "--bare", "--template=", `--object-format=${repository.objectFormat}`];
+    await openGit(folder, env).run([...init, gitDir]);
+    const git = repositoryGit({ ...repository, gitDir, commonDir: gitDir, explicit: true }, env);
+    for (const path of [join(repository.commonDir, "config"), join(repository.gitDir, "config.worktree")])
+      await git.run(["config", "--local", "--add", "include.path", path]);
+    return await work({
+      git,
+      looseObject: (oid) => {
+        try {
+          return readFileSync(loosePath(gitDir, oid));
+        } catch {
+          return null;
+        }
+      },
+    });
+  } finally {
+    rmSync(gitDir, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+const prefix = ".spare.";
+const suffix = ".tmp";
+
+/** Where a repository keeps an object that is in no pack, gitrepository-layout(5). */
+export const loosePath = (gitDir: string, oid: string): string =>
+  join(gitDir, "objects", oid.slice(0, 2), oid.slice(2));

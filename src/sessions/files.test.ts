@@ -179,6 +179,7 @@ describe("caches", () => {
     expect(await readCache(join(base, "cache"), schema)).toEqual({ v: 1, name: "x" });
     expect(await readCache(join(base, "none"), schema)).toBeNull();
     expect(await readIfPresent(join(base, "cache", "below-a-file"))).toBeNull();
+    await expect(readIfPresent(base)).rejects.toThrow(`${base} is a folder, not a file`);
   });
 
   test("what was checked before is read as it was written, and not when a byte of it is another", async () => {

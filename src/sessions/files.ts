@@ -86,6 +86,9 @@ export async function readIfPresent(path: string): Promise<Buffer | null> {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === "ENOENT" || code === "ENOTDIR") return null;
+    // The only one of its errors in which the system does not name the file.
+    if (code === "EISDIR")
+      Object.assign(error as Error, { path, message: `${path} is a folder, not a file` });
     throw error;
   }
 }

@@ -12,6 +12,8 @@ export interface Scenario {
   readonly args: readonly string[];
   /** Arguments of the run that mends what the killed one left; default the same. */
   readonly again?: readonly string[];
+  /** What it starts from is harmed: what is left has to be sound only when it has been run again. */
+  readonly harmed?: boolean;
   /** What the user has to do before that. */
   mend?(): void;
   /** The transcripts that may be seen after the kill, before anything is mended: old or new. */
@@ -60,7 +62,7 @@ export async function killAndMend(scenario: Scenario, fault: Fault & { what: str
     ran = await machine.faulty(args, fault);
   }
   expect(ran.code, `killed at ${fault.at} (${fault.what})\n${ran.stderr}`).toBeNull();
-  unharmed(machine);
+  if (!scenario.harmed) unharmed(machine);
   for (const commit of commits) if (commit) machine.git("cat-file", "-e", commit);
   expect(scenario.allowed).toContain(machine.read());
   scenario.mend?.();

@@ -1,6 +1,6 @@
 // What keeps the sessions few, killed: nothing is half gone, nothing half back.
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { killAndMend, killPoints, type Scenario, spread } from "./kill.ts";
@@ -87,6 +87,33 @@ describe("undo of a deletion, killed", async () => {
       laptop.convosync(["resume", sessionId]);
       expect(laptop.read()).toBe(conversation(laptop.work, 0, 20));
       laptop.convosync(["verify"]);
+    },
+  };
+  const points = spread(await killPoints(scenario), 4);
+  test.each(points)("$how step $at ($what), is mended by the next", (fault) => killAndMend(scenario, fault));
+});
+
+describe("doctor --fix, killed", async () => {
+  const sandbox = box();
+  const { desktop } = twoSaved(sandbox);
+  const [ref] = desktop.git("for-each-ref", "--format=%(refname)", "refs/convosync/*/session/**").split("\n");
+  const torn = [`${ref}:manifest.age`, `${ref}:segment/00/00.age`, `${ref}:segment`, `${ref}^{tree}`];
+  for (const oid of desktop.git("rev-parse", ...torn).split("\n")) {
+    const file = join(desktop.work, ".git/objects", oid.slice(0, 2), oid.slice(2));
+    chmodSync(file, 0o600);
+    truncateSync(file, statSync(file).size >> 1);
+  }
+  const scenario: Scenario = {
+    sandbox,
+    start: sandbox.keep(),
+    machine: desktop,
+    args: ["doctor", "--fix", "--yes"],
+    harmed: true,
+    allowed: [conversation(desktop.work, 0, 20)],
+    done() {
+      desktop.convosync(["verify"]);
+      desktop.git("gc", "--quiet", "--prune=now");
+      expect(listed(desktop)).toEqual([other, sessionId].sort());
     },
   };
   const points = spread(await killPoints(scenario), 4);

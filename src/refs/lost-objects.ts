@@ -1,6 +1,6 @@
 import { ConvosyncError, integrityError } from "../errors.ts";
 import { type Git, scrubUrl } from "../git/git.ts";
-import { OWN } from "./names.ts";
+import { INCOMING, OWN } from "./names.ts";
 import { isOid, missingObject, type Oid } from "./object-database.ts";
 import { LOCAL, ObjectReader } from "./object-reader.ts";
 
@@ -75,9 +75,10 @@ export async function lostHere(git: Git, stderr: string): Promise<ConvosyncError
       const found =
         ref === undefined
           ? (oid ?? file!.replace("/", ""))
-          : await git.text(["for-each-ref", "--format=%(objectname)", ref]);
+          : await git.text(["for-each-ref", "--format=%(objectname)", ref], { okCodes: "any" });
       if (isOid(found)) oids.add(found);
-      else if (ref?.startsWith(OWN)) return brokenRef(ref, new Error(scrubUrl(stderr)));
+      else if (ref?.startsWith(OWN) || ref?.startsWith(INCOMING))
+        return brokenRef(ref, new Error(scrubUrl(stderr)));
     }
   }
   const missing = oids.size > 0 ? await unreadable(git, oids) : [];

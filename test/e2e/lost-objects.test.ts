@@ -2,6 +2,7 @@
 
 import {
   chmodSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -10,7 +11,7 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { done, lines, type Machine, one, pair, type Sandbox, two } from "./harness.ts";
 
@@ -134,17 +135,21 @@ test.each<How>(["torn", "damaged", "damaged in a pack"])(
   },
 );
 
-test("a ref of no bytes is named, and what mends it", async () => {
+test.each([
+  ["a ref", (ref: string) => ref],
+  ["a ref of what was fetched", (ref: string) => ref.replace("convosync/", "convosync-incoming/")],
+])("%s of no bytes is named, and what mends it", async (_, where) => {
   const { desktop, laptop } = await used();
   laptop.say(1, 2, two);
   done(await laptop.run("save", "--session", two, "--no-code"));
-  const { other } = refsOf(desktop);
-  writeFileSync(join(desktop.path, ".git", other!), "");
+  const ref = where(refsOf(desktop).other!);
+  mkdirSync(join(desktop.path, ".git", dirname(ref)), { recursive: true });
+  writeFileSync(join(desktop.path, ".git", ref), "");
   const { exit, document } = await desktop.json("resume", two);
   expect(exit).toBe(6);
   expect(document["error"]).toMatchObject({
     code: "broken-ref",
-    message: `${other} is broken here`,
+    message: `${ref} is broken here`,
     hints: ["mend it with: git convosync doctor --fix"],
   });
   done(await desktop.run("doctor", "--fix", "--yes"));

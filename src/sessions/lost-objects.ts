@@ -1,5 +1,4 @@
 import type { Git } from "../git/git.ts";
-import { loosePath, type SpareRepository, withSpareRepository } from "../git/spare-repository.ts";
 import { lostObjects } from "../refs/lost-objects.ts";
 import { parseRef } from "../refs/names.ts";
 import type { Oid, RefUpdate } from "../refs/object-database.ts";
@@ -9,6 +8,7 @@ import { writeAtomic } from "./files.ts";
 import { isOf, remoteQueue } from "./queue.ts";
 import { dropping } from "./remote.ts";
 import type { Context } from "./repository.ts";
+import { loosePath, type SpareRepository, withSpareRepository } from "./spare-repository.ts";
 
 export interface Mended {
   /** Objects that came back. */

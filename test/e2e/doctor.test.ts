@@ -82,7 +82,7 @@ describe("doctor", () => {
     const { exit, all } = await checks(desktop);
     expect(exit).toBe(1);
     expect(wrong(all)).toEqual(["error refs", "error remote"]);
-    expect(all.find((row) => row["status"] === "error")?.["message"]).toMatch(/EISDIR/);
+    expect(all.find((row) => row["status"] === "error")?.["message"]).toMatch(/is a folder, not a file/);
     expect(all.map((row) => row["name"])).toEqual(expect.arrayContaining(["files", "agent", "settings"]));
   });
 

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { type Git, openGit, type Repository, repositoryGit } from "../git/git.ts";
 import { processName, sweep } from "../leftovers.ts";
-import { type Git, openGit, type Repository, repositoryGit } from "./git.ts";
 
 /** A repository that has nothing yet, with the remotes and settings of a clone. */
 export interface SpareRepository {

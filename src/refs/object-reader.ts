@@ -26,7 +26,8 @@ interface Request {
  * millisecond instead of a process. Requests are answered in order, so overlapping ones form a pipeline. The child ends at
  * an object that is damaged; a new one takes over the requests behind it.
  *
- * The size stands before the bytes: when it is over the limit the child is ended there, too. (`--batch-command` could ask for the size alone, but only since git 2.36.)
+ * The size stands before the bytes: when it is over the limit the child is ended there, too. (`--batch-command` could ask
+ * for the size alone, but only since git 2.36.)
  */
 export class ObjectReader {
   readonly #git: Git;

@@ -4,11 +4,10 @@ import { parseRef } from "../refs/names.ts";
 import type { Oid, RefUpdate } from "../refs/object-database.ts";
 import { fetch, remoteRefs } from "../refs/transport.ts";
 import { type ChosenRemote, unreachable } from "./chosen-remote.ts";
-import { writeAtomic } from "./files.ts";
 import { isOf, remoteQueue } from "./queue.ts";
 import { dropping } from "./remote.ts";
 import type { Context } from "./repository.ts";
-import { loosePath, type SpareRepository, withSpareRepository } from "./spare-repository.ts";
+import { type SpareRepository, withSpareRepository } from "./spare-repository.ts";
 
 export interface Mended {
   /** Objects that came back. */
@@ -49,7 +48,7 @@ export async function fetchLost(context: Context, remote: ChosenRemote): Promise
 
 /** Returns what is lost still. */
 async function bringBack(
-  { git, repo }: Context,
+  { git }: Context,
   remote: ChosenRemote,
   refs: ReadonlyMap<string, Oid>,
   served: ReadonlyMap<string, Oid>,
@@ -62,11 +61,8 @@ async function bringBack(
   const takeOver = async (): Promise<boolean> => {
     let any = false;
     for (const oid of lost) {
-      const bytes = tried.has(oid) ? null : spare.looseObject(oid);
-      if (bytes === null) continue;
+      if (tried.has(oid) || !spare.handOver(oid)) continue;
       tried.add(oid);
-      // What is left of it here gives way only to what git has found to be right.
-      await writeAtomic(loosePath(repo.commonDir, oid), bytes, 0o444);
       any = true;
     }
     if (any) lost = await lostObjects(git, refs.values());

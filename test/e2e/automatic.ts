@@ -1,6 +1,6 @@
 // What tests of the automatic room share: hooks whose worker runs when the test says so, in this process.
 
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,6 +9,9 @@ import { type Document, done, type Machine } from "./harness.ts";
 
 /** Git starts hooks by its configuration (from 2.54 on), and needs no files for them. */
 export const configuredHooks = hasConfiguredHooks(execFileSync("git", ["version"], { encoding: "utf8" }));
+
+/** Git can turn a repository's refs into a reftable (from 2.46 on). */
+export const migratesRefs = spawnSync("git", ["refs", "migrate", "-h"]).status === 129;
 
 export const cloneDir = (machine: Machine): string =>
   join(machine.git("rev-parse", "--path-format=absolute", "--git-common-dir"), "convosync");

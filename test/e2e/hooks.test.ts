@@ -18,7 +18,16 @@ import {
 import { delimiter, dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { withBlock } from "../../src/sessions/hook-files.ts";
-import { cloneDir, configuredHooks, installQuietHooks, noted, shown, untilIdle, work } from "./automatic.ts";
+import {
+  cloneDir,
+  configuredHooks,
+  installQuietHooks,
+  migratesRefs,
+  noted,
+  shown,
+  untilIdle,
+  work,
+} from "./automatic.ts";
 import { done, lines, type Machine, one, pair, sandbox, two } from "./harness.ts";
 
 const hookNames = ["post-commit", "post-rewrite", "post-merge", "pre-push", "post-checkout"];
@@ -107,6 +116,29 @@ test("each commit has its link, in order, at the line the conversation had come 
   expect(links.at(-1).upto).toBe(lines(2));
   expect(snapshots.map((one: { message: string }) => one.message)).toEqual(["two turns", "nothing new said"]);
 });
+
+test.skipIf(!migratesRefs)(
+  "with refs in a reftable, too, on a branch and on none (skipped before git 2.46)",
+  async () => {
+    const machine = await hooked();
+    machine.git("refs", "migrate", "--ref-format=reftable");
+    machine.git("checkout", "-q", "-b", "topic/deep");
+    machine.say(0, 2);
+    machine.write("a.txt", "a\n");
+    const first = machine.commit("on a branch");
+    machine.git("checkout", "-q", "--detach");
+    machine.write("b.txt", "b\n");
+    const second = machine.commit("on none");
+    expect(noted(machine)).toEqual([
+      `commit ${first} topic/deep - ${machine.path}`,
+      `commit ${second} - - ${machine.path}`,
+    ]);
+    await work(machine);
+    const { links, snapshots } = await shown(machine, one);
+    expect(links.map((link: { commit: string }) => link.commit)).toEqual([first, second]);
+    expect(snapshots.map((one: { message: string }) => one.message)).toEqual(["on none"]);
+  },
+);
 
 test("lines written after a commit are not taken for those that led to it", async () => {
   const machine = await hooked();

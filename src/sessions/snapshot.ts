@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { Workplace } from "../agents/agent.ts";
 import { lineTime } from "../agents/line-time.ts";
 import { readWholeLines } from "../agents/local-files.ts";
@@ -108,19 +107,6 @@ async function codeAt(context: Context): Promise<CodeState> {
     dirtySubmodules: [],
     shallow: context.repo.shallow,
   };
-}
-
-/** Whether the user has begun something in this work tree after which HEAD will be somewhere else. */
-export function isInBetween(context: Context): boolean {
-  const markers = [
-    "rebase-merge",
-    "rebase-apply",
-    "MERGE_HEAD",
-    "CHERRY_PICK_HEAD",
-    "REVERT_HEAD",
-    "BISECT_LOG",
-  ];
-  return markers.some((name) => existsSync(join(context.repo.gitDir, name)));
 }
 
 function rewritesOf(events: readonly HookEvent[]): Rewrites {

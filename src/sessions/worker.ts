@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConvosyncError } from "../errors.ts";
+import { operationIn } from "../worktree/code-state.ts";
 import { pushInBackground } from "./background.ts";
 import { type HookEvent, lastEvent, newEvents, settleEvents, takeEvents } from "./events.ts";
 import { readIfPresent, withLock, writeAtomic } from "./files.ts";
@@ -11,7 +12,7 @@ import { notifyOthers } from "./notify.ts";
 import { openAt, openMain } from "./open-main.ts";
 import { receive } from "./receive.ts";
 import { type Context, type World, withCloneLock } from "./repository.ts";
-import { isInBetween, snapshot } from "./snapshot.ts";
+import { snapshot } from "./snapshot.ts";
 import { startWorker } from "./start-worker.ts";
 import { reportFailure, reportWork } from "./worker-report.ts";
 
@@ -158,9 +159,9 @@ async function captureAt(
   const context = moved ? await openMain(world, commonDir) : there;
   if (!context) return [];
   try {
-    const waits = isInBetween(context)
-      ? events.filter(({ kind }) => kind === "commit" || kind === "rewrite")
-      : [];
+    // After what the user has begun in this work tree HEAD will be somewhere else.
+    const isInBetween = (await operationIn(context.git, context.repo.gitDir)) !== null;
+    const waits = isInBetween ? events.filter(({ kind }) => kind === "commit" || kind === "rewrite") : [];
     const ofIts = moved ? events.filter((one) => "session" in one && one.session) : events;
     const now = ofIts.filter((one) => !waits.includes(one));
     const about = now.filter(({ kind }) => kind !== "push" && kind !== "fetch");

@@ -200,26 +200,36 @@ test("amend and rebase give the links their new names, also of sessions that wer
   done(await machine.run("verify", "--local"));
 });
 
-test("nothing is captured in the middle of a merge; what was noted waits for its end", async () => {
-  const machine = await hooked();
-  machine.write("a.txt", "a\n");
-  machine.commit("ours");
-  machine.git("switch", "-q", "-c", "other", "HEAD~1");
-  machine.write("a.txt", "b\n");
-  machine.commit("theirs");
-  await work(machine);
-  machine.say(0, 1);
-  machine.write("c.txt", "c\n");
-  machine.commit("before the merge");
-  expect(machine.gitFails("merge", "main")).toBe(true);
-  await work(machine);
-  expect((await machine.run("show", one)).exit).toBe(1);
-  machine.write("a.txt", "both\n");
-  const merged = machine.commit("merged");
-  await work(machine);
-  const { links, snapshots } = await shown(machine, one);
-  expect(links.map((link: { commit: string }) => link.commit)).toContain(merged);
-  expect(snapshots).toMatchObject([{ commit: merged }]);
+describe("nothing is captured, and what was noted waits for its end, in the middle of", () => {
+  const operations: [string, string, boolean][] = [
+    ["a merge", "merge", false],
+    ["a cherry-pick", "cherry-pick", false],
+    ["a cherry-pick with refs in a reftable (skipped before git 2.46)", "cherry-pick", true],
+  ];
+  for (const [name, operation, reftable] of operations) {
+    test.skipIf(reftable && !migratesRefs)(name, async () => {
+      const machine = await hooked();
+      if (reftable) machine.git("refs", "migrate", "--ref-format=reftable");
+      machine.write("a.txt", "a\n");
+      machine.commit("ours");
+      machine.git("switch", "-q", "-c", "other", "HEAD~1");
+      machine.write("a.txt", "b\n");
+      machine.commit("theirs");
+      await work(machine);
+      machine.say(0, 1);
+      machine.write("c.txt", "c\n");
+      machine.commit("before it");
+      expect(machine.gitFails(operation, "main")).toBe(true);
+      await work(machine);
+      expect((await machine.run("show", one)).exit).toBe(1);
+      machine.write("a.txt", "both\n");
+      const last = machine.commit("both");
+      await work(machine);
+      const { links, snapshots } = await shown(machine, one);
+      expect(links.map((link: { commit: string }) => link.commit)).toContain(last);
+      expect(snapshots).toMatchObject([{ commit: last }]);
+    });
+  }
 });
 
 test("linked worktrees: the conversation that is going on there, and its own branch", async () => {

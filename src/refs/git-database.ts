@@ -28,6 +28,7 @@ const WRITE = [
   ...["-c", "core.compression=0"],
   ...["-c", "core.filesRefLockTimeout=2000"],
   ...["-c", "core.packedRefsTimeout=2000"],
+  ...["-c", "reftable.lockTimeout=2000"],
 ];
 
 const TREE_LIMIT = 4 * 1024 * 1024;
@@ -81,8 +82,8 @@ export function openGitDatabase(git: Git, repository: Repository): ObjectDatabas
       const input = transaction(updates, oidBytes);
       const write = () => git.run(args, { input, env: LOCAL, okCodes: "any" });
       let result = await write();
-      if (result.code !== 0 && (await staleLocksRemoved(result.stderr))) result = await write();
-      if (result.code !== 0) throw await refusal(args, result);
+      if (result.code !== 0 && (await staleLocksRemoved(git, result.stderr))) result = await write();
+      if (result.code !== 0) throw await refusal(git, args, result);
     },
     close: () => objects.close(),
   };
@@ -166,17 +167,18 @@ function transaction(updates: readonly RefUpdate[], oidBytes: number): string {
 }
 
 /** What deals with locks is loaded when one is in the way. */
-const staleLocksRemoved = async (stderr: string): Promise<boolean> =>
-  (await import("./ref-locks.ts")).removeStaleLocks(stderr);
+const staleLocksRemoved = async (git: Git, stderr: string): Promise<boolean> =>
+  (await import("./ref-locks.ts")).removeStaleLocks(git, stderr);
 
 async function refusal(
+  git: Git,
   args: readonly string[],
   result: Parameters<typeof failure>[1],
 ): Promise<ConvosyncError> {
   const moved =
     /cannot lock ref '(.+?)': (?:is at|reference already exists|unable to resolve|reference is missing)/;
   const ref = moved.exec(result.stderr)?.[1];
-  const locked = (await import("./ref-locks.ts")).refLocked(result.stderr);
+  const locked = await (await import("./ref-locks.ts")).refLocked(git, result.stderr);
   if (locked) return locked;
   if (ref === undefined) return failure(args, result);
   const why = firstComplaint(result.stderr);

@@ -299,8 +299,8 @@ export async function fetch(git: Git, request: FetchRequest): Promise<FetchResul
   }
   if (typeof result !== "string" && raced(result)) {
     const { refLocked, removeStaleLocks } = await import("./ref-locks.ts");
-    if (removeStaleLocks(result.stderr)) result = await network(git, args, request);
-    const locked = typeof result !== "string" && raced(result) ? refLocked(result.stderr) : null;
+    if (await removeStaleLocks(git, result.stderr)) result = await network(git, args, request);
+    const locked = typeof result !== "string" && raced(result) ? await refLocked(git, result.stderr) : null;
     if (locked) throw locked;
   }
   if (typeof result === "string") return { status: "unreachable", text: result };
@@ -325,7 +325,9 @@ const pauses = [100, 300, 900];
 /** Whether another fetch, an editor's say, moved the same ref at the same moment, or is about to. */
 const raced = ({ code, stderr }: GitResult): boolean =>
   code !== 0 &&
-  /^error: cannot lock ref '.*': (?:is at|reference already exists|Unable to create)/m.test(stderr);
+  /^(?:error|fatal): .*cannot lock ref(?:erences| '.*': (?:is at|reference already exists|Unable to create))/m.test(
+    stderr,
+  );
 
 /** Whether what the remote had just named is no ref's any more: somebody has put another in its place, or deleted it. */
 const overtaken = ({ code, stderr }: GitResult, refspecs: readonly string[]): boolean =>

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { loadAgents } from "../agents/registry.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { openGit, scrubUrl } from "../git/git.ts";
+import { olderThan } from "../leftovers.ts";
 import { OWN } from "../refs/names.ts";
+import { reftableLock } from "../refs/ref-locks.ts";
 import { fetchingOurs } from "../worktree/remotes.ts";
 import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
 import { readSettings } from "./config.ts";
@@ -211,6 +213,11 @@ async function locks(context: Context): Promise<Check[]> {
           }
         : info("locks", `another convosync is at work (${path})`),
     );
+  }
+  const reftable = reftableLock(context.repo.commonDir);
+  if (reftable !== undefined && olderThan(reftable, fewMinutesMs)) {
+    const message = `${reftable} was there minutes ago; while it is, no ref can be written`;
+    checks.push(warning("locks", message, `if no git process is running: rm '${reftable}'`));
   }
   return checks.length > 0 ? checks : [ok("locks", "none is held")];
 }

@@ -1,7 +1,8 @@
-import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import { migratesRefs } from "../e2e/automatic.ts";
 import { desktopAtWork, initialise, Sandbox } from "./sandbox.ts";
 
 // Locks whose holder was killed. Ours are taken over; git's own name the file and the way out.
@@ -20,6 +21,8 @@ const git = (path: string): string => join(desktop.work, ".git", path);
 /** No process has this number: it is above what any system gives out. */
 const dead = `4999999@${hostname()}@00000000`;
 const head = desktop.git("for-each-ref", "--format=%(refname)", "refs/convosync/*/head/*");
+
+const old = new Date(Date.now() - 400_000);
 
 describe("a lock of ours", () => {
   test.each([
@@ -51,12 +54,24 @@ describe("a lock of git's", () => {
     const { code, stderr } = desktop.convosync(["save", "two"], [0, 1]);
     if (code === 1) expect(stderr).toContain(`rm '${lock}'`);
   });
+
+  test.skipIf(!migratesRefs)("on a reftable, which has one for all refs (skipped before git 2.46)", () => {
+    desktop.git("refs", "migrate", "--ref-format=reftable");
+    const lock = git("reftable/tables.list.lock");
+    writeFileSync(lock, "");
+    expect(desktop.convosync(["save", "--no-code"], 1).stderr).toContain(`rm '${lock}'`);
+    utimesSync(lock, old, old);
+    expect(desktop.convosync(["doctor"]).stdout).toContain(`rm '${lock}'`);
+    const older = new Date(Date.now() - 900_000);
+    utimesSync(lock, older, older);
+    desktop.convosync(["save", "--no-code"]);
+    expect(existsSync(lock)).toBe(false);
+    desktop.convosync(["verify"]);
+  });
 });
 
 describe("a crash of the machine while git moves refs", () => {
   const session = desktop.git("for-each-ref", "--format=%(refname)", "refs/convosync/*/session/*/*");
-  const old = new Date(Date.now() - 60_000);
-
   test("between a session's and the index: nothing of it is pushed, and the next save brings it again", async () => {
     const { steps } = await desktop.faulty(["save", "two"], null);
     const at = steps.indexOf("git update-ref") + 1;

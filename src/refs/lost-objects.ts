@@ -72,13 +72,9 @@ export async function lostHere(git: Git, stderr: string): Promise<ConvosyncError
   const oids = new Set<Oid>();
   for (const [line] of stderr.matchAll(complaints)) {
     for (const [, ref, file, oid] of line.matchAll(named)) {
-      const found =
-        ref === undefined
-          ? (oid ?? file!.replace("/", ""))
-          : await git.text(["for-each-ref", "--format=%(objectname)", ref], { okCodes: "any" });
+      const found = ref === undefined ? (oid ?? file!.replace("/", "")) : await refHere(git, ref);
+      if (found === "broken") return brokenRef(ref!, new Error(scrubUrl(stderr)));
       if (isOid(found)) oids.add(found);
-      else if (ref?.startsWith(OWN) || ref?.startsWith(INCOMING))
-        return brokenRef(ref, new Error(scrubUrl(stderr)));
     }
   }
   const missing = oids.size > 0 ? await unreadable(git, oids) : [];
@@ -89,6 +85,14 @@ export async function lostHere(git: Git, stderr: string): Promise<ConvosyncError
   const ours = await lostObjects(git, tips.filter(isOid));
   const lost = missing.find((oid) => ours.has(oid));
   return lost === undefined ? null : missingObject(lost, new Error(scrubUrl(stderr)));
+}
+
+/** What a ref names; empty where it is not here: a remote by a path says the same of its own. */
+async function refHere(git: Git, ref: string): Promise<Oid | "broken" | ""> {
+  const args = ["for-each-ref", "--format=%(objectname)", ref];
+  const { stdout, stderr } = await git.run(args, { okCodes: "any", env: LOCAL });
+  const isOurs = ref.startsWith(OWN) || ref.startsWith(INCOMING);
+  return isOurs && stderr.includes(`ignoring broken ref ${ref}`) ? "broken" : stdout.toString().trim();
 }
 
 const brokenRef = (ref: string, cause: unknown) =>

@@ -29,6 +29,7 @@ import { loadHeads } from "./heads.ts";
 import { writeIndex } from "./index-writer.ts";
 import type { Context } from "./repository.ts";
 import { localCopy } from "./session-fetch.ts";
+import { cutText } from "./titles.ts";
 import { type OpenVault, ownReplica } from "./vault.ts";
 
 /**
@@ -258,7 +259,7 @@ function entryFor(session: CatalogEntry, manifest: Manifest, m: string): Entry {
     br: last.branch,
     c: last.commit,
     k: last.n,
-    msg: last.message.slice(0, 80),
+    msg: cutText(last.message),
     at: last.ts,
   };
 }

@@ -25,7 +25,7 @@ import type { SealedVariables } from "./environment.ts";
 import { writeIndex } from "./index-writer.ts";
 import { describeCommit, extendLinks, type LinkedCommit, type Rewrites, type TimedLink } from "./links.ts";
 import type { Context } from "./repository.ts";
-import { portableTitle } from "./titles.ts";
+import { cutText, portableTitle } from "./titles.ts";
 import { overridden } from "./tombstones.ts";
 import { unsentOfOthers } from "./unsent.ts";
 import type { OpenVault } from "./vault.ts";
@@ -353,7 +353,7 @@ function entryOf(
     c: last.commit,
     pin: false,
     k: last.n,
-    msg: (manifest.snapshots.findLast((one) => one.message !== "")?.message ?? "").slice(0, 80),
+    msg: cutText(manifest.snapshots.findLast((one) => one.message !== "")?.message ?? ""),
     at: last.ts,
     ...(tombstone !== undefined && { back: tombstone.at }),
   };

@@ -32,7 +32,10 @@ export interface FoundSession {
   readonly cwd: string;
   /** The work tree that holds `cwd`. */
   readonly workTree: string;
-  /** The one it was begun in, where an agent can take a conversation from one to another: its paths are told from there. */
+  /**
+   * The one it was begun in, where an agent can take a conversation from one to another, and by the name it has there: its
+   * paths are told from there.
+   */
   readonly begunIn?: string;
   readonly updatedAt: Date;
   readonly title: string;

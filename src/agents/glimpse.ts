@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import type { FoundSession, Workplace } from "./agent.ts";
-import { isInside, realPath } from "./spellings.ts";
+import { areAlike, isInside, realPath } from "./spellings.ts";
 
 // What finding conversations in an agent's store has in common: their ends are looked at, and where they belong.
 
@@ -35,6 +35,8 @@ function readAt(file: number, length: number, position: number): Buffer {
 export interface Where {
   readonly root: string;
   readonly cwd: string;
+  /** The root as it is recorded, where that is another name of it. */
+  readonly alias?: string;
 }
 
 /**
@@ -43,18 +45,36 @@ export interface Where {
  * holds the home directory, and so all of a user's projects, everything is.
  */
 export function workTreeOf(recorded: string, place: Workplace): Where | null {
-  const { worktrees } = place;
   const cwd = recorded.normalize("NFC");
-  const roots = worktrees.filter((root) => {
-    const base = root.normalize("NFC");
+  const roots = [...place.worktrees].sort((a, b) => b.length - a.length);
+  const where = byItsName(cwd, roots) ?? byAnotherCase(cwd, roots);
+  return where === null || liesInAnother(where, place) ? null : where;
+}
+
+function byItsName(cwd: string, roots: readonly string[]): Where | null {
+  const root = roots.find((one) => {
+    const base = one.normalize("NFC");
     return isInside(cwd, base) || cwd.startsWith(`${base}\\`);
   });
-  const root = roots.sort((a, b) => b.length - a.length)[0];
   if (root === undefined) return null;
   // A conversation that was begun on Windows: its root is this one, what follows has backslashes.
   const below = cwd.slice(root.normalize("NFC").length);
-  const where = { root, cwd: root + (below.startsWith("\\") ? below.replaceAll("\\", "/") : below) };
-  return liesInAnother(where, place) ? null : where;
+  return { root, cwd: root + (below.startsWith("\\") ? below.replaceAll("\\", "/") : below) };
+}
+
+/**
+ * Where a disk does not tell cases apart, as those of macOS, agents record a directory as its user typed it; whether it is the
+ * same is for the disk to say.
+ */
+function byAnotherCase(cwd: string, roots: readonly string[]): Where | null {
+  const names = cwd.split("/");
+  for (const root of roots) {
+    const alias = names.slice(0, root.split("/").length).join("/");
+    if (!areAlike(alias, root) || realPath(alias) !== root) continue;
+    const real = realPath(cwd);
+    return { root, cwd: isInside(real, root) ? real : root + cwd.slice(alias.length), alias };
+  }
+  return null;
 }
 
 /** What was found of a folder: a thousand conversations lie in few of them. */

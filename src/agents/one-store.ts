@@ -126,13 +126,13 @@ async function look(
     if (seen?.id !== id || seen.helper) return null;
     const directories = cwd === undefined ? seen.directories : [cwd];
     const known = directories.map((one) => workTreeOf(one, place));
-    const begun = cwd === undefined ? startedAt(path, place) : (known[0]?.root ?? null);
+    const begun = cwd === undefined ? startOf(path, place) : (known[0] ?? null);
     // What was started elsewhere is here as long as it stays.
     const where = (begun === null ? known[0] : known.find((one) => one !== null)) ?? otherwise;
     if (where === null) return null;
     const { root: workTree } = where;
     return {
-      ...{ id, cwd: where.cwd, workTree, begunIn: begun ?? workTree },
+      ...{ id, cwd: where.cwd, workTree, begunIn: begun?.alias ?? begun?.root ?? workTree },
       ...{ updatedAt, title: seen.title, path },
     };
   }
@@ -156,11 +156,14 @@ const beginningBytes = 4096;
 const starts = new Map<string, string>();
 
 /** The work tree that the session of a main file was started in; null where that is none of this repository. */
-export function startedAt(path: string, place: Workplace): string | null {
+export const startedAt = (path: string, place: Workplace): string | null =>
+  startOf(path, place)?.root ?? null;
+
+function startOf(path: string, place: Workplace): Where | null {
   const cwd = starts.get(path) ?? startedIn(beginningOf(path));
   if (cwd === null) return null;
   starts.set(path, cwd);
-  return workTreeOf(cwd, place)?.root ?? null;
+  return workTreeOf(cwd, place);
 }
 
 /** The session with this id, where it was started in none of the repository's work trees: where it is, or was, now. */

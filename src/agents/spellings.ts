@@ -9,6 +9,11 @@ export function isInside(path: string, directory: string): boolean {
   return path.startsWith(directory.endsWith(sep) ? directory : directory + sep);
 }
 
+/** Whether two names differ in the case of their letters only, or not at all. */
+export const areAlike = (one: string, other: string): boolean => folded(one) === folded(other);
+
+export const folded = (name: string): string => name.normalize("NFC").toLowerCase();
+
 /** The one of an agent's folders that a path lies in. */
 export function storeAround(path: string, agent: Agent, place: Workplace): string {
   const store = agent.store(place);

@@ -117,8 +117,8 @@ export async function discover(cwd: string, env: NodeJS.ProcessEnv = process.env
   const { GIT_DIR, GIT_WORK_TREE, GIT_COMMON_DIR } = env;
   return {
     root: workTree,
-    gitDir: realpathSync(gitDir),
-    commonDir: realpathSync(resolve(cwd, commonDir)),
+    gitDir: realpathSync.native(gitDir),
+    commonDir: realpathSync.native(resolve(cwd, commonDir)),
     objectFormat: format === "sha256" ? "sha256" : "sha1",
     prefix,
     bare: bare === "true",

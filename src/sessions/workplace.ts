@@ -32,7 +32,7 @@ export async function openWorkplace(context: Context): Promise<Workplace> {
     known.set(name, roots);
     return roots;
   };
-  return { root: worktrees[0]!, worktrees, formerRoots, cwd, home: homeOf(env), env };
+  return { root: worktrees[0]!, worktrees, formerRoots, cwd: realOr(cwd), home: homeOf(env), env };
 }
 
 /**

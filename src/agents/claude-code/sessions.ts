@@ -31,7 +31,8 @@ export async function watchedFolders(place: Workplace): Promise<WatchedFolder[]>
 /** The innermost work tree whose folder, or that of a directory below, it can be; null for one that the user has named. */
 function ownerOf(folder: string, place: Workplace): string | null {
   const roots = place.worktrees.filter((root) => mayBelong(folder, { ...place, env: {}, worktrees: [root] }));
-  return roots.sort((a, b) => b.length - a.length)[0] ?? null;
+  const isExact = (root: string): boolean => folder.startsWith(projectKey(root));
+  return roots.sort((a, b) => Number(isExact(b)) - Number(isExact(a)) || b.length - a.length)[0] ?? null;
 }
 
 interface Candidate {
@@ -166,11 +167,12 @@ function whereIn(folder: string, { directories, begunIn }: Glimpse, place: Workp
   const all = directories.map((cwd) => workTreeOf(cwd, place)).filter((where) => where !== null);
   const [newest] = all;
   if (newest === undefined) return null;
-  const begun = ((begunIn === null ? null : workTreeOf(begunIn, place)) ?? newest).root;
+  const first = (begunIn === null ? null : workTreeOf(begunIn, place)) ?? newest;
+  const begun = first.root;
   const root = ownerOf(folder, place);
   const isBack = newest.root === (checkoutAround(begun, place) ?? begun);
   const isThere = root !== null && root !== newest.root && folder === projectKey(root);
   const there =
     isBack && isThere ? (all.find((where) => where.root === root) ?? { root, cwd: root }) : newest;
-  return { ...there, begunIn: begun };
+  return { ...there, begunIn: checkoutAround(begun, place) === null ? (first.alias ?? begun) : begun };
 }

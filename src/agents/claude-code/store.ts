@@ -1,5 +1,6 @@
 import { join, resolve, sep } from "node:path";
 import type { Workplace } from "../agent.ts";
+import { areAlike, folded } from "../spellings.ts";
 
 const longestKey = 200;
 
@@ -39,12 +40,15 @@ export function projectName(directory: string, place: Workplace): string {
   return overriddenName(place) ?? projectKey(directory);
 }
 
-/** Whether a folder of `<config>/projects` may hold sessions started in one of the work trees or below. */
+/**
+ * Whether a folder of `<config>/projects` may hold sessions started in one of the work trees or below. The client names it
+ * after the directory as its user typed it, in whatever case the disk lets pass.
+ */
 export function mayBelong(name: string, place: Workplace): boolean {
   if (name === overriddenName(place)) return true;
   return place.worktrees.some((root) => {
     const below = dashed((root.endsWith(sep) ? root : root + sep).normalize("NFC"));
-    return name === projectKey(root) || name.startsWith(below.slice(0, longestKey));
+    return areAlike(name, projectKey(root)) || folded(name).startsWith(folded(below.slice(0, longestKey)));
   });
 }
 

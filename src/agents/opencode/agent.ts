@@ -104,7 +104,9 @@ async function forgetDeleted(talks: readonly Talk[], place: Workplace): Promise<
 function found({ id, directory, title, updatedAt }: Talk, place: Workplace): FoundSession | null {
   const where = workTreeOf(directory, place);
   const path = join(talkDir(id, place), mainName);
-  return where && { id, cwd: where.cwd, workTree: where.root, updatedAt, title, path };
+  if (where === null) return null;
+  const { cwd, root: workTree, alias } = where;
+  return { id, cwd, workTree, ...(alias && { begunIn: alias }), updatedAt, title, path };
 }
 
 /** A session of which there are only the files. */

@@ -43,7 +43,7 @@ describe("the program", () => {
     ["src/main.ts", [], 10_000],
     ["src/program.ts", ["commander"], 80_000],
     ["src/commands/list.ts", light, 75_000],
-    ["src/commands/status.ts", light, 97_000],
+    ["src/commands/status.ts", light, 98_000],
     ["src/commands/save.ts", full, 265_000],
     ["src/commands/resume.ts", full, 240_000],
     ["src/commands/sync.ts", full, 192_000],

@@ -32,11 +32,10 @@ export interface FoundSession {
   readonly cwd: string;
   /** The work tree that holds `cwd`. */
   readonly workTree: string;
-  /**
-   * The one it was begun in, where an agent can take a conversation from one to another, and by the name it has there: its
-   * paths are told from there.
-   */
+  /** The one it was begun in, where an agent can take a conversation from one to another: its paths are told from there. */
   readonly begunIn?: string;
+  /** Another name that one is recorded by. */
+  readonly alias?: string | undefined;
   readonly updatedAt: Date;
   readonly title: string;
   /** The main file. */
@@ -44,7 +43,8 @@ export interface FoundSession {
 }
 
 /** Where a session is; with its main file, where the agent has it already. */
-export type Placed = Pick<FoundSession, "cwd" | "workTree" | "begunIn"> & Partial<Pick<FoundSession, "path">>;
+export type Placed = Pick<FoundSession, "cwd" | "workTree" | "begunIn" | "alias"> &
+  Partial<Pick<FoundSession, "path">>;
 
 /** An append-only log of LF-terminated lines, in form `jsonl`. */
 export interface StreamSource {

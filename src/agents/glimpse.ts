@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { FoundSession, Workplace } from "./agent.ts";
 import { areAlike, isInside, realPath } from "./spellings.ts";
@@ -36,7 +36,7 @@ export interface Where {
   readonly root: string;
   readonly cwd: string;
   /** The root as it is recorded, where that is another name of it. */
-  readonly alias?: string;
+  readonly alias?: string | undefined;
 }
 
 /**
@@ -70,11 +70,21 @@ function byAnotherCase(cwd: string, roots: readonly string[]): Where | null {
   const names = cwd.split("/");
   for (const root of roots) {
     const alias = names.slice(0, root.split("/").length).join("/");
-    if (!areAlike(alias, root) || realPath(alias) !== root) continue;
+    if (!areAlike(alias, root) || !areSame(alias, root)) continue;
     const real = realPath(cwd);
     return { root, cwd: isInside(real, root) ? real : root + cwd.slice(alias.length), alias };
   }
   return null;
+}
+
+/** Of the two there is one. A real path does not tell: that of a Windows disk in Linux keeps the letters it is asked for. */
+function areSame(one: string, other: string): boolean {
+  try {
+    const [a, b] = [statSync(one), statSync(other)];
+    return a.ino === b.ino && a.dev === b.dev;
+  } catch {
+    return false;
+  }
 }
 
 /** What was found of a folder: a thousand conversations lie in few of them. */

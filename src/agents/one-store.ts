@@ -132,7 +132,7 @@ async function look(
     if (where === null) return null;
     const { root: workTree } = where;
     return {
-      ...{ id, cwd: where.cwd, workTree, begunIn: begun?.alias ?? begun?.root ?? workTree },
+      ...{ id, cwd: where.cwd, workTree, begunIn: begun?.root ?? workTree, alias: begun?.alias },
       ...{ updatedAt, title: seen.title, path },
     };
   }

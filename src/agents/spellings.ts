@@ -1,6 +1,6 @@
 import { realpathSync } from "node:fs";
 import { relative, resolve, sep } from "node:path";
-import type { Agent, FoundSession, Workplace } from "./agent.ts";
+import type { Agent, Placed, Workplace } from "./agent.ts";
 import type { Places } from "./portable-paths.ts";
 
 /** Whether `path` is `directory` or lies below it. Both absolute and normalised; no disk access. */
@@ -32,12 +32,16 @@ export function realPath(path: string): string {
 
 /**
  * All names this machine has for a directory, the real path first: its NFC form (agents normalise, macOS disks
- * do not), the path as given, and the path below each of `detours` that leads to the same place: the shell's
- * `$PWD`, a symlinked home.
+ * do not), the path as given, those that were `recorded`, and the path below each of `detours` that leads to the same
+ * place: the shell's `$PWD`, a symlinked home.
  */
-export function spellings(path: string, detours: readonly string[] = []): string[] {
+export function spellings(
+  path: string,
+  detours: readonly string[] = [],
+  recorded: readonly string[] = [],
+): string[] {
   const real = realPath(path);
-  const found = [real, real.normalize("NFC"), resolve(path)];
+  const found = [real, real.normalize("NFC"), resolve(path), ...recorded];
   for (const detour of detours) {
     const target = realPath(detour);
     if (!isInside(real, target) && !isInside(target, real)) continue;
@@ -76,7 +80,7 @@ export function checkoutAround(
  *   yet, they will come to that of `cwd`
  */
 export function placesOf(
-  { cwd, workTree, begunIn = workTree }: Pick<FoundSession, "cwd" | "workTree" | "begunIn">,
+  { cwd, workTree, begunIn = workTree, alias }: Placed,
   store: string,
   place: Pick<Workplace, "home" | "env" | "worktrees">,
   key?: (directory: string) => string,
@@ -86,7 +90,7 @@ export function placesOf(
   const detours = [home, ...(env["PWD"] ? [env["PWD"]] : [])];
   const root = checkoutAround(begunIn, place) ?? begunIn;
   return {
-    root: spellings(root, detours),
+    root: spellings(root, detours, alias !== undefined && root === begunIn ? [alias] : []),
     home: spellings(home),
     store: spellings(store, [home]),
     keys: key ? keysOf(key(root), folder ?? key(checkoutAround(cwd, place) === root ? root : cwd)) : [],

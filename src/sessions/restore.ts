@@ -12,7 +12,7 @@ import {
   readWholeLines,
 } from "../agents/local-files.ts";
 import { asBuffer, type Places, toLocal } from "../agents/portable-paths.ts";
-import { realPath, storeAround } from "../agents/spellings.ts";
+import { storeAround } from "../agents/spellings.ts";
 import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { commonLines, countLines } from "../packing/lines.ts";
@@ -181,13 +181,14 @@ export class Restore {
   }
 
   /** The paths of a session of this work tree: those of the one it was begun in, where the agent has taken it here from there. */
-  #placesAt({ begunIn }: FoundSession, path?: string): Places {
+  #placesAt({ begunIn, alias }: FoundSession, path?: string): Places {
     const { root, worktrees } = this.#place;
-    const isThere = begunIn !== undefined && worktrees.includes(realPath(begunIn));
+    const isThere = begunIn !== undefined && worktrees.includes(begunIn);
     const session = {
       cwd: this.cwd,
       workTree: root,
       begunIn: isThere ? begunIn : root,
+      ...(alias && { alias }),
       ...(path && { path }),
     };
     return this.#agent.places(session, this.#place);

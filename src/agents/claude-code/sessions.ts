@@ -107,6 +107,7 @@ const found = (candidate: Candidate, glimpse: Glimpse, where: Belonging): FoundS
   cwd: where.cwd,
   workTree: where.root,
   begunIn: where.begunIn,
+  alias: where.alias,
   updatedAt: candidate.updatedAt,
   title: glimpse.title,
   path: candidate.path,
@@ -174,5 +175,5 @@ function whereIn(folder: string, { directories, begunIn }: Glimpse, place: Workp
   const isThere = root !== null && root !== newest.root && folder === projectKey(root);
   const there =
     isBack && isThere ? (all.find((where) => where.root === root) ?? { root, cwd: root }) : newest;
-  return { ...there, begunIn: checkoutAround(begun, place) === null ? (first.alias ?? begun) : begun };
+  return { root: there.root, cwd: there.cwd, begunIn: begun, alias: first.alias };
 }

@@ -106,7 +106,7 @@ function found({ id, directory, title, updatedAt }: Talk, place: Workplace): Fou
   const path = join(talkDir(id, place), mainName);
   if (where === null) return null;
   const { cwd, root: workTree, alias } = where;
-  return { id, cwd, workTree, ...(alias && { begunIn: alias }), updatedAt, title, path };
+  return { id, cwd, workTree, alias, updatedAt, title, path };
 }
 
 /** A session of which there are only the files. */

@@ -113,12 +113,14 @@ export async function discover(cwd: string, env: NodeJS.ProcessEnv = process.env
     }
     throw failure(args, answer);
   }
-  const workTree = root ?? null;
+  // Not as git prints them: where a disk does not tell cases apart, that is as the user typed them.
+  const real = realpathSync.native;
+  const workTree = root === undefined ? null : real(root);
   const { GIT_DIR, GIT_WORK_TREE, GIT_COMMON_DIR } = env;
   return {
     root: workTree,
-    gitDir: realpathSync.native(gitDir),
-    commonDir: realpathSync.native(resolve(cwd, commonDir)),
+    gitDir: real(gitDir),
+    commonDir: real(resolve(cwd, commonDir)),
     objectFormat: format === "sha256" ? "sha256" : "sha1",
     prefix,
     bare: bare === "true",

@@ -1,7 +1,7 @@
 // A folder by a name in other letters than its own, as `cd ~/code/SHOP` gives it on a disk that does not tell cases apart,
 // those of macOS above all: agents record what was typed. Here a symlink is the other name.
 
-import { appendFileSync, existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { storeKey, turns } from "../fixtures/conversation.ts";
@@ -41,7 +41,7 @@ describe("what Claude Code was told there", () => {
     const { home } = desktop;
     const back = desktop.told(3, one, "", 2);
     expectTranscript(readFileSync(transcript, "utf8"), turns({ home, cwd: typed }, one, 0, 2) + back);
-    expect(existsSync(desktop.transcript())).toBe(false);
+    expect(readdirSync(join(home, ".claude/projects"))).toEqual([storeKey(typed)]);
     tell(3, 4);
     expect((await desktop.json("save")).document).toMatchObject({ pushed: true });
     done(await laptop.run("resume"));

@@ -296,6 +296,7 @@ const systemTroubles: readonly (readonly [words: RegExp, code: keyof typeof syst
   [/disk quota exceeded/i, "EDQUOT"],
   [/read-only file system/i, "EROFS"],
   [/insufficient permission for adding an object/i, "EACCES"],
+  [/unable to create (?:directory for |'.+': permission denied)/i, "EACCES"],
 ];
 
 /** The error for a git command that failed; for callers that judge exit statuses themselves. */

@@ -5,7 +5,7 @@ import * as v from "valibot";
 import type { AgentName } from "../agents/registry.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { expandHome, homeOf, xdgDirectory } from "../user-directories.ts";
-import { readCache, readIfPresent, writeAtomic } from "./files.ts";
+import { readIfPresent, readState, writeAtomic } from "./files.ts";
 import { shellScript, startingScript } from "./installation.ts";
 import { type Insertion, insert, insertInto, removeItems, takeBack } from "./json-edit.ts";
 
@@ -311,7 +311,7 @@ function codexNotify(text: string | null): Edit {
 }
 
 async function records(at: AgentHookPlace): Promise<v.InferOutput<typeof recordSchema>> {
-  return (await readCache(recordPath(at), recordSchema)) ?? { v: 1, files: {} };
+  return (await readState(recordPath(at), recordSchema)) ?? { v: 1, files: {} };
 }
 
 async function remember(

@@ -123,7 +123,7 @@ const piecesPath = (path: string): string => `${path}.pieces`;
 
 /** The index as it was kept, or made anew from the history; null when the agent's file no longer holds that. */
 async function loadIndex(path: string, history: LocalHistory): Promise<HistoryIndex | null> {
-  const saved = await readIfPresent(path);
+  const saved = await readIfPresent(path).catch(() => null);
   if (saved && history.length > 0) {
     try {
       const index = HistoryIndex.load(saved);

@@ -5,7 +5,7 @@ import { loadAgents } from "../agents/registry.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { openGit, scrubUrl } from "../git/git.ts";
 import { olderThan } from "../leftovers.ts";
-import { OWN } from "../refs/names.ts";
+import { INCOMING, OWN } from "../refs/names.ts";
 import { reftableLock } from "../refs/ref-locks.ts";
 import { fetchingOurs } from "../worktree/remotes.ts";
 import { type ChosenRemote, currentBranch, findRemote } from "./chosen-remote.ts";
@@ -151,7 +151,7 @@ async function permissions({ keys, cloneDir, cacheDir, repo }: Context): Promise
     { folder: keys.dir, depth: 1 },
     { folder: cloneDir, depth: 3 },
     { folder: join(repo.commonDir, "objects"), depth: 1 },
-    { folder: join(repo.commonDir, "refs", "convosync"), depth: 4 },
+    ...[OWN, INCOMING].map((refs) => ({ folder: join(repo.commonDir, refs), depth: 4 })),
   ];
   const cache = { folder: cacheDir, depth: 3 };
   const found = await findUnusable([...needed, cache]);

@@ -93,16 +93,31 @@ export async function readIfPresent(path: string): Promise<Buffer | null> {
   }
 }
 
-/** A cache of ours as its schema describes it, or null when it is absent or not what we wrote: caches heal. */
+/**
+ * A cache of ours as its schema describes it, or null when it is absent, may not be read (`sudo` leaves such), or is not
+ * what we wrote: caches heal.
+ */
 export async function readCache<S extends v.GenericSchema>(
   path: string,
   schema: S,
 ): Promise<v.InferOutput<S> | null> {
+  const bytes = await readIfPresent(path).catch(() => null);
+  return bytes && parsed(bytes, schema);
+}
+
+/** As {@link readCache}, of what cannot be made again: it throws where there is something that may not be read. */
+export async function readState<S extends v.GenericSchema>(
+  path: string,
+  schema: S,
+): Promise<v.InferOutput<S> | null> {
   const bytes = await readIfPresent(path);
-  if (!bytes) return null;
+  return bytes && parsed(bytes, schema);
+}
+
+function parsed<S extends v.GenericSchema>(bytes: Buffer, schema: S): v.InferOutput<S> | null {
   try {
-    const parsed = safeParse(schema, JSON.parse(bytes.toString("utf8")));
-    return parsed.success ? parsed.output : null;
+    const result = safeParse(schema, JSON.parse(bytes.toString("utf8")));
+    return result.success ? result.output : null;
   } catch {
     return null;
   }
@@ -123,7 +138,7 @@ export function writeChecked(path: string, value: unknown): Promise<void> {
  * of the user's would.
  */
 export async function readChecked<T>(path: string): Promise<T | null> {
-  const bytes = await readIfPresent(path);
+  const bytes = await readIfPresent(path).catch(() => null);
   const end = bytes?.indexOf("\n") ?? -1;
   if (!bytes || end < 0) return null;
   const json = bytes.toString("utf8", end + 1);

@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { vaultPrefix } from "../refs/names.ts";
 import type { CatalogEntry, Heads } from "./catalog.ts";
 import { currentBranch } from "./chosen-remote.ts";
-import { readCache, withLock, writeAtomic } from "./files.ts";
+import { readState, withLock, writeAtomic } from "./files.ts";
 import type { Context } from "./repository.ts";
 
 /**
@@ -77,7 +77,7 @@ const path = (context: Context): string => join(context.cloneDir, "operations.js
 type Log = v.InferOutput<typeof logSchema>;
 
 async function readLog(context: Context): Promise<Log> {
-  return (await readCache(path(context), logSchema)) ?? { v: 1, next: 1, operations: [] };
+  return (await readState(path(context), logSchema)) ?? { v: 1, next: 1, operations: [] };
 }
 
 /** What was done, the newest last. */

@@ -4,7 +4,7 @@ import { formatRef, parseRef, vaultPrefix } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
 import type { Heads } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
-import { readCache, withLock, writeAtomic } from "./files.ts";
+import { readState, withLock, writeAtomic } from "./files.ts";
 import type { Context } from "./repository.ts";
 
 /**
@@ -52,7 +52,7 @@ const emptyRemote = (): RemoteQueue => ({
 });
 
 async function readQueue(context: Context): Promise<Queue> {
-  return (await readCache(path(context), queueSchema)) ?? { v: 1, remotes: {} };
+  return (await readState(path(context), queueSchema)) ?? { v: 1, remotes: {} };
 }
 
 /** The queue of one remote, by its normalised URL. */
@@ -96,7 +96,7 @@ export async function updateQueue(
 
 /** Whether a push that failed may be tried again by now, to whatever remote; asks no git. */
 export async function isRetryDue(cloneDir: string, now: Date): Promise<boolean> {
-  const queue = await readCache(join(cloneDir, "queue.json"), queueSchema);
+  const queue = await readState(join(cloneDir, "queue.json"), queueSchema);
   return Object.values(queue?.remotes ?? {}).some(({ background }) => {
     return typeof background?.next === "string" && new Date(background.next) <= now;
   });

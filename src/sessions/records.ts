@@ -12,7 +12,7 @@ import {
 } from "../domains/records.ts";
 import type { Heads } from "./catalog.ts";
 import type { ChosenRemote } from "./chosen-remote.ts";
-import { readCache, withLock, writeAtomic } from "./files.ts";
+import { readState, withLock, writeAtomic } from "./files.ts";
 import { withFreshHeads } from "./fresh-heads.ts";
 import { writeIndex } from "./index-writer.ts";
 import type { PublishResult } from "./publish.ts";
@@ -88,7 +88,7 @@ async function userRecords<Body>(
   vault: OpenVault,
   domain: RecordDomain<Body>,
 ): Promise<SmallRecord<Body>[]> {
-  const known = await readCache(userPath(context, vault, domain.name), stored);
+  const known = await readState(userPath(context, vault, domain.name), stored);
   return known ? parseRecords(domain, known.records) : [];
 }
 

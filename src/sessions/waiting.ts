@@ -60,7 +60,7 @@ export async function noteWaiting(
   }
   const text = [...lines].map(([branch, line]) => `${branch}\t${line}\n`).join("");
   const path = join(context.cloneDir, "waiting");
-  const before = (await readIfPresent(path))?.toString("utf8") ?? "";
+  const before = (await readIfPresent(path).catch(() => null))?.toString("utf8") ?? "";
   if (text !== before) await writeCache(path, text);
 }
 

@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { readWork, type StoredSession } from "../domains/reader.ts";
 import { limits } from "../packing/manifest.ts";
 import { applyWork, unbundleWork } from "../worktree/wip.ts";
-import { readCache, writeAtomic } from "./files.ts";
+import { readState, writeAtomic } from "./files.ts";
 import type { Context } from "./repository.ts";
 import type { OpenVault } from "./vault.ts";
 
@@ -14,7 +14,7 @@ const keptHashes = 100;
 const pathOf = (context: Context): string => join(context.repo.gitDir, "convosync-work.json");
 
 async function knownWork(context: Context): Promise<readonly string[]> {
-  return (await readCache(pathOf(context), known))?.hashes ?? [];
+  return (await readState(pathOf(context), known))?.hashes ?? [];
 }
 
 /** Notes that this work tree has some work, so that it is never applied to itself. */

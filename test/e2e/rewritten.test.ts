@@ -1,6 +1,14 @@
 // Agents that rewrite, cut short or half-write their files, and caches of ours that are gone or garbled.
 
-import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import {
@@ -196,6 +204,30 @@ describe("caches", () => {
     done(await laptop.run("resume"));
     laptop.hears(5);
     for (const path of caches(laptop)) spoils[how]?.(path);
+    laptop.say(5, 6);
+    expect((await laptop.json("save")).document).toMatchObject({ newMessages: lines(1), pushed: true });
+    done(await desktop.run("resume"));
+    desktop.hears(6);
+    done(await desktop.run("verify"));
+  });
+
+  test("what cannot be read, as a folder in its place or another user's file, is done without", async () => {
+    const state = /(?:queue|work-trees|worker)\.json$/;
+    const closed = (machine: Machine): void => {
+      for (const path of caches(machine).filter((one) => !state.test(one))) {
+        rmSync(path);
+        mkdirSync(path);
+      }
+    };
+    closed(desktop);
+    expect((await desktop.json("status")).document["queue"]).toEqual([]);
+    expect(await listed(desktop)).toMatchObject({ messages: lines(4), snapshots: 1 });
+    closed(desktop);
+    desktop.say(4, 5);
+    expect((await desktop.json("save")).document).toMatchObject({ newMessages: lines(1), pushed: true });
+    expect(await listed(desktop)).toMatchObject({ messages: lines(5), snapshots: 2 });
+    done(await laptop.run("resume"));
+    closed(laptop);
     laptop.say(5, 6);
     expect((await laptop.json("save")).document).toMatchObject({ newMessages: lines(1), pushed: true });
     done(await desktop.run("resume"));

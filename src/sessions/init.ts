@@ -161,9 +161,10 @@ async function decide(
       return setUp(context, device, keyring, files, remote, { created: false });
     }
   }
+  const base = device ?? (await makeDevice(context, options));
+  context.keys.requireWritable();
   const code = newRecoveryCode();
   await dialogue.keepRecoveryCode(code);
-  const base = device ?? (await makeDevice(context, options));
   const made = await createKeyring({
     device: base,
     recoveryCode: code,

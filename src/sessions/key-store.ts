@@ -1,3 +1,4 @@
+import { getFips } from "node:crypto";
 import {
   accessSync,
   closeSync,
@@ -77,6 +78,9 @@ export class KeyStore {
 
   /** This device's keys, or null when it has none yet. Refuses a key file that others can read. */
   async device(): Promise<Device | null> {
+    // One that is bound to FIPS 140, as a distribution's is when its system is, and Electron's, which has BoringSSL.
+    const mayLack = getFips() === 1 || process.versions["electron"] !== undefined;
+    if (mayLack) (await import("./cryptography.ts")).requireCryptography();
     const { parseDevice } = await import("../crypto/device.ts");
     const given = await this.#fromEnvironment();
     if (given !== null) return parseDevice(given);

@@ -97,6 +97,35 @@ describe("before anything is saved", () => {
     });
   });
 
+  test("a Node that is bound to FIPS 140", async () => {
+    const script = join(desktop.home, "fips.cjs");
+    const refused = "error:0308010C:digital envelope routines::unsupported";
+    writeFileSync(
+      script,
+      `const crypto = require("node:crypto");
+const unless = (all, allowed) => (...args) => {
+  if (!allowed.test(String(args[0]))) throw new Error("${refused}");
+  return all(...args);
+};
+crypto.getFips = () => 1;
+crypto.createCipheriv = unless(crypto.createCipheriv, /^aes/);
+crypto.createDecipheriv = unless(crypto.createDecipheriv, /^aes/);
+crypto.generateKeyPairSync = unless(crypto.generateKeyPairSync, /^ed25519$/);
+`,
+    );
+    const bound = desktop.with({ env: { NODE_OPTIONS: `--require=${script}` } });
+    const before = desktop.footprint();
+    const message = "this Node cannot do X25519 and ChaCha20-Poly1305, as it is bound to FIPS 140";
+    const hint =
+      "age needs it: run convosync with a Node that has its own OpenSSL, as the builds of the Node project have";
+    for (const argv of [["save"], ["status"], ["init", "--join", "--recovery-file", "none"]])
+      expect((await bound.spawn(...argv)).stderr).toMatch(`error: ${message}\nhint: ${hint}\n`);
+    const { exit, stdout } = await bound.spawn("resume", "--json");
+    const error = { code: "no-cryptography", message, hints: [hint], exit: 1 };
+    expect({ exit, error: JSON.parse(stdout).error }).toEqual({ exit: 1, error });
+    expect(desktop.footprint()).toEqual(before);
+  });
+
   test("nothing to undo", async () => {
     const message = "nothing was done here that could be undone";
     await refuses(desktop, ["undo"], { code: "nothing-to-undo", exit: 1, says: [message] });

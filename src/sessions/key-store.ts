@@ -107,6 +107,8 @@ export class KeyStore {
     }
     const { formatDevice } = await import("../crypto/device.ts");
     await writeAtomic(this.devicePath, formatDevice(device));
+    // Before anything is made with keys that the next command would refuse: not every disk keeps permissions.
+    readPrivate(this.devicePath);
   }
 
   /** The replica id of a clone, by its git directory; null when it has not written anything yet. */
@@ -251,6 +253,7 @@ function readPrivate(path: string): string | null {
     if (process.platform !== "win32" && (info.mode & 0o077) !== 0) {
       throw new ConvosyncError("key-exposed", Exit.noKey, `others can read the key file ${path}`, [
         `make it yours alone: chmod 600 '${path}'`,
+        "where the disk keeps no permissions, have your keys on another: XDG_CONFIG_HOME",
       ]);
     }
     return readFileSync(file, "utf8");

@@ -339,7 +339,11 @@ describe("setting up", () => {
     await refuses(laptop, ["list"], {
       code: "key-exposed",
       exit: 7,
-      says: [`others can read the key file ${keys}`, `make it yours alone: chmod 600 '${keys}'`],
+      says: [
+        `others can read the key file ${keys}`,
+        `make it yours alone: chmod 600 '${keys}'`,
+        "where the disk keeps no permissions, have your keys on another: XDG_CONFIG_HOME",
+      ],
     });
     chmodSync(keys, 0o600);
     const state = join(laptop.home, ".config/convosync/state.json");

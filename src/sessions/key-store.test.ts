@@ -1,9 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createDevice } from "../crypto/device.ts";
-import { isSameClone, KeyStore } from "./key-store.ts";
+import { isSameClone, KeyStore, stamp } from "./key-store.ts";
 
 let home: string;
 beforeEach(() => {
@@ -40,4 +40,26 @@ test("a clone is known again after it was moved, and after its disk was given an
   const unborn = { ...clone, born: 0 };
   expect(isSameClone(unborn, { ...unborn, dev: 40 })).toBe(true);
   expect(isSameClone(unborn, { ...unborn, ino: 1300 })).toBe(false);
+});
+
+test("where the system does not tell which directory one is, a clone says so itself, and a copy of it is another", async () => {
+  const commonDir = join(home, "shop/.git");
+  mkdirSync(commonDir, { recursive: true });
+  const unborn = { dir: commonDir, dev: 39, ino: 8, born: 0 };
+  const store = new KeyStore({ HOME: home });
+  await store.update((state) => {
+    const clones = [{ replica: "aaaaaaaaaaaaa", ...unborn }];
+    state.repos["repo"] = { vault: "vault", heads: {}, clones };
+  });
+  const mountedAnew = { ...unborn, dev: 40, ino: 179 };
+  expect(await store.replica("repo", commonDir, mountedAnew)).toBeNull();
+  await stamp(commonDir, unborn, "aaaaaaaaaaaaa");
+  expect(await store.replica("repo", commonDir, mountedAnew)).toBe("aaaaaaaaaaaaa");
+  const copied = join(home, "copy/.git");
+  cpSync(commonDir, copied, { recursive: true });
+  expect(await store.replica("repo", copied, { ...mountedAnew, dir: copied, ino: 200 })).toBeNull();
+  // One that the system does tell needs no word of its own.
+  rmSync(join(commonDir, "convosync"), { recursive: true });
+  await stamp(commonDir, { ...unborn, born: 1_764_490_000_123 }, "aaaaaaaaaaaaa");
+  expect(existsSync(join(commonDir, "convosync"))).toBe(false);
 });

@@ -112,10 +112,11 @@ export class KeyStore {
   }
 
   /** The replica id of a clone, by its git directory; null when it has not written anything yet. */
-  async replica(repo: string, commonDir: string): Promise<string | null> {
-    const here = cloneIdentity(commonDir);
+  async replica(repo: string, commonDir: string, here = cloneIdentity(commonDir)): Promise<string | null> {
     const clones = (await this.state()).repos[repo]?.clones ?? [];
-    return clones.find((one) => isSameClone(one, here))?.replica ?? null;
+    const stamped = here.born > 0 ? null : await stampOf(commonDir);
+    const known = clones.find((one) => one.replica === stamped && one.dir === here.dir);
+    return (known ?? clones.find((one) => isSameClone(one, here)))?.replica ?? null;
   }
 
   /** The same, while it is not known which repository it is. */
@@ -274,6 +275,20 @@ export function isSameClone(one: CloneIdentity, other: CloneIdentity): boolean {
   const inPlace = one.dir === other.dir && (sameInode || one.born > 0);
   return inPlace || (sameInode && one.dev === other.dev);
 }
+
+const stampPath = (commonDir: string): string => join(commonDir, "convosync", "replica");
+
+/**
+ * Has a clone say itself which it is where the system tells neither when a directory was made nor, from one mount to the next,
+ * which it is (sshfs, folders that a virtual machine shares): else it would be another clone each time. A copy says the
+ * same, from another place.
+ */
+export async function stamp(commonDir: string, { born }: CloneIdentity, replica: string): Promise<void> {
+  if (born === 0) await writeAtomic(stampPath(commonDir), replica);
+}
+
+const stampOf = async (commonDir: string): Promise<string | null> =>
+  (await readIfPresent(stampPath(commonDir)).catch(() => null))?.toString("latin1") ?? null;
 
 /** What tells one clone from another: where it lies, and which directory on which disk that is. */
 export function cloneIdentity(commonDir: string): CloneIdentity {

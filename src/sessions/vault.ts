@@ -4,7 +4,7 @@ import type { Signer } from "../crypto/signed-line.ts";
 import type { Vault } from "../domains/sealed-objects.ts";
 import { formatRef, OWN } from "../refs/names.ts";
 import type { Oid } from "../refs/object-database.ts";
-import { cloneIdentity, isSameClone, repoState } from "./key-store.ts";
+import { cloneIdentity, isSameClone, repoState, stamp } from "./key-store.ts";
 import { notSetUp, openVaultAt, type RepoRecord } from "./keyring-tree.ts";
 import type { Context } from "./repository.ts";
 
@@ -91,5 +91,6 @@ export async function ownReplica(
     repo.clones = repo.clones.filter((one) => !isSameClone(one, here));
     repo.clones.push({ replica, ...here });
   });
+  await stamp(context.repo.commonDir, here, replica);
   return replica;
 }

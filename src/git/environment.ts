@@ -27,6 +27,9 @@ export const isBackground = (env: NodeJS.ProcessEnv): boolean => env["CONVOSYNC_
 
 const SECRET = /^CONVOSYNC_(?:IDENTITY|.*PASSPHRASE)/;
 
+/** How the pathspecs of another git are meant (`git --literal-pathspecs`, with which Magit makes every commit): ours say it themselves. */
+const PATHSPECS = /^GIT_(?:LITERAL|GLOB|NOGLOB|ICASE)_PATHSPECS$/;
+
 /** `env` without the variables of a surrounding repository (a hook's, or another program's). */
 export function withoutRepository(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !repositoryVariables.includes(name)));
@@ -45,7 +48,8 @@ export function childEnvironment(env: NodeJS.ProcessEnv, mayPrompt: boolean): No
   const prompt = mayPrompt && !background;
   const child: NodeJS.ProcessEnv = {};
   for (const [name, value] of Object.entries(env)) {
-    if (!SECRET.test(name) && name !== "LC_ALL" && name !== "LANGUAGE") child[name] = value;
+    const isLeftOut = SECRET.test(name) || PATHSPECS.test(name) || name === "LC_ALL" || name === "LANGUAGE";
+    if (!isLeftOut) child[name] = value;
   }
   const { LC_ALL, LC_CTYPE, LANG } = env;
   const characters = LC_ALL || LC_CTYPE || LANG;

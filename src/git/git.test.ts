@@ -132,7 +132,7 @@ describe("the environment of a git child", () => {
     expect(await openGit(repo, env).text(["config", "convosync.x"])).toBe("ÿ");
   });
 
-  test("has no secrets, no translation, no question", () => {
+  test("has no secrets, no translation, no question, and nobody else's way with pathspecs", () => {
     const env = {
       CONVOSYNC_IDENTITY: "s",
       CONVOSYNC_IDENTITY_FILE: "s",
@@ -141,6 +141,8 @@ describe("the environment of a git child", () => {
       CONVOSYNC_REMOTE: "origin",
       LC_ALL: "de_DE.UTF-8",
       LANGUAGE: "de",
+      GIT_LITERAL_PATHSPECS: "1",
+      GIT_ICASE_PATHSPECS: "1",
     };
     const child = {
       CONVOSYNC_REMOTE: "origin",

@@ -33,7 +33,9 @@ describe.for(["sha1", "sha256"] as const)("save --stash (%s)", (objectFormat) =>
 
   test("branch, index, work tree and stash stay exactly as they are; the commit it stands on is pushed", async () => {
     const before = { all: desktop.footprint(), objects: desktop.git("count-objects", "-v") };
-    const { stderr } = done(await desktop.run("save", "--stash", "Experimental work"));
+    // As an editor has it that runs git so (`git --literal-pathspecs`).
+    const edited = desktop.with({ env: { GIT_LITERAL_PATHSPECS: "1" } });
+    const { stderr } = done(await edited.run("save", "--stash", "Experimental work"));
     // It was the first to push the branch, which follows the one it was pushed to since.
     expect(desktop.footprint()).toEqual({
       ...before.all,

@@ -1,3 +1,4 @@
+import script from "./module.script";
 import bytes from "./module.wasm";
 
 /** Of the platform's WebAssembly what is used here: Node's types have none. */
@@ -33,6 +34,19 @@ interface Exports {
   compress(blocks: number): void;
 }
 
+/**
+ * V8 asks for 10 GB of address space for each memory, of which it uses what is needed: where there is a limit (`ulimit -v`, as on
+ * the computers that many share) it gets none, and with `--jitless` there is no WebAssembly. The same in JavaScript
+ * takes longer.
+ */
+function instance(): Exports {
+  try {
+    return new WebAssembly.Instance(new WebAssembly.Module(bytes), {}).exports as Exports;
+  } catch {
+    return new Function(script)() as Exports;
+  }
+}
+
 /** Memory beyond this many bytes is given back after use, though what a longer target needs is then asked for again. */
 export const keptMemory = 32 << 20;
 
@@ -42,8 +56,7 @@ export class Wasm {
   readonly call: Exports;
 
   private constructor() {
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {});
-    this.call = exports as Exports;
+    this.call = instance();
   }
 
   static use<T>(work: (wasm: Wasm) => T): T {

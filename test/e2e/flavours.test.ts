@@ -862,4 +862,17 @@ describe("configuration", () => {
     expect(JSON.parse(again.stdout)).toMatchObject({ queue: [] });
     expect((await desktop.spawn("save")).stderr).toMatch(/Nothing new since the last save/);
   });
+
+  test("where Node has no WebAssembly, by its own choice or for want of address space", async () => {
+    const { desktop, laptop } = await pair();
+    desktop.say(0, 4);
+    const without = { env: { NODE_OPTIONS: "--jitless" } };
+    expect(await desktop.with(without).spawn("save")).toMatchObject({ exit: 0 });
+    expect(await laptop.with(without).spawn("resume")).toMatchObject({ exit: 0 });
+    laptop.hears(4);
+    laptop.say(4, 6);
+    expect(await laptop.with(without).spawn("save")).toMatchObject({ exit: 0 });
+    done(await desktop.run("resume"));
+    desktop.hears(6);
+  });
 });

@@ -25,12 +25,14 @@ export function byte(at: i32): i32 {
   return load<u8>(bytes + at);
 }
 
+// The last argument says that the address is a multiple of 1: what is made of it for JavaScript must know.
+
 export function int(at: i32): i32 {
-  return load<i32>(bytes + at);
+  return load<i32>(bytes + at, 0, 1);
 }
 
 export function long(at: i32): i64 {
-  return load<i64>(bytes + at);
+  return load<i64>(bytes + at, 0, 1);
 }
 
 /** How many bytes from `from` on equal those from `at` on, `most` at most. */
@@ -39,7 +41,7 @@ export function matchLength(from: i32, at: i32, most: i32): i32 {
   const b = bytes + at;
   let same = 0;
   for (; same + 8 <= most; same += 8) {
-    const difference = load<i64>(a + same) ^ load<i64>(b + same);
+    const difference = load<i64>(a + same, 0, 1) ^ load<i64>(b + same, 0, 1);
     if (difference !== 0) return same + (<i32>ctz(difference) >>> 3);
   }
   while (same < most && load<u8>(a + same) === load<u8>(b + same)) same++;

@@ -1,0 +1,2 @@
+declare const body: string;
+export default body;

@@ -37,8 +37,9 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           globalSetup: ["test/build.ts"],
           setupFiles: ["test/setup.ts"],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          // Against what hangs: one test takes two minutes on a machine that starts programs slowly.
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
         },
       },
     ],

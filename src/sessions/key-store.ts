@@ -293,5 +293,7 @@ const stampOf = async (commonDir: string): Promise<string | null> =>
 /** What tells one clone from another: where it lies, and which directory on which disk that is. */
 export function cloneIdentity(commonDir: string): CloneIdentity {
   const info = statSync(commonDir);
-  return { dir: commonDir, dev: info.dev, ino: info.ino, born: Math.floor(info.birthtimeMs) };
+  // Where the system does not tell it is 1970, or a moment before.
+  const born = Math.max(0, Math.floor(info.birthtimeMs));
+  return { dir: commonDir, dev: info.dev, ino: info.ino, born };
 }

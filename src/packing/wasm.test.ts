@@ -46,7 +46,7 @@ test("where there is no room for WebAssembly, the same in JavaScript makes the v
   vi.stubGlobal("WebAssembly", { Module: class {}, Instance });
   const slow = await packing();
   const bytes = (maxLength: number) => uint8Array({ maxLength, max: 3 });
-  holds(
+  await holds(
     property(
       tuple(bytes(3000), bytes(200), bytes(3000)),
       nat(),

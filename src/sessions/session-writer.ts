@@ -95,6 +95,8 @@ export async function store(
     const stored = plan.basis?.manifest;
     const last = stored?.snapshots.at(-1);
     const sameWork = !now.wip && !last?.wip && !now.environment;
+    // What was captured by itself meanwhile does not have the words that the user gives it.
+    const named = now.automatic !== undefined || ["", last?.message].includes(wordsOf(now.message));
     if (
       stored &&
       last &&
@@ -102,6 +104,7 @@ export async function store(
       // Who wrote that may be no more, as where a device has lost its keys: then nobody else would ever get it.
       !unsent.has(stored.replica) &&
       sameWork &&
+      named &&
       last.commit === now.state.head &&
       last.branch === now.state.branch
     ) {
@@ -227,6 +230,9 @@ class SessionWriter {
   }
 }
 
+/** A message as snapshots keep it. */
+const wordsOf = (message: string): string => message.slice(0, 4096);
+
 /** Whether a stream is another than in the manifest before. */
 function grew(stream: StreamRecord, before: Manifest | undefined): boolean {
   return !before?.streams.some(
@@ -259,7 +265,7 @@ function buildManifest(
     ...(main.gen > 0 && { gen: main.gen }),
     commit: state.head,
     branch: state.branch,
-    message: message.slice(0, 4096),
+    message: wordsOf(message),
     wip: moment.wip?.hash ?? null,
   };
   const timed = automatic?.timeline.get(plan.key) ?? [];

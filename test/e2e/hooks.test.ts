@@ -117,6 +117,23 @@ test("each commit has its link, in order, at the line the conversation had come 
   expect(snapshots.map((one: { message: string }) => one.message)).toEqual(["two turns", "nothing new said"]);
 });
 
+test("a save by hand keeps its words, though all of it was captured already", async () => {
+  const machine = await hooked();
+  machine.say(0, 2);
+  machine.write("a.txt", "a\n");
+  machine.commit("by hand");
+  await work(machine);
+  expect(done(await machine.run("save", "Before the refactoring")).stderr).not.toContain("Nothing new");
+  const words = async (): Promise<unknown> => {
+    const { snapshots } = await shown(machine, one);
+    return snapshots.map(({ via, message }: { via: string; message: string }) => `${via}: ${message}`);
+  };
+  expect(await words()).toEqual(["hook: by hand", "save: Before the refactoring"]);
+  for (const message of ["Before the refactoring", " "])
+    expect(done(await machine.run("save", message)).stderr).toContain("Nothing new since the last save");
+  expect(await words()).toHaveLength(2);
+});
+
 test.skipIf(!migratesRefs)(
   "with refs in a reftable, too, on a branch and on none (skipped before git 2.46)",
   async () => {

@@ -6,7 +6,7 @@ import type { StoredSession } from "../domains/reader.ts";
 import { sessions as sessionsDomain } from "../domains/sessions.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { mainStream, type Snapshot } from "../packing/manifest.ts";
-import type { CatalogEntry } from "./catalog.ts";
+import type { CatalogEntry, Heads } from "./catalog.ts";
 import { agentOf, type OfflineEvent, refuseLive, withChosenSession } from "./choose-session.ts";
 import { findCodeRemote } from "./chosen-remote.ts";
 import { bringCode, type CodeEvent } from "./code-move.ts";
@@ -179,6 +179,8 @@ async function resumeLocked(
       const decide = options.dryRun ? undecided : options.decide;
       chosen = await settleDivergence(context, situation, decide, tell);
       settled = true;
+      if (!dryRun && copies.some(({ manifest }) => manifest.snapshots.at(-1)?.wip))
+        await (await import("./work.ts")).passOver(context, chosen, copies);
       restore = await prepare();
       if (restore.branching && !dryRun) throw localChanged(restore.branching.path);
     }
@@ -231,10 +233,9 @@ async function resumeLocked(
     if (files.length > 0 || after.commit !== before.commit || after.branch !== before.branch)
       await note(context, { kind: "resume", session: session.key, before, after, branch, files });
     context.chores.later(() => noteWaiting(context, vault, heads, (device) => deviceName(vault, device)));
-    const device = deviceName(vault, snapshot?.device ?? "");
-    const carried = plan.kind !== "stay" && snapshot?.wip;
-    const work = carried ? await (await import("./work.ts")).bringWork(context, vault, chosen, device) : null;
-    if (work) tell({ step: "work", device, how: work, base: snapshot?.commit ?? "" });
+    const versions = settled ? [chosen] : [chosen, ...copies];
+    const carries = plan.kind !== "stay" && versions.some(({ manifest }) => manifest.snapshots.at(-1)?.wip);
+    const work = carries ? await bringCarried(context, vault, heads, versions, tell) : null;
     const variables = await bringVariables(context, vault, chosen, tell);
     tell({ step: "restored", messages: result.messages, fresh: restore.fresh, files: restore.paths.length });
     if (restore.bypass && snapshot && snapshot.device !== vault.device.id) {
@@ -262,6 +263,25 @@ function decideOpen(
     choices: agent.copies === false ? ["go-on"] : ["fork", "go-on"],
     otherwise: openElsewhere(id, agent, device, lease),
   });
+}
+
+/** Brings the uncommitted work of a session's versions, the first of which is gone on with. Tells what is left to do. */
+async function bringCarried(
+  context: Context,
+  vault: OpenVault,
+  { replica }: Heads,
+  versions: readonly StoredSession[],
+  tell: (event: ResumeEvent) => void,
+): Promise<BroughtWork | null> {
+  const { bringWork, carriedWork } = await import("./work.ts");
+  let told: BroughtWork | null = null;
+  for (const one of carriedWork(versions[0]!, versions, { replica, device: vault.device.id })) {
+    const device = deviceName(vault, one.device);
+    const how = await bringWork(context, vault, one, device);
+    if (how) tell({ step: "work", device, how, base: one.base });
+    if (told === null || told === "applied") told = how ?? told;
+  }
+  return told;
 }
 
 async function bringVariables(

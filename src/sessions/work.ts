@@ -29,19 +29,65 @@ export async function rememberWork(context: Context, hash: string): Promise<void
  */
 export type BroughtWork = "applied" | "stashed" | "baseless";
 
-/** Brings the uncommitted work that a session carries. Null when there is none, or this work tree has it. */
+/** A version of a session that carries uncommitted work, and the snapshot it was saved with. */
+export interface CarriedWork {
+  readonly stored: StoredSession;
+  readonly wip: string;
+  /** What it stands on. */
+  readonly base: string;
+  /** The id of the device whose work it is. */
+  readonly device: string;
+}
+
+/**
+ * The uncommitted work of a session: that of the version `chosen`, and what other versions carry that nobody has had yet who
+ * went on from there. The conversation may have gone on here, and been captured, before anybody resumed what was saved
+ * elsewhere. `own` names this clone's replica and device: what they made without it says nothing, as the clone knows
+ * itself what it was given.
+ */
+export function carriedWork(
+  chosen: StoredSession,
+  versions: readonly StoredSession[],
+  own: { readonly replica: string | null; readonly device: string },
+): CarriedWork[] {
+  const { snapshots } = chosen.manifest;
+  const found = new Map<string, CarriedWork>();
+  for (const stored of [chosen, ...versions]) {
+    const { wip, commit, device } = stored.manifest.snapshots.at(-1)!;
+    if (wip === null || commit === null || found.has(wip)) continue;
+    const saved = snapshots.findIndex((one) => one.wip === wip);
+    const onlyHere =
+      chosen.replica === own.replica && snapshots.slice(saved + 1).every((one) => one.device === own.device);
+    if (stored !== chosen && saved >= 0 && !onlyHere) continue;
+    // A version that was made of several has the work of one of them.
+    found.set(wip, { stored, wip, base: commit, device: snapshots[saved]?.device ?? device });
+  }
+  return [...found.values()];
+}
+
+/** Notes the work of versions that were parted with as decided on, so that it is not brought later. */
+export async function passOver(
+  context: Context,
+  chosen: StoredSession,
+  versions: readonly StoredSession[],
+): Promise<void> {
+  const goesOn = chosen.manifest.snapshots.at(-1)!.wip;
+  const wips = new Set(versions.map(({ manifest }) => manifest.snapshots.at(-1)!.wip));
+  for (const wip of wips) if (wip !== null && wip !== goesOn) await rememberWork(context, wip);
+}
+
+/** Brings uncommitted work that a session carries. Null when this work tree has it, or the code does. */
 export async function bringWork(
   context: Context,
   vault: OpenVault,
-  stored: StoredSession,
+  { stored, wip, base }: CarriedWork,
   device: string,
 ): Promise<BroughtWork | null> {
-  const { wip, commit } = stored.manifest.snapshots.at(-1)!;
-  if (wip === null || commit === null || (await knownWork(context)).includes(wip)) return null;
-  if ((await context.git.code(["cat-file", "-e", `${commit}^{commit}`])) !== 0) return "baseless";
+  if ((await knownWork(context)).includes(wip)) return null;
+  if ((await context.git.code(["cat-file", "-e", `${base}^{commit}`])) !== 0) return "baseless";
   const bundle = await readWork(vault, stored, limits.workBytes);
-  const work = await unbundleWork(context.git, bundle!, commit);
-  const applied = await applyWork(context.git, work, `convosync: work in progress from ${device}`);
+  const work = await unbundleWork(context.git, bundle!, base);
+  const how = await applyWork(context.git, work, `convosync: work in progress from ${device}`);
   await rememberWork(context, wip);
-  return applied ? "applied" : "stashed";
+  return how === "committed" ? null : how;
 }

@@ -117,22 +117,36 @@ const badWork = (why: string): ConvosyncError =>
 
 /**
  * Puts work into the work tree as `git stash apply --index` does, where that is sure to be clean: nothing of it may be
- * uncommitted, changed since its commit, or in the way here. Else it becomes an entry of `git stash`. True when it was
- * applied.
+ * uncommitted, changed since its commit, or in the way here. Else it becomes an entry of `git stash`, unless all of it is
+ * committed by now.
  */
-export async function applyWork(git: Git, { tip, base }: Work, message: string): Promise<boolean> {
+export async function applyWork(
+  git: Git,
+  { tip, base }: Work,
+  message: string,
+): Promise<"applied" | "stashed" | "committed"> {
   const names = (a: string, b: string, ...filter: string[]): Promise<string[]> =>
     git.lines0(["diff-tree", "-r", "-z", "--name-only", "--no-renames", ...filter, a, b]);
   const dirty = await git.lines0(["status", "--porcelain", "-z", "--untracked-files=no"]);
   const moved = new Set(await names(base, "HEAD"));
-  const touched = [...(await names(base, tip)), ...(await names(base, `${tip}^2`))];
-  const clean = dirty.length === 0 && !touched.some((path) => moved.has(path));
+  const changed = await names(base, tip);
+  const staged = await names(base, `${tip}^2`);
+  const clean = dirty.length === 0 && ![...changed, ...staged].some((path) => moved.has(path));
   if (clean && (await applyStash(git, tip))) {
     await intendToAdd(git, await names(`${tip}^2`, tip, "--diff-filter=A"));
-    return true;
+    return "applied";
   }
+  const other = new Set(await names(tip, "HEAD"));
+  const untracked =
+    (await git.code(["rev-parse", "--verify", "--quiet", `${tip}^3`])) === 0 ? [`${tip}^3`] : [];
+  const lacking = await Promise.all(untracked.map((tree) => names(tree, "HEAD", "--diff-filter=a")));
+  const isCommitted =
+    staged.every((path) => changed.includes(path)) &&
+    !changed.some((path) => other.has(path)) &&
+    lacking.flat().length === 0;
+  if (isCommitted) return "committed";
   await git.run(["stash", "store", "--message", message, tip]);
-  return false;
+  return "stashed";
 }
 
 export const unbornWork = (): ConvosyncError =>

@@ -144,6 +144,51 @@ test("save --stash on a commit that is rewritten before anybody has it: all but 
   expect(laptop.read("auth.js")).toBe("two\n");
 });
 
+test.for([
+  ["that knew nothing of it", false],
+  ["that had fetched it", true],
+] as const)(
+  "work is brought into a conversation that had gone on here before, on a clone %s; once",
+  async ([, fetched]) => {
+    const { desktop, laptop, tablet, code } = await pair();
+    desktop.write("auth.js", "one\n");
+    desktop.say(0, 2);
+    done(await desktop.run("save", "Add auth"));
+    done(await laptop.run("resume"));
+    desktop.write("auth.js", "two\n");
+    desktop.write("new.js", "new\n");
+    done(await desktop.run("save", "--stash"));
+    if (fetched) done(await laptop.run("sync"));
+    laptop.say(2, 3);
+    done(await laptop.run("save", "--no-code"));
+    expect(done(await laptop.run("resume")).stderr).toContain("Brought the uncommitted work from Desktop");
+    expect(laptop.read("auth.js")).toBe("two\n");
+    laptop.hears(3);
+    expect((await laptop.json("resume")).document).toMatchObject({ work: null });
+    done(await laptop.run("save", "Finished"));
+    tablet.clone();
+    await tablet.init("--join", "--recovery-file", code);
+    expect((await tablet.json("resume")).document).toMatchObject({ work: null });
+    expect({ status: status(tablet), stash: tablet.git("stash", "list") }).toEqual({ status: "", stash: "" });
+  },
+);
+
+test("work that was parted with in a divergence is not brought later", async () => {
+  const { desktop, laptop } = await pair();
+  desktop.write("auth.js", "one\n");
+  desktop.say(0, 2);
+  done(await desktop.run("save", "Add auth"));
+  done(await laptop.run("resume"));
+  desktop.write("auth.js", "two\n");
+  desktop.say(2, 3);
+  done(await desktop.run("save", "--stash"));
+  laptop.say(5, 6);
+  done(await laptop.run("save", "--no-code"));
+  for (const option of [["--mine"], []])
+    expect((await laptop.json("resume", ...option)).document).toMatchObject({ work: null });
+  expect(status(laptop)).toBe("");
+});
+
 test("save --stash takes what was changed within the second in which it was committed, though it has kept its size", async () => {
   const { desktop, laptop } = await pair();
   // Whether the second is over by the time of the save is left to nobody.

@@ -66,9 +66,10 @@ export async function writeJoined(
     files.push({ path: filePath(record.ct), content: ordered[version]!.files.get(filePath(record.ct))! });
   const work = code.manifest.snapshots.at(-1)?.wip ? code.files.get(workPath) : undefined;
   if (work) files.push({ path: workPath, content: work });
-  const env = ordered[0]!.manifest.env ? filePath(ordered[0]!.manifest.env.ct) : "";
-  const variables = ordered[0]!.files.get(env);
-  if (variables) files.push({ path: env, content: variables });
+  const carrying = ordered.find((one) => one.manifest.env);
+  const env = carrying?.manifest.env;
+  const variables = env && carrying.files.get(filePath(env.ct));
+  if (variables) files.push({ path: filePath(env.ct), content: variables });
   const records = joined.streams.map(({ record }) => record);
   const main = mainStream({ streams: records } as Manifest)!;
   const next = records.reduce((sum, one) => sum + one.segments.length, 0);
@@ -80,6 +81,7 @@ export async function writeJoined(
   const first = ordered[0]!.manifest;
   const manifest: Manifest = {
     ...first,
+    ...(env && { env }),
     replica,
     agent: session.agent,
     session: session.id,

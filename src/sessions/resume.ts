@@ -233,10 +233,11 @@ async function resumeLocked(
     if (files.length > 0 || after.commit !== before.commit || after.branch !== before.branch)
       await note(context, { kind: "resume", session: session.key, before, after, branch, files });
     context.chores.later(() => noteWaiting(context, vault, heads, (device) => deviceName(vault, device)));
-    const versions = settled ? [chosen] : [chosen, ...copies];
+    // The conversation may have gone on here before anybody resumed what was saved elsewhere.
+    const versions = settled ? [chosen] : [chosen, ...copies.sort(newestFirst)];
     const carries = plan.kind !== "stay" && versions.some(({ manifest }) => manifest.snapshots.at(-1)?.wip);
     const work = carries ? await bringCarried(context, vault, heads, versions, tell) : null;
-    const variables = await bringVariables(context, vault, chosen, tell);
+    const variables = await bringVariables(context, vault, versions, tell);
     tell({ step: "restored", messages: result.messages, fresh: restore.fresh, files: restore.paths.length });
     if (restore.bypass && snapshot && snapshot.device !== vault.device.id) {
       tell({ step: "bypass", device: deviceName(vault, snapshot.device) });
@@ -287,13 +288,14 @@ async function bringCarried(
 async function bringVariables(
   context: Context,
   vault: OpenVault,
-  chosen: StoredSession,
+  versions: readonly StoredSession[],
   tell: (event: ResumeEvent) => void,
 ): Promise<Readonly<Record<string, string>>> {
-  if (!chosen.manifest.env) return {};
+  const carrying = versions.find(({ manifest }) => manifest.env);
+  if (!carrying) return {};
   const { readVariables, writeVariables } = await import("./environment.ts");
-  const variables = (await readVariables(vault, chosen)) ?? {};
-  const path = await writeVariables(context, chosen.manifest.session, variables);
+  const variables = (await readVariables(vault, carrying)) ?? {};
+  const path = await writeVariables(context, carrying.manifest.session, variables);
   tell({ step: "environment", names: Object.keys(variables), path });
   return variables;
 }
@@ -320,8 +322,10 @@ async function mergeCopies(
     .map((one) => one.replica);
   // Of equal conversations the one whose last snapshot is newest tells commit and branch.
   const candidates = stored.filter((one) => among.includes(one.replica) || same.includes(one.replica));
-  const [chosen] = candidates.sort((a, b) => (lastTime(a) < lastTime(b) ? 1 : -1));
+  const [chosen] = candidates.sort(newestFirst);
   return { chosen: chosen!, tips: tips.length };
 }
 
 const lastTime = (one: StoredSession): string => one.manifest.snapshots.at(-1)?.ts ?? "";
+
+const newestFirst = (a: StoredSession, b: StoredSession): number => (lastTime(a) < lastTime(b) ? 1 : -1);

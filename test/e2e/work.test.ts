@@ -254,6 +254,28 @@ describe("save --include-env", () => {
   });
 });
 
+test.for([
+  ["ahead of it here", 0, []],
+  ["apart from it here", 1, ["--mine"]],
+] as const)(
+  "variables are brought into a conversation that is %s, and go on from there",
+  async ([, said, how]) => {
+    const { desktop, laptop, tablet, code } = await pair();
+    desktop.say(0, 2);
+    done(await desktop.run("save"));
+    done(await laptop.run("resume"));
+    desktop.say(2, 2 + said);
+    done(await desktop.with({ env: { STAGE: "test" } }).run("save", "--include-env", "STAGE"));
+    laptop.say(5, 6);
+    done(await laptop.run("save"));
+    expect((await laptop.json("resume", ...how)).document).toMatchObject({ variables: ["STAGE"] });
+    done(await laptop.run("sync"));
+    tablet.clone();
+    await tablet.init("--join", "--recovery-file", code);
+    expect((await tablet.json("resume")).document).toMatchObject({ variables: ["STAGE"] });
+  },
+);
+
 describe("save --branch, --retry", () => {
   let desktop: Machine;
   let box: Sandbox;

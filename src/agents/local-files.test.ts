@@ -17,8 +17,20 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { identify, type LinesEnd, RestoreFile, readWholeLines, sameFile } from "./local-files.ts";
+
+/** What the file system tells wrongly of a file with two names, in bytes. */
+const disk = vi.hoisted(() => ({ linkedSize: 0 }));
+vi.mock("node:fs/promises", async (original) => {
+  const real = await original<typeof import("node:fs/promises")>();
+  const lstat = async (path: string): Promise<unknown> => {
+    const stat = await real.lstat(path);
+    if (stat.nlink > 1) stat.size += disk.linkedSize;
+    return stat;
+  };
+  return { ...real, lstat };
+});
 
 let base: string;
 let root: string;
@@ -28,7 +40,10 @@ beforeEach(() => {
   root = join(base, "store");
   backupDir = join(base, "backups");
 });
-afterEach(() => rmSync(base, { recursive: true, force: true }));
+afterEach(() => {
+  disk.linkedSize = 0;
+  rmSync(base, { recursive: true, force: true });
+});
 
 async function restore(path: string, ...content: string[]): Promise<string | null> {
   const expect = await identify(path);
@@ -75,6 +90,15 @@ describe("RestoreFile", () => {
     const backup = await restore(path, content);
     expect(readFileSync(backup!, "utf8")).toBe("local\n");
     expect(readFileSync(path, "utf8")).toBe(content);
+  });
+
+  test("a disk that tells another size of a file with two names", async () => {
+    disk.linkedSize = 50;
+    const path = join(root, "a.jsonl");
+    await restore(path, "local\n");
+    const backup = await restore(path, "other\n");
+    expect([readFileSync(path, "utf8"), readFileSync(backup!, "utf8")]).toEqual(["other\n", "local\n"]);
+    expect(filesBelow(base)).toHaveLength(2);
   });
 
   test("a process that still appends to the replaced file writes into the backup", async () => {

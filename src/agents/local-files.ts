@@ -150,7 +150,7 @@ export class RestoreFile {
     try {
       await this.#file.sync();
       if (!sameFile(await identify(this.path), expect)) throw localChanged(this.path);
-      if (expect !== null) backup = await keep(this.path, backupDir);
+      if (expect !== null) backup = await keep(this.path, backupDir, expect);
       const time = this.#time ?? new Date();
       await utimes(this.#temporary, time, time);
       if (!sameFile(await identify(this.path), expect)) throw localChanged(this.path);
@@ -207,17 +207,21 @@ export interface CommitOptions {
 
 /**
  * A second name for a file, in `backupDir`. A hard link, so that a process which still has the file open, and
- * appends to it after it was replaced, writes into the backup; where links cannot be made, a copy.
+ * appends to it after it was replaced, writes into the backup; a copy where links cannot be made, or where the file is then
+ * said to be another (gocryptfs 2.3 tells the size of what it stores for it).
  */
-async function keep(path: string, backupDir: string): Promise<string> {
+async function keep(path: string, backupDir: string, known: FileIdentity): Promise<string> {
   await mkdir(backupDir, { recursive: true, mode: 0o700 });
   const backup = join(
     backupDir,
     `${basename(path)}.${new Date().toISOString().replace(/[:.]/g, "-")}.${randomBytes(3).toString("hex")}`,
   );
-  try {
-    await link(path, backup);
-  } catch {
+  const linked = await link(path, backup).then(
+    () => true,
+    () => false,
+  );
+  if (!linked || !sameFile(await identify(path), known)) {
+    await rm(backup, { force: true });
     await copyFile(path, backup, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
     const copy = await open(backup, "r+");
     await copy.sync().finally(() => copy.close());

@@ -1,5 +1,6 @@
 import {
   chmod,
+  copyFile,
   link,
   lstat,
   mkdir,
@@ -237,7 +238,7 @@ async function wrap(folder: string, event: HookName): Promise<HookState["did"]> 
   await rm(keptPath, { force: true });
   const target = info.isSymbolicLink() ? await readlink(path) : null;
   // Both names at once, then one: at no moment is there no hook.
-  if (target === null) await link(path, keptPath);
+  if (target === null) await link(path, keptPath).catch(() => copyFile(path, keptPath));
   else await symlink(target.startsWith(sep) ? target : join("..", target), keptPath);
   const runs = target !== null || isExecutable(info);
   await put(path, runs ? wrapperHook(event) : wrapperHook(event).replace(/^exec .*\n/m, ""), 0o755);

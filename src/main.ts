@@ -1,3 +1,5 @@
+import { tmpdir } from "node:os";
+import { dirname } from "node:path";
 import type { Writable } from "node:stream";
 import { ConvosyncError, Exit, systemHints } from "./errors.ts";
 import { Terminal } from "./ui/terminal.ts";
@@ -67,7 +69,10 @@ function systemFailure(error: unknown): ConvosyncError | null {
     ]);
   }
   const hints: Record<string, string | undefined> = systemHints;
-  const hint = hints[code] ?? "nothing was left half done; run the command again when it is mended";
+  const isTemporary = /^(?:ENOENT|ENOTDIR|EACCES|EPERM)$/.test(code) && path && dirname(path) === tmpdir();
+  const hint = isTemporary
+    ? `temporary files go to ${tmpdir()}, as TMPDIR or the system says; it must be there, and yours to write to`
+    : (hints[code] ?? "nothing was left half done; run the command again when it is mended");
   return new ConvosyncError(
     "system",
     Exit.failed,

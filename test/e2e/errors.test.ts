@@ -562,6 +562,20 @@ describe("with sessions", () => {
   });
 });
 
+test("a folder for temporary files that is not there is named, with where that is said", async () => {
+  const { desktop } = await pair();
+  desktop.say(0, 1);
+  desktop.write("work.txt", "work\n");
+  const gone = join(desktop.home, "gone");
+  const elsewhere = desktop.with({ env: { TMPDIR: gone, TEMP: gone, TMP: gone } });
+  const { exit, stderr } = await elsewhere.spawn("save", "--stash");
+  expect({ exit, stderr }).toEqual({
+    exit: 1,
+    stderr: expect.stringContaining(`hint: temporary files go to ${gone}, as TMPDIR or the system says`),
+  });
+  done(await elsewhere.spawn("save"));
+});
+
 test.skipIf(process.platform === "win32")(
   "a shell in a directory that was removed is told so (not Windows)",
   async () => {

@@ -7,7 +7,6 @@ import { createHash } from "node:crypto";
 import {
   closeSync,
   fstatSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -21,6 +20,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { cachedDataVersionTag } from "node:v8";
 import { Script } from "node:vm";
+import { makeFolder } from "./make-folder.ts";
 
 /** Another build's files, or another Node's, that nobody has added to for so long are removed. */
 const keptForMs = 30 * 86_400_000;
@@ -91,7 +91,7 @@ class Cache {
   /** Costs time, and nothing else, where it does not work: a full disk, a home that may not be written to. */
   write(verb: string, compiled: () => Buffer): void {
     try {
-      if (mkdirSync(this.#folder, { recursive: true, mode: 0o700 }) !== undefined) this.#removeOld();
+      if (makeFolder(this.#folder, 0o700) !== undefined) this.#removeOld();
       // Whoever holds this file writes the same; whoever died over it is not waited for.
       const path = join(this.#folder, verb);
       const temporary = `${path}.new`;

@@ -65,7 +65,7 @@ const roomOf = (file: string): string => (file.includes("/") ? (file.split("/")[
 /** What each room may import of ours, besides itself and errors.ts; those with Node files also leftovers.ts. */
 const allowed: Record<string, readonly string[]> = {
   "cli.ts": ["main.ts", "code-cache.ts", "user-directories.ts", "version.ts"],
-  "code-cache.ts": [],
+  "code-cache.ts": ["make-folder.ts"],
   "user-directories.ts": [],
   "version.ts": [],
 
@@ -78,6 +78,7 @@ const allowed: Record<string, readonly string[]> = {
   "world.ts": ["sessions", "ui", "verbs"],
   "errors.ts": [],
   "leftovers.ts": [],
+  "make-folder.ts": [],
   verbs: ["world.ts", "commands"],
   commands: [
     ...["world.ts", "sessions", "domains", "ui", "agents", "rendering"],
@@ -86,10 +87,10 @@ const allowed: Record<string, readonly string[]> = {
   rendering: ["ui", "agents"],
   ui: [],
   sessions: [
-    ...["leftovers.ts", "user-directories.ts", "version.ts"],
+    ...["leftovers.ts", "make-folder.ts", "user-directories.ts", "version.ts"],
     ...["agents", "worktree", "domains", "refs", "packing", "crypto", "git"],
   ],
-  agents: ["leftovers.ts", "user-directories.ts", "packing"],
+  agents: ["leftovers.ts", "make-folder.ts", "user-directories.ts", "packing"],
   worktree: ["leftovers.ts", "git"],
   domains: ["refs", "packing", "crypto"],
   refs: ["git", "crypto"],

@@ -45,12 +45,12 @@ describe("the program", () => {
     ["src/main.ts", [], 10_000],
     ["src/program.ts", ["commander"], 80_000],
     ["src/commands/list.ts", light, 76_000],
-    ["src/commands/status.ts", light, 98_000],
+    ["src/commands/status.ts", light, 99_000],
     ["src/commands/save.ts", full, 266_000],
-    ["src/commands/resume.ts", full, 241_000],
+    ["src/commands/resume.ts", full, 242_000],
     ["src/commands/sync.ts", full, 193_000],
     ["src/commands/show.ts", full, 194_000],
-    ["src/commands/log.ts", full, 179_000],
+    ["src/commands/log.ts", full, 180_000],
     ["src/commands/search.ts", light, 92_000],
     ["src/commands/hook.ts", full, 261_000],
     // It stays for days: what it does not need at once is not in its memory.
@@ -63,8 +63,8 @@ describe("the program", () => {
     expect(loaded.bytes).toBeLessThanOrEqual(most);
   });
 
-  test("is no larger than 1.05 MB in all", () => {
+  test("is no larger than 1.06 MB in all", () => {
     const total = Object.values(outputs).reduce((sum, { bytes }) => sum + bytes, 0);
-    expect(total).toBeLessThanOrEqual(1_050_000);
+    expect(total).toBeLessThanOrEqual(1_060_000);
   });
 });

@@ -1,7 +1,8 @@
-import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { processName, sweep } from "../leftovers.ts";
+import { makeFolder } from "../make-folder.ts";
 import { userStateDir } from "../user-directories.ts";
 import type { FileSource, Inventory, Workplace } from "./agent.ts";
 import { imageOf, UnreadableDatabase } from "./sqlite.ts";
@@ -45,7 +46,7 @@ export function databaseFile(
 
 function keep(path: string, name: string, image: Buffer): void {
   if (existsSync(path) && readFileSync(path).equals(image)) return;
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path), 0o700);
   sweep(dirname(path), `.${name}.`, ".tmp");
   const temporary = join(dirname(path), `.${name}.${processName()}.tmp`);
   writeFileSync(temporary, image, { mode: 0o600 });

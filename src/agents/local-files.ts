@@ -16,6 +16,7 @@ import { basename, dirname, join, relative, sep } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
 import { processName, sweep } from "../leftovers.ts";
+import { makeFolder } from "../make-folder.ts";
 import type { Target } from "./agent.ts";
 import { isFolder, leadsToFolder } from "./folders.ts";
 
@@ -211,7 +212,7 @@ export interface CommitOptions {
  * said to be another (gocryptfs 2.3 tells the size of what it stores for it).
  */
 async function keep(path: string, backupDir: string, known: FileIdentity): Promise<string> {
-  await mkdir(backupDir, { recursive: true, mode: 0o700 });
+  makeFolder(backupDir, 0o700);
   const backup = join(
     backupDir,
     `${basename(path)}.${new Date().toISOString().replace(/[:.]/g, "-")}.${randomBytes(3).toString("hex")}`,
@@ -246,7 +247,7 @@ async function replace(from: string, to: string): Promise<void> {
 /** Returns the folders that were not there before, the innermost first. */
 async function makeFolders(folder: string, root: string): Promise<string[]> {
   const made: string[] = [];
-  if ((await mkdir(root, { recursive: true, mode: 0o700 })) !== undefined) made.unshift(root);
+  if (makeFolder(root, 0o700) !== undefined) made.unshift(root);
   const below = relative(root, folder);
   if (below === "..") throw outside(folder);
   let path = root;

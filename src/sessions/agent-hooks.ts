@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { chmod, mkdir, realpath, rm, stat } from "node:fs/promises";
+import { chmod, realpath, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
 import type { AgentName } from "../agents/registry.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
+import { makeFolder } from "../make-folder.ts";
 import { expandHome, homeOf, xdgDirectory } from "../user-directories.ts";
 import { readIfPresent, readState, writeAtomic } from "./files.ts";
 import { shellScript, startingScript } from "./installation.ts";
@@ -328,7 +329,7 @@ async function remember(
 /** A settings file may be a link into a folder of dotfiles: what it leads to is replaced, not the link. */
 async function replace(path: string, text: string, mode: number | undefined): Promise<void> {
   const target = await realpath(path).catch(() => path);
-  await mkdir(dirname(target), { recursive: true });
+  makeFolder(dirname(target));
   await writeAtomic(target, Buffer.from(text, "latin1"), mode === undefined ? 0o600 : mode & 0o777);
   if (mode !== undefined) await chmod(target, mode & 0o777);
 }

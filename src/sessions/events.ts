@@ -1,5 +1,6 @@
-import { appendFile, mkdir, rename, rm, stat } from "node:fs/promises";
+import { appendFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../make-folder.ts";
 import { readIfPresent, writeAtomic } from "./files.ts";
 
 /**
@@ -86,7 +87,7 @@ const takenPath = (cloneDir: string): string => join(cloneDir, "events.taken");
 /** Notes something, as a hook does. */
 export async function noteEvent(cloneDir: string, event: HookEvent): Promise<void> {
   if (event.path.includes("\n")) return;
-  await mkdir(cloneDir, { recursive: true, mode: 0o700 });
+  makeFolder(cloneDir, 0o700);
   await appendFile(eventsPath(cloneDir), `${formatEvent(event)}\n`, { mode: 0o600 });
 }
 

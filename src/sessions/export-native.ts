@@ -1,4 +1,3 @@
-import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { permitted } from "../agents/local-files.ts";
 import { toLocal } from "../agents/portable-paths.ts";
@@ -6,6 +5,7 @@ import { isAgentName, loadAgent } from "../agents/registry.ts";
 import { safeSegments } from "../agents/safe-name.ts";
 import { readSidecar } from "../domains/reader.ts";
 import { integrityError } from "../errors.ts";
+import { makeFolder } from "../make-folder.ts";
 import { streamsOf } from "./bundle.ts";
 import { writeParts } from "./files.ts";
 import type { Reading } from "./reading.ts";
@@ -27,7 +27,7 @@ export async function exportNative(context: Context, reading: Reading, folder: s
     parts: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     mode = 0o600,
   ): Promise<void> => {
-    await mkdir(dirname(join(folder, name)), { recursive: true });
+    makeFolder(dirname(join(folder, name)));
     await writeParts(join(folder, name), parts, permitted(mode));
     names.push(name);
   };

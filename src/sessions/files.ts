@@ -3,7 +3,6 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -17,6 +16,7 @@ import type * as v from "valibot";
 import { safeParse } from "valibot";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { isElsewhere, isGone, isStale, olderThan, processName, sweep } from "../leftovers.ts";
+import { makeFolder } from "../make-folder.ts";
 import { version } from "../version.ts";
 
 // Nothing here waits for another thread: a save asks some two hundred things of small files, one after another, and each
@@ -45,14 +45,14 @@ export function neverMake(gitDir: string): void {
   gitDirs.add(gitDir);
 }
 
-function makeFolder(path: string): void {
+function makePrivateFolder(path: string): void {
   for (const dir of gitDirs) {
     if (path.startsWith(`${dir}${sep}`) && !existsSync(dir))
       throw new ConvosyncError("not-a-repository", Exit.stopped, `'${dir}' was moved or removed meanwhile`, [
         "run the command again where it is now",
       ]);
   }
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  makeFolder(path, 0o700);
 }
 
 /** {@link writeAtomic} for what is not held in memory as a whole. */
@@ -62,7 +62,7 @@ export async function writeParts(
   mode = 0o600,
   { durably = true }: { readonly durably?: boolean } = {},
 ): Promise<void> {
-  makeFolder(dirname(path));
+  makePrivateFolder(dirname(path));
   sweep(dirname(path), `.${basename(path)}.`, ".tmp");
   const temporary = join(dirname(path), `.${basename(path)}.${processName()}.tmp`);
   const file = openSync(temporary, "wx", mode);
@@ -167,7 +167,7 @@ export async function withLock<T>(
   patienceMs: number,
   work: (abandoned: boolean) => Promise<T>,
 ): Promise<T> {
-  makeFolder(dirname(path));
+  makePrivateFolder(dirname(path));
   const mine = processName();
   const until = Date.now() + patienceMs;
   let broken = false;

@@ -3,7 +3,6 @@ import {
   copyFile,
   link,
   lstat,
-  mkdir,
   readlink,
   realpath,
   rename,
@@ -15,6 +14,7 @@ import {
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { processName } from "../leftovers.ts";
+import { makeFolder } from "../make-folder.ts";
 import { readIfPresent, writeAtomic } from "./files.ts";
 import {
   examineHook,
@@ -233,7 +233,7 @@ async function addTo(folder: string, event: HookName): Promise<HookState["did"]>
 async function wrap(folder: string, event: HookName): Promise<HookState["did"]> {
   const path = join(folder, event);
   const keptPath = join(folder, keptFolder, event);
-  await mkdir(dirname(keptPath), { recursive: true });
+  makeFolder(dirname(keptPath));
   const info = await lstat(path);
   await rm(keptPath, { force: true });
   const target = info.isSymbolicLink() ? await readlink(path) : null;
@@ -275,7 +275,7 @@ async function unwrap(folder: string, event: HookName): Promise<void> {
 }
 
 async function put(path: string, content: string, mode: number): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   await writeAtomic(path, Buffer.from(content, "latin1"), mode & 0o7777);
   // writeAtomic leaves out what the umask forbids; a file that was there keeps what it had.
   await chmod(path, mode & 0o7777);

@@ -5,7 +5,6 @@ import {
   constants,
   existsSync,
   fstatSync,
-  mkdirSync,
   openSync,
   readFileSync,
   statSync,
@@ -17,6 +16,7 @@ import type { KeyringFiles } from "../crypto/keyring.ts";
 import type { Mark } from "../domains/head.ts";
 import type { Marks } from "../domains/replica-heads.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
+import { makeFolder } from "../make-folder.ts";
 import { xdgDirectory } from "../user-directories.ts";
 import { readIfPresent, withLock, writeAtomic } from "./files.ts";
 
@@ -150,7 +150,7 @@ export class KeyStore {
 
   /** Changes the state under a lock. Marks only ever rise: of two processes the one that saw more wins. */
   async update(change: (state: DeviceState) => void): Promise<void> {
-    mkdirSync(this.dir, { recursive: true, mode: 0o700 });
+    makeFolder(this.dir, 0o700);
     await withLock(join(this.dir, "state.lock"), 10_000, async () => {
       const state = await this.state();
       change(state);

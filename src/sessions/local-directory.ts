@@ -1,10 +1,11 @@
-import { lstatSync, mkdirSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 import type { Agent, Workplace } from "../agents/agent.ts";
 import { leadsToFolder } from "../agents/folders.ts";
 import { toLocal } from "../agents/portable-paths.ts";
 import { checkoutAround, isInside } from "../agents/spellings.ts";
 import { fromUtf8, utf8 } from "../crypto/encoding.ts";
+import { makeFolder } from "../make-folder.ts";
 
 /**
  * The directory the conversation runs in here: the same place in this work tree, or its root. Where it ran in a work tree
@@ -24,7 +25,7 @@ export function settleIn(cwd: string, { root }: Workplace): { workingDirectory: 
   if (leadsToFolder(cwd)) return { workingDirectory: cwd, made: false };
   try {
     if (mayBeMade(cwd, root)) {
-      mkdirSync(cwd, { recursive: true });
+      makeFolder(cwd);
       return { workingDirectory: cwd, made: true };
     }
   } catch {

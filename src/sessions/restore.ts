@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rm, stat } from "node:fs/promises";
+import { type FileHandle, open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Agent, FoundSession, Target, Workplace } from "../agents/agent.ts";
 import {
@@ -15,6 +15,7 @@ import { asBuffer, type Places, toLocal } from "../agents/portable-paths.ts";
 import { storeAround } from "../agents/spellings.ts";
 import { readSidecar, readStream, type StoredSession } from "../domains/reader.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
+import { makeFolder } from "../make-folder.ts";
 import { commonLines, countLines } from "../packing/lines.ts";
 import { currentStreams, type StreamRecord } from "../packing/manifest.ts";
 import { StreamHash } from "../packing/stream-hash.ts";
@@ -414,7 +415,7 @@ const keptBackups = 20;
 
 /** Backups of a session that were made longest ago give way to new ones. */
 async function thinBackups(dir: string): Promise<void> {
-  await mkdir(dir, { recursive: true, mode: 0o700 });
+  makeFolder(dir, 0o700);
   const names = await readdir(dir);
   const dated = await Promise.all(
     names.map(async (name) => ({ name, at: (await stat(join(dir, name))).ctimeMs })),

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { mkdir, open, rm } from "node:fs/promises";
+import { open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Agent } from "../agents/agent.ts";
 import { linesOf, type Piece, textOfBlock } from "../agents/conversation.ts";
@@ -8,6 +8,7 @@ import { type Places, toLocal } from "../agents/portable-paths.ts";
 import { isAgentName, loadAgent } from "../agents/registry.ts";
 import { readStream, readStreamFrom, type StoredSession } from "../domains/reader.ts";
 import type { Vault } from "../domains/sealed-objects.ts";
+import { makeFolder } from "../make-folder.ts";
 import { mainStream, type StreamRecord } from "../packing/manifest.ts";
 import { vaultPrefix } from "../refs/names.ts";
 import type { CatalogEntry, Copy } from "./catalog.ts";
@@ -65,7 +66,7 @@ async function updateIndex(
     if (base?.m === copy.entry.m) return base;
     const text = base?.text ?? `${nameOf(copy)}.${randomBytes(6).toString("hex")}.txt`;
     const reader = agent.reader!(base?.place);
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder, 0o700);
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW;
     const file = await open(join(folder, text), flags, 0o600);
     let bytes = base?.bytes ?? 0;

@@ -1,6 +1,7 @@
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, writeFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import * as v from "valibot";
+import { makeFolder } from "../../make-folder.ts";
 import type { WatchedFolder, Workplace } from "../agent.ts";
 import { leadsToFolder, listed, namesIn } from "../folders.ts";
 import { workTreeOf } from "../glimpse.ts";
@@ -94,7 +95,7 @@ function slugOf(directory: string): string {
 export function claim(directory: string, place: Workplace): void {
   const folder = projectDir(directory, place);
   if (ownerOf(folder) === directory) return;
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder, 0o700);
   try {
     writeFileSync(join(folder, marker), directory, { flag: "wx", mode: 0o600 });
   } catch (error) {

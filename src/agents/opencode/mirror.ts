@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync } from "node:fs";
-import { mkdir, open, rename, rm, writeFile } from "node:fs/promises";
+import { open, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
 import { processName } from "../../leftovers.ts";
+import { makeFolder } from "../../make-folder.ts";
 import type { Workplace } from "../agent.ts";
 import { parseLine } from "../json-line.ts";
 import { UnreadableDatabase } from "../sqlite.ts";
@@ -254,7 +255,7 @@ async function put(path: string, before: Buffer | null, content: Buffer): Promis
 }
 
 async function write(path: string, content: string | Buffer): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path), 0o700);
   // Named as what is restored is, which takes away what a killed process left behind.
   const temporary = join(dirname(path), `.${basename(path)}.${processName()}.tmp`);
   await writeFile(temporary, content, { mode: 0o600, flag: "wx" });

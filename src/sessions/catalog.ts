@@ -102,8 +102,22 @@ export interface SessionName {
   readonly at: string | null;
 }
 
-/** Finds the session a person means by an id, a unique prefix of it, with or without `<agent>:` before it. */
-export function findSession(sessions: readonly CatalogEntry[], given: string): SessionName {
+/** Finds the session a person means, where only a whole one will do. Exit 2 for `<session>@<snapshot>`. */
+export function findSession(sessions: readonly CatalogEntry[], given: string): CatalogEntry {
+  const { session, at } = findSnapshotName(sessions, given);
+  if (at === null) return session;
+  const name = session.id.slice(0, 8);
+  throw new ConvosyncError("usage", Exit.usage, `'${given}' is a snapshot; this is for whole sessions`, [
+    `all of it: ${name}`,
+    `make a session of that snapshot: git convosync fork ${name}@${at}`,
+  ]);
+}
+
+/**
+ * Finds the session a person means by an id, a unique prefix of it, with or without `<agent>:` before it, and `@` with a
+ * snapshot behind it.
+ */
+export function findSnapshotName(sessions: readonly CatalogEntry[], given: string): SessionName {
   const [name = "", at = null] = given.split("@", 2);
   const hits = sessions.filter((one) => one.id.startsWith(name) || one.key.startsWith(name));
   const exact = hits.find((one) => one.id === name || one.key === name);

@@ -1,7 +1,7 @@
 import type { Agent, Workplace } from "../agents/agent.ts";
 import { isAgentName, loadAgent } from "../agents/registry.ts";
 import { ConvosyncError, Exit, integrityError } from "../errors.ts";
-import { type CatalogEntry, catalog, findSession } from "./catalog.ts";
+import { type CatalogEntry, catalog, findSession, findSnapshotName } from "./catalog.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
 import type { Decide } from "./decide.ts";
 import { type FreshHeads, freshHeads, onNewestHeads } from "./fresh-heads.ts";
@@ -57,7 +57,11 @@ export async function withChosenSession<Result>(
 }
 
 function theSession(sessions: readonly CatalogEntry[], wanted: string | undefined): CatalogEntry {
-  if (wanted !== undefined) return findSession(sessions, wanted).session;
+  if (wanted !== undefined) {
+    const { session, at } = findSnapshotName(sessions, wanted);
+    // Its end has a name, too.
+    return at === String(session.newest.entry.k) ? session : findSession(sessions, wanted);
+  }
   const [newest] = sessions;
   if (newest) return newest;
   throw new ConvosyncError("nothing-saved", Exit.failed, "no session has been saved in this repository yet", [

@@ -26,7 +26,7 @@ export async function deleteSessions(
 ): Promise<DeleteResult> {
   return withFreshHeads(context, async ({ vault, heads, remote }) => {
     const known = catalog(heads, vault);
-    const sessions = [...new Set(names.map((name) => findSession(known, name).session))];
+    const sessions = [...new Set(names.map((name) => findSession(known, name)))];
     if (!(await sure(sessions))) return { deleted: [], remote, publish: null };
     const replica = await ownReplica(context, vault);
     await noteDeletion(context, vault, heads, sessions, "delete");

@@ -2,7 +2,7 @@ import { loadAgent } from "../agents/registry.ts";
 import type { StoredSession } from "../domains/reader.ts";
 import { ConvosyncError } from "../errors.ts";
 import { mainStream, type Snapshot } from "../packing/manifest.ts";
-import { catalog, findSession } from "./catalog.ts";
+import { catalog, findSnapshotName } from "./catalog.ts";
 import { agentOf } from "./choose-session.ts";
 import { writeCopy } from "./copy.ts";
 import { knownHeads, onNewestHeads } from "./fresh-heads.ts";
@@ -36,7 +36,7 @@ export async function fork(context: Context, name: string): Promise<Forked> {
       context,
       await knownHeads(context),
       async ({ vault, heads, remote }) => {
-        const { session, at } = findSession(catalog(heads, vault), name);
+        const { session, at } = findSnapshotName(catalog(heads, vault), name);
         await agentOf(session);
         return { vault, session, at, copies: await fetchSession(context, vault, heads, session, remote) };
       },

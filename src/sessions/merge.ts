@@ -45,10 +45,7 @@ export async function mergeSessions(
     const { vault, heads: fresh, offline } = await freshHeads(context, remote);
     const online = offline === null ? remote : null;
     const before = catalog(fresh, vault);
-    const [into, other] = names.map((name) => findSession(before, name).session) as [
-      CatalogEntry,
-      CatalogEntry,
-    ];
+    const [into, other] = names.map((name) => findSession(before, name)) as [CatalogEntry, CatalogEntry];
     const agent = await agentOf(into);
     if (into.key === other.key || into.agent !== other.agent || !joins(agent)) throw notBranches(into, other);
     if (agent.copiesApart) throw apart(agent);

@@ -30,7 +30,7 @@ export async function pinSessions(
 ): Promise<PinResult> {
   return withFreshHeads(context, async ({ vault, heads, remote }) => {
     const known = catalog(heads, vault);
-    const sessions = [...new Set(names.map((name) => findSession(known, name).session))];
+    const sessions = [...new Set(names.map((name) => findSession(known, name)))];
     const changed = sessions.filter((one) => one.pinned !== pinned);
     if (changed.length === 0) return { sessions, changed, remote, publish: null };
     const replica = await ownReplica(context, vault);

@@ -5,7 +5,7 @@ import { isAgentName, loadAgent } from "../agents/registry.ts";
 import { readStream, type StoredSession } from "../domains/reader.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import type { Manifest, Snapshot, StreamRecord } from "../packing/manifest.ts";
-import { type CatalogEntry, catalog, findSession, type Heads } from "./catalog.ts";
+import { type CatalogEntry, catalog, findSnapshotName, type Heads } from "./catalog.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
 import { knownHeads, onNewestHeads } from "./fresh-heads.ts";
 import { deviceName } from "./heads.ts";
@@ -52,7 +52,7 @@ export interface ReadingEnd {
 /** Opens the session a person names, `<session>`, `<session>@<n>` or `<session>@<commit>`: from here, or fetched. */
 export async function openReading(context: Context, name: string): Promise<Reading> {
   return onNewestHeads(context, await knownHeads(context), ({ vault, heads }) => {
-    const { session, at } = findSession(catalog(heads, vault), name);
+    const { session, at } = findSnapshotName(catalog(heads, vault), name);
     return openSession(context, vault, heads, session, at);
   });
 }

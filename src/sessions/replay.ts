@@ -41,7 +41,7 @@ async function replayOn(
   const commit = await commitNamed(context, given);
   const sessions = catalog(heads, vault);
   if (name !== undefined) {
-    const { session } = findSession(sessions, name);
+    const session = findSession(sessions, name);
     const whole = await openSession(context, vault, heads, session, null);
     const hit = await hitIn(context, whole.stored.manifest, given, commit);
     if (!hit) throw notLinked(given, session);

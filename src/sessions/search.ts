@@ -50,7 +50,7 @@ export async function search(context: Context, options: SearchOptions): Promise<
   const all = catalog(overview.heads, overview);
   const repo = overview.heads.all[0]?.head.repo;
   if (repo === undefined) return { hits: [], total: 0, sessions: 0, missing: 0, offline };
-  const named = options.session === undefined ? all : [findSession(all, options.session).session];
+  const named = options.session === undefined ? all : [findSession(all, options.session)];
   const wanted = named.filter((one) => options.agent === undefined || one.agent === options.agent);
   const index = await bringUpToDate(context, repo, wanted);
   await keepIndexed(context, repo, new Set(all.map((one) => one.newest.entry.d)));
@@ -143,7 +143,7 @@ async function fetched(
     const overview = await overviewOf(context, vault, heads);
     if (answer.status !== "ok") return { overview, offline: answer.text };
     const all = catalog(heads, vault);
-    const named = options.session === undefined ? all : [findSession(all, options.session).session];
+    const named = options.session === undefined ? all : [findSession(all, options.session)];
     for (const session of named) {
       if (options.agent === undefined || session.agent === options.agent)
         await fetchSession(context, vault, heads, session, remote);

@@ -31,6 +31,25 @@ async function shared(): Promise<Sandbox> {
 }
 
 describe("delete", () => {
+  test("of a snapshot deletes nothing; nor does another command take one for the whole session", async () => {
+    const box = await pair();
+    const { desktop } = box;
+    for (const turns of [2, 3]) {
+      desktop.say(turns - 2, turns, one);
+      done(await desktop.run("save"));
+    }
+    for (const verb of [["delete", "--yes"], ["pin"], ["resume"], ["replay", "--at-commit", "HEAD"]]) {
+      const { exit, stderr } = await desktop.run(...verb, `${one}@1`);
+      expect({ verb, exit, stderr }).toEqual({
+        verb,
+        exit: 2,
+        stderr: expect.stringContaining(`git convosync fork ${one.slice(0, 8)}@1`),
+      });
+    }
+    expect(idsOf((await desktop.json("list")).document)).toEqual([one]);
+    done(await desktop.run("resume", `${one}@2`));
+  });
+
   test("stays when a device is back that was away for longer than such a record is kept", async () => {
     const box = await shared();
     const { desktop, laptop } = box;

@@ -108,7 +108,7 @@ const exceptions: Record<string, readonly string[]> = {
 };
 
 /** In the commands' room, and no verb: what several of them use. */
-const shared = ["commands/questions.ts", "commands/save-form.ts"];
+const shared = ["commands/number.ts", "commands/questions.ts", "commands/save-form.ts"];
 
 /** Rooms that run unchanged in a browser, and the files in them that do not. */
 const portable = ["crypto", "packing", "domains", "refs"];

@@ -1,3 +1,4 @@
+import { ConvosyncError, Exit } from "../errors.ts";
 import type { Agent } from "./agent.ts";
 
 export type AgentName = Agent["name"];
@@ -20,3 +21,14 @@ export const isAgentName = (name: string): name is AgentName => Object.hasOwn(lo
 export const loadAgent = (name: AgentName): Promise<Agent> => loaders[name]();
 
 export const loadAgents = (): Promise<Agent[]> => Promise.all(agentNames.map(loadAgent));
+
+/** Exit 2 for a name that no agent has, nor any of these sessions, which newer versions may have saved. */
+export function checkAgent(
+  name: string | undefined,
+  sessions: readonly { readonly agent: string }[] = [],
+): void {
+  if (name === undefined || isAgentName(name) || sessions.some(({ agent }) => agent === name)) return;
+  throw new ConvosyncError("unknown-agent", Exit.usage, `no agent is called '${name}'`, [
+    `known agents: ${agentNames.join(", ")}`,
+  ]);
+}

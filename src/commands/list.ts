@@ -1,4 +1,4 @@
-import { ConvosyncError, Exit } from "../errors.ts";
+import { Exit } from "../errors.ts";
 import { type ListedSession, listSessions } from "../sessions/list.ts";
 import { withRepository } from "../sessions/repository.ts";
 import { safeText } from "../ui/safe-text.ts";
@@ -6,6 +6,7 @@ import type { Terminal } from "../ui/terminal.ts";
 import { plural, relativeTime } from "../ui/time.ts";
 import { cutTo } from "../ui/width.ts";
 import type { Invocation } from "../world.ts";
+import { numberGiven } from "./number.ts";
 
 interface Options {
   all?: boolean;
@@ -26,16 +27,8 @@ export default async function listCommand(
   _args: readonly string[],
   options: Options,
 ): Promise<number> {
-  const limit =
-    options.limit === undefined
-      ? options.all
-        ? Number.POSITIVE_INFINITY
-        : usualLimit
-      : Number(options.limit);
-  if (!(limit >= 1))
-    throw new ConvosyncError("usage", Exit.usage, `'${options.limit}' is not a number of sessions`, [
-      "for instance: --limit 5",
-    ]);
+  const usual = options.all ? Number.POSITIVE_INFINITY : usualLimit;
+  const limit = numberGiven(options.limit, usual, "sessions", "--limit 5");
   const { branch, device, agent, search } = options;
   const { sessions, offline } = await withRepository(world, (context) =>
     listSessions(context, {

@@ -1,4 +1,4 @@
-import { ConvosyncError, Exit } from "../errors.ts";
+import { Exit } from "../errors.ts";
 import { openReading, type Reading } from "../sessions/reading.ts";
 import { withCloneLock, withRepository } from "../sessions/repository.ts";
 import { gainedBy } from "../sessions/timeline.ts";
@@ -7,6 +7,7 @@ import { safeText } from "../ui/safe-text.ts";
 import type { Terminal } from "../ui/terminal.ts";
 import { plural, relativeTime } from "../ui/time.ts";
 import type { Invocation } from "../world.ts";
+import { numberGiven } from "./number.ts";
 
 interface ListedSnapshot {
   readonly n: number;
@@ -25,11 +26,7 @@ export default async function logCommand(
   args: readonly string[],
   options: { limit?: string },
 ): Promise<number> {
-  const limit = options.limit === undefined ? Number.POSITIVE_INFINITY : Number(options.limit);
-  if (!(limit >= 1))
-    throw new ConvosyncError("usage", Exit.usage, `'${options.limit}' is not a number of snapshots`, [
-      "for instance: --limit 5",
-    ]);
+  const limit = numberGiven(options.limit, Number.POSITIVE_INFINITY, "snapshots", "--limit 5");
   return withRepository(world, async (context) => {
     const shown = await withCloneLock(context, () => openReading(context, args[0]!));
     const snapshots = snapshotsOf(shown).slice(0, limit);

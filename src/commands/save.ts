@@ -30,6 +30,29 @@ interface Options {
   notify?: boolean;
 }
 
+/** What cannot be meant together. */
+function refuseBoth(options: Options, [message]: readonly string[]): void {
+  const given: Record<string, boolean> = {
+    "--no-code": options.code === false,
+    "--stash": options.stash === true,
+    "--branch": options.branch !== undefined,
+    "--session": options.session !== undefined,
+    "--all-sessions": options.allSessions === true,
+    "--message": options.message !== undefined && options.message !== message,
+    "a message as an argument": message !== undefined,
+  };
+  const apart = [
+    ["--no-code", "--stash", "--branch"],
+    ["--session", "--all-sessions"],
+    ["--message", "a message as an argument"],
+  ].map((group) => group.filter((name) => given[name]));
+  const [one, other] = apart.find(({ length }) => length > 1) ?? [];
+  if (other === undefined) return;
+  throw new ConvosyncError("usage", Exit.usage, `${one} and ${other} exclude each other`, [
+    "choose one of them",
+  ]);
+}
+
 export default async function saveCommand(
   { world, terminal }: Invocation,
   args: readonly string[],
@@ -38,13 +61,8 @@ export default async function saveCommand(
   const chosen = options.interactive ? await askWhat({ world, terminal }, args, options) : null;
   const message = chosen?.message ?? options.message ?? args[0];
   const includeEnv = chosen?.includeEnv ?? options.includeEnv ?? [];
+  refuseBoth(options, args);
   const noCode = chosen ? !chosen.code : options.code === false;
-  if (options.code === false && (options.stash || options.branch !== undefined)) {
-    const other = options.stash ? "--stash" : "--branch";
-    throw new ConvosyncError("usage", Exit.usage, `--no-code and ${other} exclude each other`, [
-      "choose one of them",
-    ]);
-  }
   terminal.note("ConvoSync: saving session…");
   if (options.retry) await sendWaiting(world, terminal);
   let settings: Settings | null = null;

@@ -8,6 +8,7 @@ import type { Terminal } from "../ui/terminal.ts";
 import { plural } from "../ui/time.ts";
 import { cutTo, textWidth } from "../ui/width.ts";
 import type { Invocation } from "../world.ts";
+import { numberGiven } from "./number.ts";
 
 interface Options {
   ignoreCase?: boolean;
@@ -27,11 +28,8 @@ export default async function searchCommand(
   args: readonly string[],
   options: Options,
 ): Promise<number> {
-  const limit = options.all ? Number.POSITIVE_INFINITY : Number(options.limit ?? usualLimit);
-  if (!(limit >= 1))
-    throw new ConvosyncError("usage", Exit.usage, `'${options.limit}' is not a number of results`, [
-      "for instance: --limit 50",
-    ]);
+  const usual = options.all ? Number.POSITIVE_INFINITY : usualLimit;
+  const limit = numberGiven(options.limit, usual, "results", "--limit 50");
   if (args[0] === "")
     throw new ConvosyncError("usage", Exit.usage, "there is nothing to search for", [
       "for instance: git convosync search 'refresh token'",

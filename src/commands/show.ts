@@ -10,6 +10,7 @@ import { safeText } from "../ui/safe-text.ts";
 import type { Terminal } from "../ui/terminal.ts";
 import { plural } from "../ui/time.ts";
 import type { Invocation } from "../world.ts";
+import { numberGiven } from "./number.ts";
 
 export interface ShowOptions {
   raw?: boolean;
@@ -75,24 +76,18 @@ export async function printReading(
 }
 
 export function rangeOf(options: ShowOptions): Range {
-  const last = options.last === undefined ? null : messageNumber("--last", options.last);
+  const messages = (flag: "from" | "last" | "limit", otherwise: number): number =>
+    numberGiven(options[flag]?.replace(/^#/, ""), otherwise, "messages", `--${flag} 20`);
+  const last = options.last === undefined ? null : messages("last", 0);
   if (last !== null && (options.limit !== undefined || options.from !== undefined))
     throw new ConvosyncError("usage", Exit.usage, "--last excludes --from and --limit", [
       "choose one of them",
     ]);
   return {
-    from: options.from === undefined ? 1 : messageNumber("--from", options.from),
-    limit: options.limit === undefined ? Number.POSITIVE_INFINITY : messageNumber("--limit", options.limit),
+    from: messages("from", 1),
+    limit: messages("limit", Number.POSITIVE_INFINITY),
     last,
   };
-}
-
-function messageNumber(flag: string, given: string): number {
-  const number = Number(given.replace(/^#/, ""));
-  if (Number.isSafeInteger(number) && number >= 1) return number;
-  throw new ConvosyncError("usage", Exit.usage, `'${given}' is not a number of messages`, [
-    `for instance: ${flag} 20`,
-  ]);
 }
 
 /** All that names the conversation, above it. */

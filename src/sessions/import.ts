@@ -3,7 +3,7 @@ import { basename, join, relative, sep } from "node:path";
 import type { Agent, FoundSession, Target, Workplace } from "../agents/agent.ts";
 import { identify, modeOf, RestoreFile, readWholeLines } from "../agents/local-files.ts";
 import { type Places, toLocal, toPortable } from "../agents/portable-paths.ts";
-import { isAgentName, loadAgent, loadAgents } from "../agents/registry.ts";
+import { checkAgent, isAgentName, loadAgent, loadAgents } from "../agents/registry.ts";
 import { replaceId } from "../agents/session-id.ts";
 import { isInside, storeAround } from "../agents/spellings.ts";
 import { toBase64url } from "../crypto/encoding.ts";
@@ -130,6 +130,7 @@ const windowBytes = 1 << 20;
 
 /** A transcript as its agent wrote it, or a folder with one and what belongs to it. */
 async function fromAgent(options: ImportOptions, place: Workplace, folder: boolean): Promise<Incoming> {
+  checkAgent(options.agent);
   const path = folder ? await transcriptIn(options.path) : options.path;
   const { size } = await stat(path);
   if (size > limits.sessionBytes)

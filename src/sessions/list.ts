@@ -1,3 +1,4 @@
+import { checkAgent } from "../agents/registry.ts";
 import { catalog } from "./catalog.ts";
 import { currentBranch, findRemote } from "./chosen-remote.ts";
 import { liveElsewhere } from "./leases.ts";
@@ -58,6 +59,7 @@ export async function listSessions(
       openOn: openOn(key),
     }),
   );
+  checkAgent(options.agent, sessions);
   const needle = options.search?.toLowerCase();
   return {
     offline,

@@ -1,3 +1,4 @@
+import { checkAgent } from "../agents/registry.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { type CatalogEntry, type Copy, catalog, findSession } from "./catalog.ts";
 import { currentBranch, findRemote, noRemote } from "./chosen-remote.ts";
@@ -48,6 +49,7 @@ export async function search(context: Context, options: SearchOptions): Promise<
     ? await fetched(context, options)
     : { overview: await openOverview(context), offline: null };
   const all = catalog(overview.heads, overview);
+  checkAgent(options.agent, all);
   const repo = overview.heads.all[0]?.head.repo;
   if (repo === undefined) return { hits: [], total: 0, sessions: 0, missing: 0, offline };
   const named = options.session === undefined ? all : [findSession(all, options.session)];

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import type { Agent, FormerRoots, FoundSession, Workplace } from "../agents/agent.ts";
 import { listed } from "../agents/folders.ts";
 import { workTreeOf } from "../agents/glimpse.ts";
-import { loadAgents } from "../agents/registry.ts";
+import { checkAgent, loadAgents } from "../agents/registry.ts";
 import { isInside } from "../agents/spellings.ts";
 import { ConvosyncError, Exit } from "../errors.ts";
 import { homeOf } from "../user-directories.ts";
@@ -130,12 +130,10 @@ export async function chooseLocalSessions(
   place: Workplace,
   options: { session?: string; agent?: string; all?: boolean },
 ): Promise<ChosenSession[]> {
-  const agents = (await loadAgents()).filter((one) => !options.agent || one.name === options.agent);
-  if (agents.length === 0) {
-    throw new ConvosyncError("unknown-agent", Exit.usage, `no agent is called '${options.agent}'`, [
-      `known agents: ${(await loadAgents()).map((one) => one.name).join(", ")}`,
-    ]);
-  }
+  checkAgent(options.agent);
+  const agents = (await loadAgents()).filter(
+    (one) => options.agent === undefined || one.name === options.agent,
+  );
   if (options.session || options.all) {
     const wanted = options.session?.replace(/^[a-z-]+:/, "");
     const hits: ChosenSession[] = [];

@@ -153,6 +153,20 @@ crypto.generateKeyPairSync = unless(crypto.generateKeyPairSync, /^ed25519$/);
     [["hooks", "install", "--nope"], "unknown option '--nope'", ["see: git convosync hooks install -h"]],
     [["sav"], "unknown command 'sav'", ["Did you mean save?", "see: git convosync -h"]],
     [["help", "nope"], "unknown command 'nope'", ["see: git convosync -h"]],
+    [["save", "--stash", "-b", "x"], "--stash and --branch exclude each other", ["choose one of them"]],
+    [["save", "--no-code", "--stash"], "--no-code and --stash exclude each other", ["choose one of them"]],
+    [
+      ["save", "--session", "1", "--all-sessions"],
+      "--session and --all-sessions exclude each other",
+      ["choose one of them"],
+    ],
+    [
+      ["save", "one", "-m", "other"],
+      "--message and a message as an argument exclude each other",
+      ["choose one of them"],
+    ],
+    [["list", "--limit", "1.5"], "'1.5' is not a number of sessions", ["for instance: --limit 5"]],
+    [["log", "1", "--limit", "0"], "'0' is not a number of snapshots", ["for instance: --limit 5"]],
   ])("a command line that is none: %j", async (argv, message, hints) => {
     const { exit, stdout, stderr } = await desktop.run(...argv);
     const told = [`error: ${message}`, ...hints.map((hint) => `hint: ${hint}`), ""].join("\n");
@@ -160,14 +174,10 @@ crypto.generateKeyPairSync = unless(crypto.generateKeyPairSync, /^ed25519$/);
   });
 
   test("an agent nobody knows", async () => {
-    await refuses(desktop, ["save", "--agent", "nobody"], {
-      code: "unknown-agent",
-      exit: 2,
-      says: [
-        "no agent is called 'nobody'",
-        "known agents: claude, codex, gemini, copilot, qwen, opencode, cursor",
-      ],
-    });
+    const known = "known agents: claude, codex, gemini, copilot, qwen, opencode, cursor";
+    const says = ["no agent is called 'nobody'", known] as const;
+    for (const verb of [["save"], ["list"], ["search", "text"], ["import", desktop.path]])
+      await refuses(desktop, [...verb, "--agent", "nobody"], { code: "unknown-agent", exit: 2, says });
   });
 
   test("settings", async () => {

@@ -30,8 +30,9 @@ export default async function exportCommand(
   args: readonly string[],
   options: Options,
 ): Promise<number> {
-  const path = options.output === undefined ? null : resolve(world.cwd, options.output);
-  const format = options.format ?? formatOf(options.output ?? "");
+  const named = options.output === "-" ? undefined : options.output;
+  const path = named === undefined ? null : resolve(world.cwd, named);
+  const format = options.format ?? formatOf(named ?? "");
   if (path === null && (format === "bundle" || (terminal.json && format !== "json"))) throw noOutput(format);
   if (path !== null && !options.force && (await stat(path).catch(() => null)))
     throw fileExists(options.output!);

@@ -79,9 +79,14 @@ export function rangeOf(options: ShowOptions): Range {
   const messages = (flag: "from" | "last" | "limit", otherwise: number): number =>
     numberGiven(options[flag]?.replace(/^#/, ""), otherwise, "messages", `--${flag} 20`);
   const last = options.last === undefined ? null : messages("last", 0);
-  if (last !== null && (options.limit !== undefined || options.from !== undefined))
+  const part = options.from !== undefined || options.limit !== undefined;
+  if (last !== null && part)
     throw new ConvosyncError("usage", Exit.usage, "--last excludes --from and --limit", [
       "choose one of them",
+    ]);
+  if (options.raw && (last !== null || part))
+    throw new ConvosyncError("usage", Exit.usage, "--raw is all of it, without --from, --limit and --last", [
+      "leave --raw out, or cut its lines yourself: … --raw | tail -n 5",
     ]);
   return {
     from: messages("from", 1),

@@ -124,7 +124,7 @@ export const reading: readonly Verb[] = [
     define: (command) =>
       void command
         .argument("<session>", "id or unique prefix; @<n> or @<commit> behind it names a snapshot")
-        .option("-o, --output <file>", "where to; stdout when absent")
+        .option("-o, --output <file>", "where to; stdout when absent, or -")
         .addOption(
           new Option("--format <form>", "by the file's ending when absent, else md").choices(formats),
         )

@@ -165,6 +165,11 @@ crypto.generateKeyPairSync = unless(crypto.generateKeyPairSync, /^ed25519$/);
       "--message and a message as an argument exclude each other",
       ["choose one of them"],
     ],
+    [
+      ["show", "1", "--raw", "--last", "2"],
+      "--raw is all of it, without --from, --limit and --last",
+      ["leave --raw out, or cut its lines yourself: … --raw | tail -n 5"],
+    ],
     [["list", "--limit", "1.5"], "'1.5' is not a number of sessions", ["for instance: --limit 5"]],
     [["log", "1", "--limit", "0"], "'0' is not a number of snapshots", ["for instance: --limit 5"]],
   ])("a command line that is none: %j", async (argv, message, hints) => {

@@ -318,6 +318,7 @@ describe("export and import", () => {
     expect(
       outOfOrder(md, "# ", "## You", "Step 0", "<details><summary>Read src/part0.ts", "Step 3"),
     ).toBeNull();
+    expect(done(await laptop.run("export", one, "-o", "-")).stdout).toBe(md);
     done(await laptop.run("export", one, "-o", file("x.html")));
     const html = readFileSync(file("x.html"), "utf8");
     expect(html).toContain("<!doctype html>");

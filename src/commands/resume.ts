@@ -204,6 +204,9 @@ function answersOf(options: Options): Answers {
   };
   const where = one("switchBranch", "stayOnBranch", "exact", "readOnly");
   const conversation = one("merge", "theirs", "mine", "fork");
+  // It changes nothing.
+  for (const flag of ["stash", "commit", "merge", "theirs", "mine", "fork", "launch"] as const)
+    one("readOnly", flag);
   return {
     branch: where === "switchBranch" ? "switch" : undefined,
     changes: one("stash", "commit"),

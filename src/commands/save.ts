@@ -36,6 +36,8 @@ function refuseBoth(options: Options, [message]: readonly string[]): void {
     "--no-code": options.code === false,
     "--stash": options.stash === true,
     "--branch": options.branch !== undefined,
+    "--retry": options.retry === true,
+    "--no-push": options.push === false,
     "--session": options.session !== undefined,
     "--all-sessions": options.allSessions === true,
     "--message": options.message !== undefined && options.message !== message,
@@ -43,6 +45,7 @@ function refuseBoth(options: Options, [message]: readonly string[]): void {
   };
   const apart = [
     ["--no-code", "--stash", "--branch"],
+    ["--retry", "--no-push"],
     ["--session", "--all-sessions"],
     ["--message", "a message as an argument"],
   ].map((group) => group.filter((name) => given[name]));
@@ -64,7 +67,7 @@ export default async function saveCommand(
   refuseBoth(options, args);
   const noCode = chosen ? !chosen.code : options.code === false;
   terminal.note("ConvoSync: saving session…");
-  if (options.retry) await sendWaiting(world, terminal);
+  if (options.retry && !options.dryRun) await sendWaiting(world, terminal);
   let settings: Settings | null = null;
   const result = await withRepository(
     world,

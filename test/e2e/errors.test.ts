@@ -155,6 +155,12 @@ crypto.generateKeyPairSync = unless(crypto.generateKeyPairSync, /^ed25519$/);
     [["help", "nope"], "unknown command 'nope'", ["see: git convosync -h"]],
     [["save", "--stash", "-b", "x"], "--stash and --branch exclude each other", ["choose one of them"]],
     [["save", "--no-code", "--stash"], "--no-code and --stash exclude each other", ["choose one of them"]],
+    [["save", "--retry", "--no-push"], "--retry and --no-push exclude each other", ["choose one of them"]],
+    [
+      ["resume", "--read-only", "--stash"],
+      "--read-only and --stash exclude each other",
+      ["choose one of them"],
+    ],
     [
       ["save", "--session", "1", "--all-sessions"],
       "--session and --all-sessions exclude each other",

@@ -606,8 +606,9 @@ async function step(devices) {
   } else if (what < 30) {
     if (sessions.length < 5) device.begin();
   } else if (what < 52) {
-    const which = mine && below(2) === 0 ? ["--session", mine.id] : [];
-    await perhaps("save", ...oneOf(...flags.save), ...which, ...(below(8) === 0 ? ["--force"] : []));
+    const how = oneOf(...flags.save);
+    const which = mine && !how.includes("--all-sessions") && below(2) === 0 ? ["--session", mine.id] : [];
+    await perhaps("save", ...how, ...which, ...(below(8) === 0 ? ["--force"] : []));
   } else if (what < 76) await perhaps("resume", any, ...oneOf(...flags.resume), ...oneOf(...flags.code));
   else if (what < 81) await perhaps("sync", ...oneOf([], ["--no-code"]), ...(wentBack ? ["--retry"] : []));
   else if (what < 84) await perhaps("gc", "--no-retention");

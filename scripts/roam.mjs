@@ -811,9 +811,10 @@ function judgeHelpers(other) {
   const folder = join(other.env.HOME, ".claude/projects");
   for (const id of all) {
     const { snapshots } = JSON.parse(must(other, "log", id, "--json"));
-    for (const { n } of snapshots) {
+    const ways = snapshots.map(({ n }) => ["fork", `${id}@${n}`]);
+    for (const way of [["resume", id, "--theirs", "--stay-on-branch"], ...ways]) {
       rmSync(folder, { recursive: true, force: true });
-      if (other.convosync("resume", `${id}@${n}`, "--theirs", "--stay-on-branch").status !== 0) continue;
+      if (other.convosync(...way).status !== 0) continue;
       if (!existsSync(folder)) continue;
       for (const name of readdirSync(folder, { recursive: true, encoding: "utf8" }))
         if (/subagents.agent-[\w-]+\.jsonl$/.test(name)) {

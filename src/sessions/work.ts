@@ -53,8 +53,9 @@ export function carriedWork(
   const { snapshots } = chosen.manifest;
   const found = new Map<string, CarriedWork>();
   for (const stored of [chosen, ...versions]) {
-    const { wip, commit, device } = stored.manifest.snapshots.at(-1)!;
-    if (wip === null || commit === null || found.has(wip)) continue;
+    const last = stored.manifest.snapshots.at(-1);
+    if (!last?.wip || last.commit === null || found.has(last.wip)) continue;
+    const { wip, commit, device } = last;
     const saved = snapshots.findIndex((one) => one.wip === wip);
     const onlyHere =
       chosen.replica === own.replica && snapshots.slice(saved + 1).every((one) => one.device === own.device);
@@ -71,9 +72,9 @@ export async function passOver(
   chosen: StoredSession,
   versions: readonly StoredSession[],
 ): Promise<void> {
-  const goesOn = chosen.manifest.snapshots.at(-1)!.wip;
-  const wips = new Set(versions.map(({ manifest }) => manifest.snapshots.at(-1)!.wip));
-  for (const wip of wips) if (wip !== null && wip !== goesOn) await rememberWork(context, wip);
+  const wipOf = ({ manifest }: StoredSession): string | null => manifest.snapshots.at(-1)?.wip ?? null;
+  for (const wip of new Set(versions.map(wipOf)))
+    if (wip !== null && wip !== wipOf(chosen)) await rememberWork(context, wip);
 }
 
 /** Brings uncommitted work that a session carries. Null when this work tree has it, or the code does. */

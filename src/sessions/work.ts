@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import * as v from "valibot";
+import { namesIn } from "../agents/folders.ts";
 import { readWork, type StoredSession } from "../domains/reader.ts";
 import { limits } from "../packing/manifest.ts";
 import { applyWork, unbundleWork } from "../worktree/wip.ts";
@@ -11,16 +12,23 @@ import type { OpenVault } from "./vault.ts";
 const known = v.object({ v: v.literal(1), hashes: v.pipe(v.array(v.string()), v.maxLength(1000)) });
 const keptHashes = 100;
 
-const pathOf = (context: Context): string => join(context.repo.gitDir, "convosync-work.json");
+const pathIn = (gitDir: string): string => join(gitDir, "convosync-work.json");
 
-async function knownWork(context: Context): Promise<readonly string[]> {
-  return (await readState(pathOf(context), known))?.hashes ?? [];
+async function knownWork(gitDir: string): Promise<readonly string[]> {
+  return (await readState(pathIn(gitDir), known))?.hashes ?? [];
+}
+
+/** What any work tree of the clone has. */
+async function knownInClone({ repo }: Context): Promise<readonly string[]> {
+  const linked = join(repo.commonDir, "worktrees");
+  const gitDirs = [repo.commonDir, ...namesIn(linked).map((name) => join(linked, name))];
+  return (await Promise.all(gitDirs.map(knownWork))).flat();
 }
 
 /** Notes that this work tree has some work, so that it is never applied to itself. */
-export async function rememberWork(context: Context, hash: string): Promise<void> {
-  const hashes = [...(await knownWork(context)).filter((one) => one !== hash), hash].slice(-keptHashes);
-  await writeAtomic(pathOf(context), JSON.stringify({ v: 1, hashes }));
+export async function rememberWork({ repo: { gitDir } }: Context, hash: string): Promise<void> {
+  const hashes = [...(await knownWork(gitDir)).filter((one) => one !== hash), hash].slice(-keptHashes);
+  await writeAtomic(pathIn(gitDir), JSON.stringify({ v: 1, hashes }));
 }
 
 /**
@@ -37,6 +45,8 @@ export interface CarriedWork {
   readonly base: string;
   /** The id of the device whose work it is. */
   readonly device: string;
+  /** The version is the one that is gone on with. */
+  readonly ofChosen: boolean;
 }
 
 /**
@@ -61,7 +71,8 @@ export function carriedWork(
       chosen.replica === own.replica && snapshots.slice(saved + 1).every((one) => one.device === own.device);
     if (stored !== chosen && saved >= 0 && !onlyHere) continue;
     // A version that was made of several has the work of one of them.
-    found.set(wip, { stored, wip, base: commit, device: snapshots[saved]?.device ?? device });
+    const from = snapshots[saved]?.device ?? device;
+    found.set(wip, { stored, wip, base: commit, device: from, ofChosen: stored === chosen });
   }
   return [...found.values()];
 }
@@ -77,14 +88,18 @@ export async function passOver(
     if (wip !== null && wip !== wipOf(chosen)) await rememberWork(context, wip);
 }
 
-/** Brings uncommitted work that a session carries. Null when this work tree has it, or the code does. */
+/**
+ * Brings uncommitted work that a session carries. Null when this work tree has it, or the code does; or any work tree of the
+ * clone, where the conversation has gone on since.
+ */
 export async function bringWork(
   context: Context,
   vault: OpenVault,
-  { stored, wip, base }: CarriedWork,
+  { stored, wip, base, ofChosen }: CarriedWork,
   device: string,
 ): Promise<BroughtWork | null> {
-  if ((await knownWork(context)).includes(wip)) return null;
+  const had = await (ofChosen ? knownWork(context.repo.gitDir) : knownInClone(context));
+  if (had.includes(wip)) return null;
   if ((await context.git.code(["cat-file", "-e", `${base}^{commit}`])) !== 0) return "baseless";
   const bundle = await readWork(vault, stored, limits.workBytes);
   const work = await unbundleWork(context.git, bundle!, base);

@@ -165,6 +165,9 @@ test.for([
     expect(laptop.read("auth.js")).toBe("two\n");
     laptop.hears(3);
     expect((await laptop.json("resume")).document).toMatchObject({ work: null });
+    const beside = laptop.with({ path: join(laptop.path, "../side") });
+    laptop.git("worktree", "add", "-q", "--detach", beside.path);
+    expect((await beside.json("resume", "--exact")).document).toMatchObject({ work: null });
     done(await laptop.run("save", "Finished"));
     tablet.clone();
     await tablet.init("--join", "--recovery-file", code);
